@@ -1,0 +1,53 @@
+# lovage_module(NAME SOURCES a.cpp ... [TESTS a_test.cpp ...] [PUBLIC lovage::core ...] [PRIVATE lib ...]
+#               [TEST_LIBS lib ...] [TEST_LABEL unit] [NO_PCH])
+#
+# Makes the static library lovage_NAME (alias lovage::NAME) and, when tests are built, the executable
+# lovage_NAME_tests with every test registered at ctest under TEST_LABEL. Sources are listed, never globbed.
+function(lovage_module name)
+  cmake_parse_arguments(arg "NO_PCH" "TEST_LABEL" "SOURCES;TESTS;PUBLIC;PRIVATE;TEST_LIBS" ${ARGN})
+  set(target lovage_${name})
+  # BRING-UP ONLY: modules grow in parallel; sources that are not there yet are left out.
+  foreach(list IN ITEMS arg_SOURCES arg_TESTS)
+    set(present)
+    foreach(file IN LISTS ${list})
+      if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/${file})
+        list(APPEND present ${file})
+      endif()
+    endforeach()
+    set(${list} ${present})
+  endforeach()
+  if(NOT arg_SOURCES)
+    file(WRITE ${CMAKE_CURRENT_BINARY_DIR}/empty.cpp "")
+    set(arg_SOURCES ${CMAKE_CURRENT_BINARY_DIR}/empty.cpp)
+  endif()
+  add_library(${target} STATIC ${arg_SOURCES})
+  add_library(lovage::${name} ALIAS ${target})
+  set_target_properties(${target} PROPERTIES EXPORT_NAME ${name})
+  target_include_directories(${target} PUBLIC
+    $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+  target_compile_features(${target} PUBLIC cxx_std_23)
+  target_link_libraries(${target} PUBLIC ${arg_PUBLIC} PRIVATE ${arg_PRIVATE} $<BUILD_INTERFACE:lovage_flags>)
+  if(NOT arg_NO_PCH AND TARGET lovage_boost AND NOT name STREQUAL "core")
+    target_precompile_headers(${target} REUSE_FROM lovage_boost)
+  endif()
+  set_property(GLOBAL APPEND PROPERTY LOVAGE_MODULES ${target})
+
+  if(LOVAGE_BUILD_TESTS AND arg_TESTS)
+    if(NOT arg_TEST_LABEL)
+      set(arg_TEST_LABEL unit)
+    endif()
+    lovage_test(${target}_tests LABEL ${arg_TEST_LABEL} SOURCES ${arg_TESTS} LIBS ${target} ${arg_TEST_LIBS})
+  endif()
+endfunction()
+
+# lovage_test(NAME LABEL unit SOURCES ... LIBS ...): a GoogleTest executable, every test registered at ctest.
+include(GoogleTest)
+function(lovage_test name)
+  cmake_parse_arguments(arg "" "LABEL;TIMEOUT" "SOURCES;LIBS" ${ARGN})
+  if(NOT arg_TIMEOUT)
+    set(arg_TIMEOUT 120)
+  endif()
+  add_executable(${name} ${arg_SOURCES})
+  target_link_libraries(${name} PRIVATE ${arg_LIBS} GTest::gmock GTest::gtest_main lovage_flags)
+  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES LABELS ${arg_LABEL} TIMEOUT ${arg_TIMEOUT})
+endfunction()

@@ -1,0 +1,97 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include <lovage/core/error.hpp>
+#include <lovage/core/json.hpp>
+#include <lovage/core/message.hpp>
+#include <lovage/core/time.hpp>
+
+namespace lovage {
+
+/// A call of a task as it travels: Celery's task message, protocol 2 written, 1 and 2 read
+/// (celery-wire reference, sections 3 and 4).
+struct TaskMessage {
+    std::string id;
+    std::string task;
+    Json args = Json::array();     ///< A list; raw when it was decoded.
+    Json kwargs = Json::object();  ///< A map; raw when it was decoded.
+    /// callbacks, errbacks, chain, chord; raw when decoded from protocol 2.
+    Json embed = default_embed();
+
+    std::optional<std::string> shadow;
+    std::optional<TimePoint> eta;
+    std::optional<TimePoint> expires;
+    std::optional<std::string> group;
+    std::optional<std::int64_t> group_index;
+    std::int64_t retries = 0;
+    std::optional<double> time_limit;       ///< hard, seconds
+    std::optional<double> soft_time_limit;  ///< seconds
+    std::string root_id;                    ///< empty: own id
+    std::optional<std::string> parent_id;
+    std::string argsrepr;    ///< display only; empty on encode: computed
+    std::string kwargsrepr;  ///< display only; empty on encode: computed
+    std::string origin;      ///< "gen<pid>@<host>"
+    bool ignore_result = false;
+    std::int64_t replaced_task_nesting = 0;
+    Json stamped_headers;          ///< null or list
+    Json stamps = Json::object();  ///< map
+
+    /// Header fields that are none of Celery's own: user headers, trace context, what newer versions add.
+    /// On encode they are merged in last and win.
+    Json user_headers = Json::object();
+
+    // Properties.
+    std::string reply_to;
+    std::string correlation_id;  ///< empty on encode: the id
+    std::optional<std::uint8_t> priority;
+    bool persistent = true;
+
+    int protocol = 2;  ///< As read; encode always writes 2.
+
+    /// `{"callbacks": null, "errbacks": null, "chain": null, "chord": null}`
+    [[nodiscard]] static Json default_embed();
+    /// shadow when set, else task.
+    [[nodiscard]] const std::string& display_name() const noexcept;
+};
+
+/// Why a message cannot become a task. Wire: these texts are the `x-lovage-reason` header.
+enum class BadMessage : std::uint8_t {
+    unknown_message,     ///< "unknown-message": no task name anywhere
+    undecodable,         ///< "undecodable": the body is not what its content type says, or not three elements
+    content_disallowed,  ///< "content-disallowed": content type not accepted
+    invalid,             ///< "invalid-message": a field has the wrong type or cannot be read (eta, no id, …)
+    too_large,           ///< "too-large"
+    unsupported,         ///< "unsupported": a compression or encoding this build does not know
+};
+[[nodiscard]] std::string_view to_string(BadMessage reason) noexcept;
+
+struct DecodeError {
+    BadMessage reason;
+    std::string detail;                  ///< One line for a person: what, where, what was found.
+    std::optional<std::string> task_id;  ///< When it could be read.
+    std::optional<std::string> task;     ///< When it could be read.
+};
+
+struct DecodeLimits {
+    JsonLimits json;                                        ///< of the body, after decompression
+    std::size_t body_bytes = std::size_t{16} << 20U;        ///< as received and after decompression
+};
+
+/// Reads a task message. `application/json` only, optionally zlib-compressed (Celery's
+/// "application/x-gzip"); args and kwargs are validated and kept raw.
+[[nodiscard]] std::expected<TaskMessage, DecodeError> decode_task_message(
+    const Message& message, const DecodeLimits& limits = {});
+
+/// Writes protocol 2 exactly as Celery 5 does: header order, property set, body text.
+[[nodiscard]] Message encode_task_message(const TaskMessage& task);
+
+/// Python's repr as Celery cuts it for argsrepr and kwargsrepr (1,024 characters, depth 3): a tuple
+/// `(1, 'x')` when `as_tuple`, else by kind. Vectors: captures/producer/argsrepr_vectors.json.
+[[nodiscard]] std::string celery_repr(const Json& value, bool as_tuple);
+
+}  // namespace lovage

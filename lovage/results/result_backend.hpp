@@ -1,0 +1,50 @@
+#pragma once
+
+#include <lovage/awaitable.hpp>
+#include <lovage/core/error.hpp>
+#include <lovage/core/task_meta.hpp>
+#include <lovage/runtime/deadline.hpp>
+
+#include <optional>
+#include <string>
+
+namespace lovage {
+
+/// What store() did.
+enum class StoreOutcome : std::uint8_t {
+    stored,
+    kept_existing,  ///< A record that must not be replaced was there (states::may_replace).
+};
+
+/// Keeps task records and tells waiters about them. Belongs to one loop; not thread-safe.
+///
+/// Records expire `result_expires` after their last write. Errors common to all: disconnected, unavailable,
+/// deadline_exceeded, unknown_outcome.
+class ResultBackend {
+public:
+    virtual ~ResultBackend() = default;
+
+    virtual Awaitable<Result<void>> connect(Deadline deadline) = 0;
+    virtual Awaitable<void> close(Deadline deadline) = 0;
+
+    /// Stores a record durably and wakes its waiters, in this and other processes.
+    /// Errors: too_large (16 MiB by default).
+    virtual Awaitable<Result<StoreOutcome>> store(TaskMeta meta, Deadline deadline) = 0;
+    /// The record, or nothing when there is none (a bare sent-marker is none).
+    virtual Awaitable<Result<std::optional<TaskMeta>>> get(std::string task_id,
+                                                           Deadline deadline) = 0;
+    /// Waits for the record to be in a ready state. Subscribes first, then reads, so nothing slips through;
+    /// survives restarts of the other side. Errors: deadline_exceeded.
+    virtual Awaitable<Result<TaskMeta>> wait(std::string task_id, Deadline deadline) = 0;
+    /// Removes the record and the sent-marker. Forgetting what is not there is fine.
+    virtual Awaitable<Result<void>> forget(std::string task_id, Deadline deadline) = 0;
+
+    /// Leaves a mark that this id was sent (`task_track_sent`), so that "unknown" can be told from PENDING.
+    virtual Awaitable<Result<void>> mark_sent(std::string task_id, Deadline deadline) = 0;
+    /// True when a mark or a record exists.
+    virtual Awaitable<Result<bool>> is_known(std::string task_id, Deadline deadline) = 0;
+
+    [[nodiscard]] virtual std::string display_url() const = 0;
+};
+
+}  // namespace lovage

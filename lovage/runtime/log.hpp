@@ -1,0 +1,74 @@
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+#include <string>
+#include <string_view>
+
+#include <fmt/core.h>
+
+namespace lovage::log {
+
+enum class Level : std::uint8_t { debug, info, warning, error, critical, off };
+
+/// How lines are written.
+enum class Format : std::uint8_t {
+    automatic,  ///< text on a terminal, json otherwise
+    text,       ///< readable lines, coloured on a terminal
+    json,       ///< one JSON object a line under Elastic Common Schema names (ECS 8)
+};
+
+struct Options {
+    Level level = Level::info;
+    Format format = Format::automatic;
+    std::string service_name = "lovage";  ///< ECS service.name
+    bool color = true;
+};
+
+/// A named value beside the message; ECS name such as "lovage.task.id" or "url.path".
+struct Field {
+    std::string_view name;
+    std::string_view value;
+};
+
+/// Sets up the process-wide log (standard error). May be called again. Thread-safe.
+void configure(const Options& options);
+/// Writes what is buffered and stops the background writer, if any.
+void flush();
+
+[[nodiscard]] bool enabled(Level level) noexcept;
+
+/// Writes one line. `logger` is the module ("worker", "http"). Passwords in URLs (`//user:secret@`) are
+/// masked in message and fields. Never throws, never blocks on a slow terminal for long. Thread-safe.
+void write(Level level, std::string_view logger, std::string_view message,
+           std::initializer_list<Field> fields = {}) noexcept;
+
+/// `text` with the password of every URL in it replaced by `********`.
+[[nodiscard]] std::string mask_secrets(std::string_view text);
+
+template <class... Args>
+void debug(std::string_view logger, fmt::format_string<Args...> format, Args&&... args) {
+    if (enabled(Level::debug)) {
+        write(Level::debug, logger, fmt::format(format, std::forward<Args>(args)...));
+    }
+}
+template <class... Args>
+void info(std::string_view logger, fmt::format_string<Args...> format, Args&&... args) {
+    if (enabled(Level::info)) {
+        write(Level::info, logger, fmt::format(format, std::forward<Args>(args)...));
+    }
+}
+template <class... Args>
+void warning(std::string_view logger, fmt::format_string<Args...> format, Args&&... args) {
+    if (enabled(Level::warning)) {
+        write(Level::warning, logger, fmt::format(format, std::forward<Args>(args)...));
+    }
+}
+template <class... Args>
+void error(std::string_view logger, fmt::format_string<Args...> format, Args&&... args) {
+    if (enabled(Level::error)) {
+        write(Level::error, logger, fmt::format(format, std::forward<Args>(args)...));
+    }
+}
+
+}  // namespace lovage::log

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <lovage/awaitable.hpp>
+#include <lovage/core/error.hpp>
+
+#include <functional>
+#include <optional>
+#include <memory>
+#include <string>
+
+namespace lovage {
+
+/// One single-threaded event loop: an Asio io_context and the one thread that runs it.
+///
+/// Objects belong to a loop; other threads hand work over with post(). Thread-safe.
+class Loop {
+public:
+    /// `name` becomes the thread's name (15 characters are kept).
+    explicit Loop(std::string name);
+    /// Stops and joins.
+    ~Loop();
+    Loop(const Loop&) = delete;
+    Loop& operator=(const Loop&) = delete;
+
+    /// Starts the thread. Calling it again does nothing.
+    void start();
+    /// Runs the loop on the calling thread until stop(): for programs whose main thread is the loop.
+    void run_here();
+    /// Ends the loop after the handler that runs now; queued work is dropped. Any thread, any number of times.
+    void stop() noexcept;
+
+    [[nodiscard]] Executor executor() const;
+    [[nodiscard]] bool on_loop_thread() const noexcept;
+
+    /// Runs `work` on the loop, soon.
+    void post(std::move_only_function<void()> work);
+
+    /// Runs a coroutine on the loop and blocks the calling thread for its end; exceptions pass through.
+    /// Throws LovageError (invalid_argument) when called on the loop's own thread: that would never end.
+    void run_blocking(Awaitable<void> work);
+    template <class T>
+    T run_blocking(Awaitable<T> work) {
+        std::optional<T> value;
+        run_blocking(assign(std::move(work), value));
+        return std::move(*value);
+    }
+
+private:
+    template <class T>
+    static Awaitable<void> assign(Awaitable<T> work, std::optional<T>& value) {
+        value.emplace(co_await std::move(work));
+    }
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+
+}  // namespace lovage
