@@ -2,6 +2,7 @@
 # install_packages.sh PACKAGE…: everything of ./dev that needs root, and nothing else.
 # Installs from the package sources this system already has. Servers among the packages are neither
 # started now nor enabled for the next boot: Lovage starts its own copies, when it needs them.
+# Standard output gets apt's status lines, standard error the rest.
 set -euo pipefail
 export LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive
 
@@ -42,8 +43,11 @@ keep_off_at_boot() {
         sed -nE 's,.*/rc[2-5]\.d/S[0-9]{2}(.*)$,\1,p; s,.*/([^/]+)\.service$,\1,p' | sort -u)
 }
 
+# apt-get makes the status pipe non-blocking;
+# a maintainer script that shared it would fail in the middle of an `echo`.
+exec 3>&1 1>&2
 apt_get() {
-    apt-get -q -y -o APT::Status-Fd=1 -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 "$@"
+    apt-get -q -y -o APT::Status-Fd=3 -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 "$@"
 }
 
 forbid_service_starts

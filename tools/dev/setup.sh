@@ -124,8 +124,7 @@ install_missing() {
     require_disk
 
     local status=0
-    : >build/setup.log
-    "${become_root[@]}" bash tools/dev/install_packages.sh "$@" </dev/null 2>&1 | apt_progress build/setup.log || status=$?
+    "${become_root[@]}" bash tools/dev/install_packages.sh "$@" </dev/null 2>build/setup.log | apt_progress || status=$?
     if [ $status -ne 0 ]; then
         tail -n 25 build/setup.log >&2
         die "installing failed; the last lines of build/setup.log are above"
@@ -140,23 +139,20 @@ require_disk() {
         die "$PWD has $free_mib MiB of free disk; packages and a build need about $setup_disk_mib MiB"
 }
 
-# apt_progress LOG: turns apt's status lines into a moving per cent, keeps the rest in LOG.
+# apt_progress: shows apt's status lines as a moving per cent.
 apt_progress() {
     local line phase percent step last_shown=""
     while IFS= read -r line; do
-        if [[ $line =~ ^(dl|pm)status:.*:([0-9]+)\.[0-9]+:(.*)$ ]]; then
-            phase=$([ "${BASH_REMATCH[1]}" = dl ] && printf downloading || printf installing)
-            percent=${BASH_REMATCH[2]}
-            if [ -t 1 ]; then
-                printf '\r\033[K    %s %3d %%  %.60s' "$phase" "$percent" "${BASH_REMATCH[3]}"
-            else
-                step="$phase $((percent / 25 * 25))"
-                [ "$step" = "$last_shown" ] || printf '    %s %%\n' "$step"
-                last_shown=$step
-            fi
-        else
-            printf '%s\n' "$line" >>"$1"
+        [[ $line =~ ^(dl|pm)status:.*:([0-9]+)\.[0-9]+:(.*)$ ]] || continue
+        phase=$([ "${BASH_REMATCH[1]}" = dl ] && printf downloading || printf installing)
+        percent=${BASH_REMATCH[2]}
+        if [ -t 1 ]; then
+            printf '\r\033[K    %s %3d %%  %.60s' "$phase" "$percent" "${BASH_REMATCH[3]}"
+            continue
         fi
+        step="$phase $((percent / 25 * 25)) %"
+        [ "$step" = "$last_shown" ] || printf '    %s\n' "$step"
+        last_shown=$step
     done
     [ ! -t 1 ] || printf '\r\033[K'
 }
