@@ -55,19 +55,15 @@ void Loop::stop() noexcept {
     impl_->context.stop();
 }
 
-<<<<<<< HEAD
 void Loop::stop_and_join() noexcept {
     stop();
     const std::lock_guard lock{impl_->start_mutex};
     if (impl_->thread.joinable()) impl_->thread.join();
 }
 
-Executor Loop::executor() const { return impl_->context.get_executor(); }
-=======
 Executor Loop::executor() const {
     return impl_->context.get_executor();
 }
->>>>>>> main
 
 bool Loop::on_loop_thread() const noexcept {
     return impl_->thread_id.load() == std::this_thread::get_id();
