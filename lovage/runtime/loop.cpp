@@ -37,10 +37,7 @@ Loop::Loop(std::string name) : impl_{std::make_unique<Impl>()} {
     impl_->name = std::move(name);
 }
 
-Loop::~Loop() {
-    stop();
-    if (impl_->thread.joinable()) impl_->thread.join();
-}
+Loop::~Loop() { stop_and_join(); }
 
 void Loop::start() {
     const std::lock_guard lock{impl_->start_mutex};
@@ -57,6 +54,12 @@ void Loop::run_here() {
 
 void Loop::stop() noexcept {
     impl_->context.stop();
+}
+
+void Loop::stop_and_join() noexcept {
+    stop();
+    const std::lock_guard lock{impl_->start_mutex};
+    if (impl_->thread.joinable()) impl_->thread.join();
 }
 
 Executor Loop::executor() const {

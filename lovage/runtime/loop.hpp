@@ -30,6 +30,8 @@ public:
     /// Ends the loop after the handler that runs now; queued work is dropped. Any thread, any
     /// number of times.
     void stop() noexcept;
+    /// stop(), then waits for the loop's own thread. Not from that thread.
+    void stop_and_join() noexcept;
 
     [[nodiscard]] Executor executor() const;
     [[nodiscard]] bool on_loop_thread() const noexcept;
