@@ -48,8 +48,12 @@ void Settler::give_up() noexcept {
     scope_.request_stop();
 }
 
-void Settler::ack(DeliveryTag tag) {
+void Settler::conclude(DeliveryTag tag, const std::shared_ptr<TaskRequest>& request,
+                       const TaskOutcome* outcome) {
     if (Consumer* consumer = hooks_.consumer()) consumer->ack(tag);
+    --pending_;
+    hooks_.settled(request, outcome,
+                   outcome != nullptr ? Clock::now() - outcome->ended : Clock::duration{});
 }
 
 /// Full jitter, 0.1 s doubling to 10 s.
@@ -114,10 +118,9 @@ void Settler::log_end(const TaskRequest& request, const TaskOutcome& outcome) co
         log::error("worker", "Task {}[{}] raised unexpected: {}('{}')", message.display_name(),
                    message.id, outcome.failure->exc_type, outcome.failure->exc_message);
     } else if (log::enabled(log::Level::info)) {
-        std::string value = python_repr(outcome.value);
-        if (value.size() > 128) value = value.substr(0, 125) + "...";
         log::info("worker", "Task {}[{}] succeeded in {:.6f}s: {}", message.display_name(),
-                  message.id, seconds(outcome.ended - outcome.started), value);
+                  message.id, seconds(outcome.ended - outcome.started),
+                  python_repr(outcome.value, 128));
     }
 }
 
@@ -126,6 +129,7 @@ void Settler::task_finished(FinishedTask finished) {
     metrics_.ran(finished.request->definition->name, !finished.outcome.failure,
                  finished.outcome.started - finished.request->received,
                  finished.outcome.ended - finished.outcome.started);
+    ++pending_;
     scope_.spawn("settle", settle_finished(std::move(finished)));
 }
 
@@ -139,14 +143,14 @@ Awaitable<void> Settler::settle_finished(FinishedTask finished) {
         const bool durable = co_await store(std::move(meta));
         if (!durable) co_return;
     }
-    ack(request.tag);
-    hooks_.settled(finished.request, &finished.outcome, Clock::now() - finished.outcome.ended);
+    conclude(request.tag, finished.request, &finished.outcome);
 }
 
 void Settler::revoke(std::shared_ptr<TaskRequest> request, std::string reason) {
     log::info("worker", "Discarding {} task: {}[{}]", reason, request->message.display_name(),
               request->message.id);
     metrics_.did_not_run(request->message.task, reason);
+    ++pending_;
     scope_.spawn("revoke", settle_revoked(std::move(request), std::move(reason)));
 }
 
@@ -154,8 +158,7 @@ Awaitable<void> Settler::settle_revoked(std::shared_ptr<TaskRequest> request, st
     // Stored even when results are ignored: a caller must be able to tell that the task never ran.
     const bool durable = co_await store(make_revoked_meta(request->message, reason));
     if (!durable) co_return;
-    ack(request->tag);
-    hooks_.settled(request, nullptr, {});
+    conclude(request->tag, request, nullptr);
 }
 
 void Settler::quarantine(Delivery delivery, std::string reason, std::string detail,
@@ -168,6 +171,7 @@ void Settler::quarantine(Delivery delivery, std::string reason, std::string deta
     if (task_id) meta = make_failure_meta(*task_id, failure);
     QuarantineNote note{std::move(reason), std::move(detail), delivery.queue, hostname_,
                         wall_clock_now()};
+    ++pending_;
     scope_.spawn("quarantine",
                  settle_quarantined(std::move(delivery), std::move(note), std::move(meta)));
 }
@@ -202,8 +206,7 @@ Awaitable<void> Settler::settle_quarantined(Delivery delivery, QuarantineNote no
         const bool durable = co_await store(std::move(*meta));
         if (!durable) co_return;
     }
-    ack(tag);
-    hooks_.settled(nullptr, nullptr, {});
+    conclude(tag, nullptr, nullptr);
 }
 
 }  // namespace lovage

@@ -44,8 +44,9 @@ public:
     void quarantine(Delivery delivery, std::string reason, std::string detail,
                     std::optional<std::string> task_id, std::string task, TaskFailure failure);
 
-    [[nodiscard]] std::size_t pending() const noexcept { return scope_.running(); }
-    /// Waits for everything pending; false when the deadline passed first.
+    /// Deliveries whose end is not durable yet.
+    [[nodiscard]] std::size_t pending() const noexcept { return pending_; }
+    /// Waits for the coroutines behind it, after give_up(); false when the deadline passed first.
     [[nodiscard]] Awaitable<bool> join(Deadline deadline) { return scope_.join(deadline); }
     /// Stops trying again: what is not durable yet stays unacknowledged.
     void give_up() noexcept;
@@ -60,7 +61,9 @@ private:
     Awaitable<bool> store(TaskMeta meta);
     Awaitable<bool> publish_to_quarantine(Delivery delivery, QuarantineNote note);
     Awaitable<void> pause_before_retry(int attempt);
-    void ack(DeliveryTag tag);
+    /// The delivery is done: acks it and tells the worker.
+    void conclude(DeliveryTag tag, const std::shared_ptr<TaskRequest>& request,
+                  const TaskOutcome* outcome);
     void log_end(const TaskRequest& request, const TaskOutcome& outcome) const;
 
     AppCore& core_;
@@ -68,6 +71,7 @@ private:
     std::string hostname_;
     Hooks hooks_;
     std::set<std::string> declared_;
+    std::size_t pending_ = 0;
     bool giving_up_ = false;
     TaskScope scope_;
 };
