@@ -4,8 +4,8 @@
 #include <lovage/core/error.hpp>
 
 #include <functional>
-#include <optional>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace lovage {
@@ -24,19 +24,25 @@ public:
 
     /// Starts the thread. Calling it again does nothing.
     void start();
-    /// Runs the loop on the calling thread until stop(): for programs whose main thread is the loop.
+    /// Runs the loop on the calling thread until stop(): for programs whose main thread is the
+    /// loop.
     void run_here();
-    /// Ends the loop after the handler that runs now; queued work is dropped. Any thread, any number of times.
+    /// Ends the loop after the handler that runs now; queued work is dropped. Any thread, any
+    /// number of times.
     void stop() noexcept;
+    /// stop(), then waits for the loop's own thread. Not from that thread.
+    void stop_and_join() noexcept;
 
     [[nodiscard]] Executor executor() const;
     [[nodiscard]] bool on_loop_thread() const noexcept;
 
-    /// Runs `work` on the loop, soon.
+    /// Runs `work` on the loop, soon. An exception that leaves it ends the program.
     void post(std::move_only_function<void()> work);
 
-    /// Runs a coroutine on the loop and blocks the calling thread for its end; exceptions pass through.
-    /// Throws LovageError (invalid_argument) when called on the loop's own thread: that would never end.
+    /// Runs a coroutine on the loop and blocks the calling thread for its end; exceptions pass
+    /// through. Needs a loop that runs or will: one that was stopped keeps the caller waiting until
+    /// it is destroyed. Throws LovageError: invalid_argument when called on the loop's own thread
+    /// (that would never end), closed when the loop was destroyed first.
     void run_blocking(Awaitable<void> work);
     template <class T>
     T run_blocking(Awaitable<T> work) {
@@ -53,6 +59,5 @@ private:
     struct Impl;
     std::unique_ptr<Impl> impl_;
 };
-
 
 }  // namespace lovage
