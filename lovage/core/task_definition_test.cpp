@@ -102,7 +102,7 @@ TEST(TaskFunction, TakesStructsOptionalsVectorsAndMaps) {
 TEST(TaskFunction, ReportsThePathInsideAnArgument) {
     const auto task = make_task_definition(
         "f", [](const std::vector<Point>&) {}, arg("points"));
-    EXPECT_THAT(call(task, R"([[{"x": 1, "y": "two"}]])"), HasSubstr("points.0.y"));
+    EXPECT_THAT(call(task, R"([[{"x": 1, "y": "two"}]])"), HasSubstr("points[0].y"));
 }
 
 TEST(TaskFunction, TasksWithoutArgumentsAndWithoutResult) {
