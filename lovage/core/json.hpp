@@ -14,9 +14,13 @@
 
 namespace lovage {
 
+/// The deepest nesting any limit may allow (Python's own reader stops at about as many). Reading,
+/// copying, comparing and destroying a value use the stack once a level.
+inline constexpr std::size_t kJsonDepthMax = 1000;
+
 /// Bounds for reading JSON from outside. Reaching one is Errc::too_large, never a crash.
 struct JsonLimits {
-    std::size_t depth = 512;                     ///< Nested containers.
+    std::size_t depth = 512;  ///< Nested containers; above kJsonDepthMax counts as that.
     std::size_t bytes = std::size_t{16} << 20U;  ///< Length of the text.
 };
 
@@ -24,9 +28,9 @@ struct JsonLimits {
 ///
 /// Integers of any size are exact; floats may be NaN or infinite; strings are UTF-8 in which a lone
 /// surrogate is kept as its three-byte form (WTF-8), so that it is written back as the `\udXXX` it
-/// was read from; object members keep their order, and when a name is doubled the last value wins at the
-/// first one's place, as in a Python dict. A value may also be *raw*: validated JSON text that nobody has
-/// looked into yet and that is written back byte for byte.
+/// was read from; object members keep their order, and when a name is doubled the last value wins
+/// at the first one's place, as in a Python dict. A value may also be *raw*: validated JSON text
+/// that nobody has looked into yet and that is written back byte for byte.
 ///
 /// A plain value type: not synchronised; const access from several threads is safe.
 class Json {
@@ -103,8 +107,8 @@ public:
     /// For a raw value, by its first character.
     [[nodiscard]] std::string_view python_type_name() const noexcept;
 
-    /// Same kind and content; integers by value, NaN equals NaN, objects regardless of member order.
-    /// Raw values are expanded to compare.
+    /// Same kind and content; integers by value, NaN equals NaN, objects regardless of member
+    /// order. Raw values are expanded to compare.
     friend bool operator==(const Json& left, const Json& right);
 
 private:
@@ -126,13 +130,14 @@ private:
     Value value_;
 };
 
-/// Reads one JSON value. Accepts what Python's `json.loads` accepts: NaN, Infinity and -Infinity, lone
-/// surrogates, white space around; refuses what it refuses.
-/// Errors: Errc::malformed with the byte offset and what was expected, Errc::too_large.
+/// Reads one JSON value. Accepts what Python's `json.loads` accepts: NaN, Infinity and -Infinity,
+/// lone surrogates, white space around; refuses what it refuses. Errors: Errc::malformed with the
+/// byte offset and what was expected, Errc::too_large.
 [[nodiscard]] Result<Json> parse_json(std::string_view text, const JsonLimits& limits = {});
 
-/// Reads one JSON value down to `levels` containers; what lies deeper is validated and kept raw.
-/// `levels` 0 validates the whole text and returns one raw value.
+/// Reads one JSON value down to `levels` containers. Containers that lie deeper are validated and
+/// kept raw, byte for byte; the scalars beside them are read. `levels` 0 validates the whole text
+/// and returns one raw value, whatever it is.
 [[nodiscard]] Result<Json> parse_json_shallow(std::string_view text, std::size_t levels,
                                               const JsonLimits& limits = {});
 
@@ -142,11 +147,12 @@ enum class JsonStyle : std::uint8_t {
     compact,  ///< As FastAPI's replies: "," and ":", UTF-8 as it is (lone surrogates escaped).
 };
 
-/// Writes `value`; raw parts byte for byte. Floats as Python's repr (shortest that reads back equal).
+/// Writes `value`; raw parts byte for byte. Floats as Python's repr (shortest that reads back
+/// equal), in both styles NaN, Infinity and -Infinity for those that are not finite.
 [[nodiscard]] std::string to_json_text(const Json& value, JsonStyle style = JsonStyle::python);
 /// The same, appended to `out`.
 void append_json_text(std::string& out, const Json& value, JsonStyle style = JsonStyle::python);
-/// Appends a quoted and escaped JSON string.
+/// Appends a quoted and escaped JSON string. Bytes that are no UTF-8 are written as U+FFFD.
 void append_json_string(std::string& out, std::string_view text,
                         JsonStyle style = JsonStyle::python);
 /// Python's `repr(float)` for a finite or non-finite double ("1e+16", "0.1", "nan", "inf").

@@ -1,0 +1,92 @@
+# shellcheck shell=bash
+# Configuring, building and starting programs. Sourced by ./dev.
+
+# CPU seconds an average build step takes; for the estimate only.
+readonly step_cpu_seconds=6
+
+build_command() {
+    local preset=${1:-release}
+    prepare_build "$preset"
+    build_targets "$preset" all
+}
+
+# prepare_build PRESET [CMAKE_OPTION…]: the packages a preset needs, and a configured build folder.
+prepare_build() {
+    local preset=$1
+    shift
+    case $preset in
+        release | debug) setup_groups build ;;
+        asan | tsan) setup_groups build sanitize ;;
+        *) die "there is no preset \"$preset\"; the presets are: release, debug, asan, tsan" ;;
+    esac
+    require_writable_build
+    local folder=build/$preset
+    # CMake notices by itself when its own files change, but not when the presets or our options do.
+    if [ ! -e "$folder/build.ninja" ] || [ CMakePresets.json -nt "$folder/build.ninja" ] || ! options_cached "$folder" "$@"; then
+        cmake --preset "$preset" "$@" >"build/configure-$preset.log" 2>&1 || {
+            tail -n 30 "build/configure-$preset.log" >&2
+            die "configuring failed; the last lines of build/configure-$preset.log are above"
+        }
+    fi
+}
+
+# options_cached FOLDER -DNAME=VALUE…
+options_cached() {
+    local folder=$1 option
+    shift
+    for option in "$@"; do
+        option=${option#-D}
+        grep -qx "${option%%=*}:[A-Z]*=${option#*=}" "$folder/CMakeCache.txt" || return 1
+    done
+}
+
+# build_targets PRESET TARGET…
+build_targets() {
+    local preset=$1 started jobs steps
+    shift
+    started=$(date +%s)
+    jobs=$(jobs_limit)
+    steps=$(ninja -C "build/$preset" -n "$@" | sed -nE 's,^\[[0-9]+/([0-9]+)\].*,\1,p' | tail -n 1)
+    [ -n "$steps" ] || return 0
+    if [ "$steps" -gt 15 ]; then
+        say "building $* ($preset): $steps steps on $jobs cores, about $(((steps * step_cpu_seconds / jobs + 59) / 60)) min when nothing is in ccache"
+    fi
+    ninja -C "build/$preset" -j "$jobs" "$@" || die "the build of $* ($preset) failed; the compiler's messages are above"
+    [ "$steps" -le 15 ] || say "built in $(took "$started")"
+}
+
+# program_path PRESET PROGRAM: where the build put it.
+program_path() {
+    find "build/$1" -name CMakeFiles -prune -o -type f -executable -name "$2" -print -quit
+}
+
+demo() { run_program project-demo "$@"; }
+
+# run_program PROGRAM [ARG…]: replaces this shell, so that signals reach the program itself.
+run_program() {
+    [ $# -gt 0 ] || die "which program? For example: ./dev run project-worker worker --help"
+    local program=$1 path
+    shift
+    prepare_build release
+    ninja -C build/release -t query "$program" >/dev/null 2>&1 || die "the build knows no program \"$program\""
+    build_targets release "$program"
+    path=$(program_path release "$program")
+    [ -n "$path" ] || die "\"$program\" is a build target, but not a program"
+    exec "$path" "$@"
+}
+
+bench() {
+    setup_groups build bench
+    if [ "${1:-}" = --help ]; then
+        exec python3 bench/run.py --help
+    fi
+    prepare_build release -DLOVAGE_BUILD_BENCH=ON
+    build_targets release all
+    exec python3 bench/run.py "$@"
+}
+
+clean() {
+    require_writable_build
+    say "removing build/ ($(du -sh build | cut -f1))"
+    rm -rf build
+}

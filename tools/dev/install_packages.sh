@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# install_packages.sh PACKAGE…: everything of ./dev that needs root, and nothing else.
+# Installs from the package sources this system already has. Servers among the packages are neither
+# started now nor enabled for the next boot: Lovage starts its own copies, when it needs them.
+# Standard output gets apt's status lines, standard error the rest.
+set -euo pipefail
+export LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive
+
+policy=/usr/sbin/policy-rc.d
+saved_policy=$policy.saved-by-lovage
+
+# Debian's maintainer scripts ask policy-rc.d before they start a service; 101 means "no".
+forbid_service_starts() {
+    # A run that was killed may have left its guard behind.
+    [ ! -e $saved_policy ] || mv -f $saved_policy $policy
+    if [ -x $policy ]; then
+        local answer=0
+        $policy lovage start >/dev/null 2>&1 || answer=$?
+        [ $answer -ne 101 ] || return 0
+        mv $policy $saved_policy
+    fi
+    trap allow_service_starts EXIT
+    trap 'exit 129' HUP
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+    printf '#!/bin/sh\n# Written by Lovage for the length of one apt-get run.\nexit 101\n' >$policy
+    chmod 755 $policy
+}
+
+allow_service_starts() {
+    rm -f $policy
+    [ ! -e $saved_policy ] || mv $saved_policy $policy
+}
+
+boot_services() { find /etc/systemd/system /etc/rc[2-5].d -name '[!.]*' 2>/dev/null | sort || true; }
+
+# keep_off_at_boot BEFORE: disables the services that were not enabled in the list BEFORE.
+keep_off_at_boot() {
+    local service
+    while IFS= read -r service; do
+        update-rc.d "$service" disable
+    done < <(comm -13 <(printf '%s\n' "$1") <(boot_services) |
+        sed -nE 's,.*/rc[2-5]\.d/S[0-9]{2}(.*)$,\1,p; s,.*/([^/]+)\.service$,\1,p' | sort -u)
+}
+
+# apt-get makes the status pipe non-blocking;
+# a maintainer script that shared it would fail in the middle of an `echo`.
+exec 3>&1 1>&2
+apt_get() {
+    apt-get -q -y -o APT::Status-Fd=3 -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 "$@"
+}
+
+forbid_service_starts
+enabled_before=$(boot_services)
+apt_get update
+apt_get install --no-install-recommends "$@"
+keep_off_at_boot "$enabled_before"

@@ -1,0 +1,41 @@
+# shellcheck shell=bash
+# What can be said about the sources without running them. Sourced by ./dev.
+
+# lint [FILE…]: everything, or clang-tidy on the named sources only beside the quick checks.
+lint() {
+    setup_groups build lint
+    local failed=0 started
+    started=$(date +%s)
+    say "module layers";  python3 tools/check_layers.py || failed=1
+    say "work without an owner"; lint_detached || failed=1
+    say "shell scripts"; lint_shell || failed=1
+    say "layout (./dev fmt mends it)"; lint_layout || failed=1
+    say "clang-tidy"; lint_tidy "$@" || failed=1
+    [ $failed -eq 0 ] || die "lint found faults; they are named above"
+    say "lint found nothing, in $(took "$started")"
+}
+
+# cpp_sources: every C and C++ file that git knows or would know, NUL-separated.
+cpp_sources() { git ls-files -z --cached --others --exclude-standard -- '*.cpp' '*.hpp' '*.c' '*.h'; }
+
+format_sources() {
+    setup_groups lint
+    cpp_sources | xargs -0 -r clang-format-19 -i
+}
+
+lint_layout() { cpp_sources | xargs -0 -r clang-format-19 --dry-run --Werror; }
+
+# A coroutine that nobody owns outlives what it refers to; TaskScope is the place for them.
+lint_detached() { ! git grep -nE 'asio::detached|\.detach\(\)' -- '*.cpp' '*.hpp'; }
+
+lint_shell() { git grep -lzE '^#!.*\b(ba)?sh\b|^# shellcheck shell=' -- . ':!*.md' | xargs -0 -r shellcheck -x; }
+
+lint_tidy() {
+    prepare_build release
+    # The precompiled header, and headers that the build writes, must be there before sources can be read.
+    build_targets release lovage_boost
+    local -a files=("$@")
+    [ ${#files[@]} -gt 0 ] || mapfile -t files < <(
+        sed -nE 's,^ *"file": "(.*)".*,\1,p' build/release/compile_commands.json | grep -v "^$PWD/build/" | sort -u)
+    printf '%s\0' "${files[@]}" | xargs -0 -r -n 4 -P "$(jobs_limit)" clang-tidy-19 --quiet -p build/release
+}

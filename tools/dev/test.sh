@@ -1,0 +1,86 @@
+# shellcheck shell=bash
+# Building and running the tests. Sourced by ./dev.
+
+# run_tests [--label L] [--filter F] [--preset P]
+run_tests() {
+    local preset=release
+    local -a selection=()
+    while [ $# -gt 0 ]; do
+        case $1 in
+            --label | --filter | --preset) [ $# -ge 2 ] || die "$1 needs a value" ;;&
+            --label) selection+=(-L "$2") ;;
+            --filter) selection+=(-R "$2") ;;
+            --preset) preset=$2 ;;
+            *) die "test: unknown option \"$1\"; there are --label L, --filter F and --preset P" ;;
+        esac
+        shift 2
+    done
+    setup_groups build test
+    prepare_build "$preset"
+    build_targets "$preset" all
+    prepare_python
+    run_ctest "$preset" "${selection[@]}"
+}
+
+# Celery and its friends for the interoperability tests, in an environment of their own.
+prepare_python() {
+    local wanted=tests/interop/requirements.txt stamp=build/venv/.requirements
+    [ -e "$wanted" ] || return 0
+    cmp -s "$wanted" "$stamp" && return 0
+    say "preparing the Python side of the interoperability tests in build/venv"
+    rm -rf build/venv
+    python3 -m venv build/venv
+    build/venv/bin/pip install --quiet --disable-pip-version-check -r "$wanted" </dev/null ||
+        die "pip could not install $wanted"
+    cp "$wanted" "$stamp"
+}
+
+# run_ctest PRESET [CTEST_OPTION…]: ends with ctest's summary line. Processes that a test leaves behind fail the run.
+run_ctest() {
+    local preset=$1 mark summary status=0
+    shift
+    mark="$$-$(date +%s%N)"
+    summary=build/ctest-$preset.log
+    sanitizer_options
+    LOVAGE_TEST_RUN=$mark ctest --preset "$preset" -j 2 --no-tests=error "$@" </dev/null 2>&1 | tee "$summary" || status=$?
+    if ! nothing_left_behind "$mark"; then
+        status=1
+    fi
+    say "tests ($preset) took $(took "$LOVAGE_DEV_STARTED") with set-up and build"
+    grep -E '^[0-9]+% tests passed' "$summary" || true
+    return $status
+}
+
+sanitizer_options() {
+    export ASAN_SYMBOLIZER_PATH=/usr/bin/llvm-symbolizer-19 TSAN_SYMBOLIZER_PATH=/usr/bin/llvm-symbolizer-19
+    export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
+    export ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1
+    export TSAN_OPTIONS=second_deadlock_stack=1:external_symbolizer_path=/usr/bin/llvm-symbolizer-19
+}
+
+# nothing_left_behind MARK: every process a test starts inherits MARK, so survivors can be named.
+nothing_left_behind() {
+    local pid
+    local -a pids
+    mapfile -t pids < <(marked_processes "$1")
+    if [ ${#pids[@]} -gt 0 ]; then
+        # What is just ending gets a moment.
+        for pid in "${pids[@]}"; do
+            timeout 2 tail --pid="$pid" -f /dev/null || true
+        done
+        mapfile -t pids < <(marked_processes "$1")
+    fi
+    if [ ${#pids[@]} -eq 0 ]; then
+        say "no process was left behind"
+        return 0
+    fi
+    for pid in "${pids[@]}"; do
+        printf 'dev: a test left process %s running: %s\n' "$pid" "$(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null)" >&2
+        kill -KILL "$pid" 2>/dev/null || true
+    done
+    return 1
+}
+
+marked_processes() {
+    grep -lzsxF "LOVAGE_TEST_RUN=$1" /proc/[0-9]*/environ | sed -nE 's,^/proc/([0-9]+)/.*,\1,p' || true
+}
