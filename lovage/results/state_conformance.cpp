@@ -159,7 +159,7 @@ TEST_P(StateConformance, RefusesValuesBeyondItsLimit) {
 
 TEST_P(StateConformance, LosesNoUpdateBetweenRivals) {
     constexpr int kRounds = 50;
-    const auto count_up = [this](StateConnection& connection) {
+    const auto count_up = [](StateConnection& connection) {
         for (int done = 0; done < kRounds;) {
             const auto entry = connection.get("count");
             ASSERT_TRUE(entry) << entry.error().message();
