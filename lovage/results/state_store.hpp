@@ -28,6 +28,10 @@ public:
 
     virtual Awaitable<Result<std::optional<StateEntry>>> get(std::string key,
                                                              Deadline deadline) = 0;
+    /// The entries of several keys, in their order. Drivers do it in one round trip; this default
+    /// asks one by one.
+    virtual Awaitable<Result<std::vector<std::optional<StateEntry>>>> get_many(
+        std::vector<std::string> keys, Deadline deadline);
     /// Writes when the key's version is `expected` (0: the key must not exist or have expired).
     /// Returns the new version. Errors: conflict (somebody else was first).
     virtual Awaitable<Result<std::uint64_t>> compare_and_set(

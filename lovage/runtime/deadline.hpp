@@ -5,13 +5,14 @@
 
 namespace lovage {
 
-/// The moment by which something must be over, on the monotonic clock. Made once, at the outermost call, and
-/// handed down unchanged.
+/// The moment by which something must be over, on the monotonic clock. Made once, at the outermost
+/// call, and handed down unchanged.
 class Deadline {
 public:
     using Clock = std::chrono::steady_clock;
 
-    /// `from_now` from now; clamped so that very long waits cannot overflow (one year is the longest).
+    /// `from_now` from now; clamped so that very long waits cannot overflow (one year is the
+    /// longest).
     [[nodiscard]] static Deadline in(Clock::duration from_now) {
         constexpr Clock::duration kLongest = std::chrono::hours{24 * 365};
         return Deadline{Clock::now() + std::min(from_now, kLongest)};

@@ -4,6 +4,7 @@
 #include <initializer_list>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include <fmt/core.h>
 
@@ -33,17 +34,24 @@ struct Field {
 
 /// Sets up the process-wide log (standard error). May be called again. Thread-safe.
 void configure(const Options& options);
-/// Writes what is buffered and stops the background writer, if any.
+/// Writes what is buffered and stops the background writer; gives up after two seconds when
+/// standard error takes nothing. Lines logged later are written on the caller's thread. Runs at
+/// exit by itself. Thread-safe.
 void flush();
+
+/// Lines given up so far because standard error was too slow or refused them. Thread-safe.
+[[nodiscard]] std::uint64_t lost_lines() noexcept;
 
 [[nodiscard]] bool enabled(Level level) noexcept;
 
-/// Writes one line. `logger` is the module ("worker", "http"). Passwords in URLs (`//user:secret@`) are
-/// masked in message and fields. Never throws, never blocks on a slow terminal for long. Thread-safe.
+/// Writes one line. `logger` is the module ("worker", "http"). Secrets are masked in message and
+/// fields (mask_secrets), texts past 16 KiB are cut. Never throws and never waits for the terminal:
+/// when that is slow, up to 1,024 lines wait and the oldest are given up and counted. Thread-safe.
 void write(Level level, std::string_view logger, std::string_view message,
            std::initializer_list<Field> fields = {}) noexcept;
 
-/// `text` with the password of every URL in it replaced by `********`.
+/// `text` with the password of every URL in it (`scheme://user:secret@host`) and the value of every
+/// `password=`, `secret=`, `token=` and the like replaced by `********`.
 [[nodiscard]] std::string mask_secrets(std::string_view text);
 
 template <class... Args>

@@ -32,12 +32,11 @@ struct Loop::Impl {
     }
 };
 
-Loop::Loop(std::string name) : impl_{std::make_unique<Impl>()} { impl_->name = std::move(name); }
-
-Loop::~Loop() {
-    stop();
-    if (impl_->thread.joinable()) impl_->thread.join();
+Loop::Loop(std::string name) : impl_{std::make_unique<Impl>()} {
+    impl_->name = std::move(name);
 }
+
+Loop::~Loop() { stop_and_join(); }
 
 void Loop::start() {
     const std::lock_guard lock{impl_->start_mutex};
@@ -48,11 +47,23 @@ void Loop::start() {
     }};
 }
 
-void Loop::run_here() { impl_->run(); }
+void Loop::run_here() {
+    impl_->run();
+}
 
-void Loop::stop() noexcept { impl_->context.stop(); }
+void Loop::stop() noexcept {
+    impl_->context.stop();
+}
 
-Executor Loop::executor() const { return impl_->context.get_executor(); }
+void Loop::stop_and_join() noexcept {
+    stop();
+    const std::lock_guard lock{impl_->start_mutex};
+    if (impl_->thread.joinable()) impl_->thread.join();
+}
+
+Executor Loop::executor() const {
+    return impl_->context.get_executor();
+}
 
 bool Loop::on_loop_thread() const noexcept {
     return impl_->thread_id.load() == std::this_thread::get_id();
@@ -64,9 +75,10 @@ void Loop::post(std::move_only_function<void()> work) {
 
 void Loop::run_blocking(Awaitable<void> work) {
     if (on_loop_thread()) {
-        throw LovageError{Error{Errc::invalid_argument,
-                                "a blocking call on the event loop's own thread would never end: use the "
-                                "awaitable form (co_await)"}};
+        throw LovageError{
+            Error{Errc::invalid_argument,
+                  "a blocking call on the event loop's own thread would never end: use the "
+                  "awaitable form (co_await)"}};
     }
     std::promise<void> done;
     asio::co_spawn(impl_->context, std::move(work), [&done](const std::exception_ptr& error) {

@@ -4,8 +4,8 @@
 #include <lovage/core/error.hpp>
 
 #include <functional>
-#include <optional>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace lovage {
@@ -24,10 +24,14 @@ public:
 
     /// Starts the thread. Calling it again does nothing.
     void start();
-    /// Runs the loop on the calling thread until stop(): for programs whose main thread is the loop.
+    /// Runs the loop on the calling thread until stop(): for programs whose main thread is the
+    /// loop.
     void run_here();
-    /// Ends the loop after the handler that runs now; queued work is dropped. Any thread, any number of times.
+    /// Ends the loop after the handler that runs now; queued work is dropped. Any thread, any
+    /// number of times.
     void stop() noexcept;
+    /// stop(), then waits for the loop's own thread. Not from that thread.
+    void stop_and_join() noexcept;
 
     [[nodiscard]] Executor executor() const;
     [[nodiscard]] bool on_loop_thread() const noexcept;
@@ -35,8 +39,9 @@ public:
     /// Runs `work` on the loop, soon.
     void post(std::move_only_function<void()> work);
 
-    /// Runs a coroutine on the loop and blocks the calling thread for its end; exceptions pass through.
-    /// Throws LovageError (invalid_argument) when called on the loop's own thread: that would never end.
+    /// Runs a coroutine on the loop and blocks the calling thread for its end; exceptions pass
+    /// through. Throws LovageError (invalid_argument) when called on the loop's own thread: that
+    /// would never end.
     void run_blocking(Awaitable<void> work);
     template <class T>
     T run_blocking(Awaitable<T> work) {
@@ -53,6 +58,5 @@ private:
     struct Impl;
     std::unique_ptr<Impl> impl_;
 };
-
 
 }  // namespace lovage

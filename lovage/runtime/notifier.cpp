@@ -10,7 +10,8 @@ namespace lovage {
 namespace asio = boost::asio;
 
 Awaitable<bool> Notifier::wait(Deadline deadline) {
-    // One timer of its own per bounded wait: it is armed for the deadline and chained to the shared one.
+    // One timer of its own per bounded wait: it is armed for the deadline and chained to the shared
+    // one.
     using namespace asio::experimental::awaitable_operators;
     asio::steady_timer limit{timer_.get_executor(), deadline.time()};
     auto woken = co_await (timer_.async_wait(asio::as_tuple(asio::use_awaitable)) ||

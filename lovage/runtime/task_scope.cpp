@@ -83,6 +83,8 @@ Awaitable<bool> TaskScope::join(Deadline deadline) {
     co_return true;
 }
 
-std::size_t TaskScope::running() const noexcept { return state_->entries.size(); }
+std::size_t TaskScope::running() const noexcept {
+    return state_->entries.size();
+}
 
 }  // namespace lovage

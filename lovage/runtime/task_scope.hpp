@@ -13,8 +13,8 @@ namespace lovage {
 
 /// Owns the coroutines a service starts. Declare it as the last member, so that it goes first.
 ///
-/// Not thread-safe: everything happens on the executor's loop. The destructor asserts that nothing runs:
-/// call request_stop() and await join() first.
+/// Not thread-safe: everything happens on the executor's loop. The destructor asserts that nothing
+/// runs: call request_stop() and await join() first.
 class TaskScope {
 public:
     explicit TaskScope(Executor executor);
@@ -22,8 +22,9 @@ public:
     TaskScope(const TaskScope&) = delete;
     TaskScope& operator=(const TaskScope&) = delete;
 
-    /// Starts `work` on the scope's executor. An exception that leaves it is logged under `name` and ends
-    /// that coroutine only. Starting after request_stop() is allowed; the coroutine is cancelled at once.
+    /// Starts `work` on the scope's executor. An exception that leaves it is logged under `name`
+    /// and ends that coroutine only. Starting after request_stop() is allowed; the coroutine is
+    /// cancelled at once.
     void spawn(std::string name, Awaitable<void> work);
 
     /// Cancels everything (Asio's terminal cancellation). Any number of times.

@@ -1,0 +1,174 @@
+#include <lovage/app/app.hpp>
+
+#include <lovage/app/app_core.hpp>
+#include <lovage/app/on_loop.hpp>
+#include <lovage/core/uuid.hpp>
+
+#include <fmt/format.h>
+
+namespace lovage {
+
+namespace {
+
+/// A call turned into a message, with where it goes and how long the send may take.
+struct PreparedSend {
+    TaskSend send;
+    Deadline deadline;
+    std::optional<Error> error;
+};
+
+std::optional<TimePoint> expiry(const SendOptions& options, TimePoint now) {
+    if (const auto* after = std::get_if<std::chrono::milliseconds>(&options.expires)) {
+        return now + *after;
+    }
+    if (const auto* at = std::get_if<TimePoint>(&options.expires)) return *at;
+    return std::nullopt;
+}
+
+std::optional<Error> check(const detail::Call& call) {
+    const SendOptions& options = call.options;
+    const auto bad = [&](std::string what) {
+        return Error{Errc::invalid_argument, fmt::format("task '{}': {}", call.task, what)};
+    };
+    if (call.task.empty()) return bad("a task name is needed");
+    if (options.countdown && options.eta) return bad("give countdown or eta, not both");
+    if (options.countdown && options.countdown->count() < 0) return bad("countdown is negative");
+    if (!options.headers.is_object()) return bad("headers must be a map");
+    return std::nullopt;
+}
+
+/// Destination, priority and result setting: the call's own word, then the task's, then the route's, then
+/// the settings' (celery-wire reference, section 7.4).
+void route(AppCore& core, const detail::Call& call, TaskSend& send) {
+    const Settings& settings = core.settings();
+    const SendOptions& options = call.options;
+    const TaskDefinition* task = core.registry().find(call.task);
+    const Route route = core.router().route(call.task);
+
+    send.queue = options.queue;
+    if (send.queue.empty() && task != nullptr) send.queue = task->options.queue;
+    if (send.queue.empty()) send.queue = route.queue;
+    if (send.queue.empty()) send.queue = settings.task_default_queue;
+
+    TaskMessage& message = send.message;
+    message.priority = options.priority;
+    if (!message.priority) message.priority = route.priority;
+    if (!message.priority) message.priority = settings.task_default_priority;
+    // Python leaves the property out when a registered task is sent to an explicit queue, and says 0 otherwise.
+    const bool explicit_queue = task != nullptr && !options.queue.empty();
+    if (!message.priority && !explicit_queue) message.priority = std::uint8_t{0};
+
+    const std::optional<bool> own = task != nullptr ? task->options.ignore_result : std::nullopt;
+    message.ignore_result =
+        options.ignore_result.value_or(own.value_or(settings.task_ignore_result));
+}
+
+/// A task that sends becomes the parent of what it sends.
+void inherit(TaskMessage& message) {
+    TaskContext* parent = TaskContext::current();
+    if (parent == nullptr) return;
+    message.parent_id = parent->id();
+    message.root_id = parent->request().root_id;
+    parent->add_child(message.id);
+}
+
+PreparedSend prepare(AppCore& core, detail::Call call) {
+    const Settings& settings = core.settings();
+    PreparedSend prepared{
+        {}, Deadline::in(call.options.timeout.value_or(settings.task_publish_timeout)), check(call)};
+    TaskMessage& message = prepared.send.message;
+    message.id = call.options.task_id.empty() ? uuid4() : call.options.task_id;
+    if (prepared.error) return prepared;
+
+    const TimePoint now = wall_clock_now();
+    message.task = call.task;
+    if (call.options.eta) message.eta = call.options.eta;
+    // A countdown of zero sends no eta, as in Celery.
+    if (call.options.countdown && call.options.countdown->count() > 0) {
+        message.eta = now + *call.options.countdown;
+    }
+    message.expires = expiry(call.options, now);
+    message.origin = core.origin();
+    message.reply_to = core.client_id();
+    route(core, call, prepared.send);
+    inherit(message);
+    prepared.send.mark_sent = settings.task_track_sent;
+    message.args = std::move(call.args);
+    message.kwargs = std::move(call.kwargs);
+    message.user_headers = std::move(call.options.headers);
+    return prepared;
+}
+
+Awaitable<Result<void>> send_on_loop(std::shared_ptr<AppCore> core, TaskSend task,
+                                     Deadline deadline) {
+    if (auto connected = co_await core->connect(deadline); !connected) co_return connected;
+    co_return co_await core->client().send(std::move(task), deadline);
+}
+
+Awaitable<Sent<Json>> run_send(std::shared_ptr<AppCore> core, PreparedSend prepared) {
+    const std::string id = prepared.send.message.id;
+    AsyncResult<Json> result{core, id};
+    if (prepared.error) co_return Sent<Json>{SendOutcome::rejected, result, prepared.error};
+    auto sending = send_on_loop(core, std::move(prepared.send), prepared.deadline);
+    Result<void> outcome = co_await on_loop(core, std::move(sending));
+    if (outcome) co_return Sent<Json>{SendOutcome::accepted, result, std::nullopt};
+    const bool unknown = outcome.error().code == Errc::unknown_outcome;
+    co_return Sent<Json>{unknown ? SendOutcome::unknown : SendOutcome::rejected, result,
+                         std::move(outcome.error())};
+}
+
+}  // namespace
+
+std::string_view to_string(SendOutcome outcome) noexcept {
+    switch (outcome) {
+        case SendOutcome::accepted: return "accepted";
+        case SendOutcome::rejected: return "rejected";
+        case SendOutcome::unknown: return "unknown";
+    }
+    return "unknown";
+}
+
+namespace detail {
+
+// Not a coroutine: what depends on the calling thread (the current task) is read before anything suspends.
+Awaitable<Sent<Json>> send_call(const std::shared_ptr<AppCore>& core, Call call) {
+    return run_send(core, prepare(*core, std::move(call)));
+}
+
+std::string send_call_blocking(const std::shared_ptr<AppCore>& core, Call call) {
+    Sent<Json> sent = core->loop().run_blocking(send_call(core, std::move(call)));
+    if (!sent.accepted()) {
+        throw SendError{sent.outcome, sent.result.id(), std::move(*sent.error)};
+    }
+    return sent.result.id();
+}
+
+}  // namespace detail
+
+App::App(std::string name) : core_{std::make_shared<AppCore>(std::move(name))} {}
+App::App(std::string name, Settings settings) : App{std::move(name)} {
+    core_->configure(std::move(settings));
+}
+App::~App() = default;
+
+const std::string& App::name() const noexcept { return core_->name(); }
+void App::configure(Settings settings) { core_->configure(std::move(settings)); }
+const Settings& App::settings() const { return core_->settings(); }
+const TaskRegistry& App::tasks() const noexcept { return core_->registry(); }
+TaskDefinition& App::add(TaskDefinition definition) {
+    return core_->registry().add(std::move(definition));
+}
+
+Awaitable<Sent<Json>> App::send(std::string task_name, Json args, Json kwargs,
+                                SendOptions options) const {
+    return detail::send_call(core_, {std::move(task_name), std::move(args), std::move(kwargs),
+                                     std::move(options)});
+}
+
+AsyncResult<Json> App::send_task(std::string task_name, Json args, Json kwargs,
+                                 SendOptions options) const {
+    return {core_, detail::send_call_blocking(core_, {std::move(task_name), std::move(args),
+                                                      std::move(kwargs), std::move(options)})};
+}
+
+}  // namespace lovage

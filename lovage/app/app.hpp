@@ -1,0 +1,75 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include <lovage/app/async_result.hpp>
+#include <lovage/app/send_options.hpp>
+#include <lovage/app/task.hpp>
+#include <lovage/core/task_function.hpp>
+#include <lovage/runtime/settings.hpp>
+
+namespace lovage {
+
+class AppCore;
+
+/// A program's tasks and its way to broker and result backend: Celery's `Celery` object.
+///
+/// Register tasks first, on one thread; everything else is thread-safe. Nothing connects before the first
+/// send, read or worker. The App owns the event loop its connections live on; destroy it last.
+class App {
+public:
+    /// Settings come from environment and `lovage.toml` when they are first needed, unless configure() is
+    /// called before.
+    explicit App(std::string name);
+    App(std::string name, Settings settings);
+    ~App();
+    App(const App&) = delete;
+    App& operator=(const App&) = delete;
+
+    [[nodiscard]] const std::string& name() const noexcept;
+    /// Replaces the settings. Throws LovageError once they are in use.
+    void configure(Settings settings);
+    /// Throws LovageError when environment or file hold a bad setting.
+    [[nodiscard]] const Settings& settings() const;
+
+    /// Registers a function as a task: one arg() a parameter, in order; a leading TaskContext& (a bound
+    /// task) is not named. Throws LovageError for a name that is taken or unusable.
+    ///
+    ///     auto multiply = app.task("multiply", [](int x, int y) { return x * y; }, arg("x"), arg("y") = 2);
+    template <class F, class... Args>
+    auto task(std::string task_name, F&& function, const Args&... args) {
+        using Signature = TaskSignature<F>;
+        constexpr std::size_t kRequired =
+            (std::size_t{0} + ... + std::size_t{detail::kHasDefault<Args> ? 0U : 1U});
+        TaskDefinition& added =
+            add(make_task_definition(std::move(task_name), std::forward<F>(function), args...));
+        return Task<typename Signature::Return, typename Signature::Values, kRequired>{core_, added};
+    }
+
+    /// Sends a task by name; it need not be registered here. `args` is a list, `kwargs` a map. Always ends by
+    /// its deadline as accepted, rejected or unknown.
+    [[nodiscard]] Awaitable<Sent<Json>> send(std::string task_name, Json args = Json::array(),
+                                             Json kwargs = Json::object(),
+                                             SendOptions options = {}) const;
+    /// Blocking form: Celery's `send_task`. Throws SendError.
+    AsyncResult<Json> send_task(std::string task_name, Json args = Json::array(),
+                                Json kwargs = Json::object(), SendOptions options = {}) const;
+
+    /// The result of a task by id.
+    template <class T = Json>
+    [[nodiscard]] AsyncResult<T> async_result(std::string task_id) const {
+        return AsyncResult<T>{core_, std::move(task_id)};
+    }
+
+    [[nodiscard]] const TaskRegistry& tasks() const noexcept;
+    /// Loop, connections and client, for worker, HTTP server and tools.
+    [[nodiscard]] const std::shared_ptr<AppCore>& core() const noexcept { return core_; }
+
+private:
+    TaskDefinition& add(TaskDefinition definition);
+    std::shared_ptr<AppCore> core_;
+};
+
+}  // namespace lovage

@@ -1,0 +1,87 @@
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include <lovage/app/client.hpp>
+#include <lovage/app/router.hpp>
+#include <lovage/awaitable.hpp>
+#include <lovage/brokers/broker.hpp>
+#include <lovage/core/task_definition.hpp>
+#include <lovage/results/result_backend.hpp>
+#include <lovage/results/state_store.hpp>
+#include <lovage/runtime/loop.hpp>
+#include <lovage/runtime/notifier.hpp>
+#include <lovage/runtime/settings.hpp>
+
+namespace lovage {
+
+/// What stands behind an App: its registry, settings, loop and connections. For the framework's own modules
+/// (worker, http, cli); programs use App.
+class AppCore {
+public:
+    explicit AppCore(std::string name);
+    /// Closes the connections (at most 5 s) and ends the loop.
+    ~AppCore();
+
+    [[nodiscard]] const std::string& name() const noexcept { return name_; }
+    /// UUID of this client: the `reply_to` of its messages.
+    [[nodiscard]] const std::string& client_id() const noexcept { return client_id_; }
+    /// "gen<pid>@<host>": the `origin` of its messages.
+    [[nodiscard]] const std::string& origin() const noexcept { return origin_; }
+
+    [[nodiscard]] TaskRegistry& registry() noexcept { return registry_; }
+    void configure(Settings settings);
+    /// Loads them on first use; from then on they are fixed. Thread-safe.
+    [[nodiscard]] const Settings& settings();
+    [[nodiscard]] const Router& router();
+
+    /// The loop the connections belong to; its thread starts on first use. Thread-safe.
+    [[nodiscard]] Loop& loop();
+
+    // Below: on the loop only.
+
+    /// Connects broker, result backend and state store once; calling it when connected is cheap. A failed
+    /// attempt is repeated by the next call.
+    [[nodiscard]] Awaitable<Result<void>> connect(Deadline deadline);
+    /// Errc::closed for everything that follows.
+    [[nodiscard]] Awaitable<void> close(Deadline deadline);
+
+    // Valid after a successful connect().
+    [[nodiscard]] Broker& broker() { return *broker_; }
+    [[nodiscard]] ResultBackend& results() { return *results_; }
+    [[nodiscard]] StateStore& state() { return *state_; }
+    [[nodiscard]] Client& client() { return *client_; }
+
+private:
+    Result<void> make_drivers();
+    Awaitable<Result<void>> connect_drivers(Deadline deadline);
+
+    std::string name_;
+    std::string client_id_;
+    std::string origin_;
+    TaskRegistry registry_;
+
+    std::mutex mutex_;  // guards the three below
+    std::optional<Settings> settings_;
+    std::optional<Router> router_;
+    bool in_use_ = false;
+
+    Loop loop_;
+    std::unique_ptr<Broker> broker_;
+    std::unique_ptr<ResultBackend> results_;
+    std::unique_ptr<StateStore> state_;
+    std::unique_ptr<Client> client_;
+    std::unique_ptr<Notifier> connect_ended_;
+    bool connected_ = false;
+    bool connecting_ = false;
+    bool closed_ = false;
+};
+
+/// The state-store key under which a revocation is kept.
+[[nodiscard]] std::string revocation_key(const std::string& task_id);
+
+}  // namespace lovage

@@ -1,0 +1,97 @@
+#include <lovage/app/async_result.hpp>
+
+#include <lovage/app/app_core.hpp>
+#include <lovage/app/on_loop.hpp>
+
+namespace lovage {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+/// How long the blocking reads that take no timeout may last.
+constexpr auto kReadTimeout = 30s;
+
+Awaitable<Result<TaskMeta>> read_meta(std::shared_ptr<AppCore> core, std::string id,
+                                      Deadline deadline) {
+    if (auto connected = co_await core->connect(deadline); !connected) {
+        co_return std::unexpected{std::move(connected.error())};
+    }
+    auto found = co_await core->client().result(id, deadline);
+    if (!found) co_return std::unexpected{std::move(found.error())};
+    if (*found) co_return std::move(**found);
+    TaskMeta pending;
+    pending.task_id = std::move(id);
+    co_return pending;
+}
+
+Awaitable<Result<TaskMeta>> wait_ready(std::shared_ptr<AppCore> core, std::string id,
+                                       Deadline deadline) {
+    if (auto connected = co_await core->connect(deadline); !connected) {
+        co_return std::unexpected{std::move(connected.error())};
+    }
+    co_return co_await core->client().wait(std::move(id), deadline);
+}
+
+Awaitable<Result<void>> forget_on_loop(std::shared_ptr<AppCore> core, std::string id,
+                                       Deadline deadline) {
+    if (auto connected = co_await core->connect(deadline); !connected) co_return connected;
+    co_return co_await core->client().forget(std::move(id), deadline);
+}
+
+Awaitable<Result<void>> revoke_on_loop(std::shared_ptr<AppCore> core, std::string id,
+                                       Deadline deadline) {
+    if (auto connected = co_await core->connect(deadline); !connected) co_return connected;
+    co_return co_await core->client().revoke(std::move(id), deadline);
+}
+
+Awaitable<Result<bool>> is_known_on_loop(std::shared_ptr<AppCore> core, std::string id,
+                                         Deadline deadline) {
+    if (auto connected = co_await core->connect(deadline); !connected) {
+        co_return std::unexpected{std::move(connected.error())};
+    }
+    co_return co_await core->client().is_known(std::move(id), deadline);
+}
+
+}  // namespace
+
+Awaitable<Result<TaskMeta>> AsyncResultBase::meta_async(Deadline deadline) const {
+    return on_loop(core_, read_meta(core_, id_, deadline));
+}
+Awaitable<Result<TaskMeta>> AsyncResultBase::wait_async(Deadline deadline) const {
+    return on_loop(core_, wait_ready(core_, id_, deadline));
+}
+Awaitable<Result<void>> AsyncResultBase::forget_async(Deadline deadline) const {
+    return on_loop(core_, forget_on_loop(core_, id_, deadline));
+}
+Awaitable<Result<void>> AsyncResultBase::revoke_async(Deadline deadline) const {
+    return on_loop(core_, revoke_on_loop(core_, id_, deadline));
+}
+Awaitable<Result<bool>> AsyncResultBase::is_known_async(Deadline deadline) const {
+    return on_loop(core_, is_known_on_loop(core_, id_, deadline));
+}
+
+TaskMeta AsyncResultBase::meta() const {
+    return value_or_throw(core_->loop().run_blocking(meta_async(Deadline::in(kReadTimeout))));
+}
+TaskMeta AsyncResultBase::wait(std::chrono::milliseconds timeout) const {
+    return value_or_throw(core_->loop().run_blocking(wait_async(Deadline::in(timeout))));
+}
+void AsyncResultBase::forget() const {
+    value_or_throw(core_->loop().run_blocking(forget_async(Deadline::in(kReadTimeout))));
+}
+void AsyncResultBase::revoke() const {
+    value_or_throw(core_->loop().run_blocking(revoke_async(Deadline::in(kReadTimeout))));
+}
+
+Result<Json> AsyncResultBase::value_of(const TaskMeta& meta) {
+    if (meta.status == states::kSuccess) return meta.result;
+    if (auto failure = meta.failure(); failure && meta.ready()) {
+        std::string detail = "task " + meta.task_id + " ended as " + meta.status + ": " +
+                             failure->exc_type + ": " + failure->exc_message;
+        return std::unexpected{Error{Errc::task_failed, std::move(detail), std::move(failure)}};
+    }
+    return fail(Errc::not_found, "task " + meta.task_id + " has no result yet: " + meta.status);
+}
+
+}  // namespace lovage

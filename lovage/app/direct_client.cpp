@@ -1,0 +1,172 @@
+#include <lovage/app/direct_client.hpp>
+
+#include <lovage/app/app_core.hpp>
+#include <lovage/core/time.hpp>
+
+#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <chrono>
+
+namespace lovage {
+
+namespace asio = boost::asio;
+
+namespace {
+
+using namespace std::chrono_literals;
+
+/// Celery keeps revoked ids for three hours.
+constexpr auto kRevocationLifetime = 3h;
+
+/// Nothing was done and trying again may help.
+bool worth_retrying(Errc code) {
+    return code == Errc::disconnected || code == Errc::unavailable ||
+           code == Errc::unknown_outcome || code == Errc::unroutable;
+}
+
+/// Celery's publish retry policy: at once, then 0.2 s more each time, at most 1 s.
+std::chrono::milliseconds retry_pause(int attempt) {
+    return std::min(200ms * attempt, std::chrono::milliseconds{1s});
+}
+
+Awaitable<void> pause(std::chrono::milliseconds length) {
+    asio::steady_timer timer{co_await asio::this_coro::executor, length};
+    co_await timer.async_wait(asio::use_awaitable);
+}
+
+}  // namespace
+
+DirectClient::DirectClient(AppCore& core)
+    : core_{core},
+      published_{metrics::default_registry().counter(
+          "lovage_publish_total", "Task messages sent, by how the send ended.", {"outcome"})} {}
+
+void DirectClient::count(const Result<void>& outcome) {
+    if (outcome) {
+        published_.with({"accepted"}).increment();
+    } else {
+        const bool unknown = outcome.error().code == Errc::unknown_outcome;
+        published_.with({unknown ? "unknown" : "rejected"}).increment();
+    }
+}
+
+Awaitable<Result<void>> DirectClient::publish_once(const TaskSend& task, Deadline deadline) {
+    if (auto connected = co_await core_.connect(deadline); !connected) co_return connected;
+    if (!declared_.contains(task.queue)) {
+        auto declared = co_await core_.broker().declare_queue(
+            core_.settings().queue_declaration(task.queue), deadline);
+        if (!declared) co_return declared;
+        declared_.insert(task.queue);
+    }
+    Publication publication;
+    publication.routing_key = task.queue;
+    publication.message = encode_task_message(task.message);
+    if (task.message.expires) {
+        publication.message.properties.expiration =
+            std::max(0ms, std::chrono::ceil<std::chrono::milliseconds>(*task.message.expires -
+                                                                       wall_clock_now()));
+    }
+    if (task.message.eta && core_.broker().delays_natively()) {
+        publication.delay = std::max(0ms, std::chrono::ceil<std::chrono::milliseconds>(
+                                              *task.message.eta - wall_clock_now()));
+    }
+    co_return co_await core_.broker().publish(std::move(publication), deadline);
+}
+
+Awaitable<Result<void>> DirectClient::publish_until(TaskSend task, Deadline deadline) {
+    bool may_exist = false;
+    for (int attempt = 0;; ++attempt) {
+        Result<void> outcome = co_await publish_once(task, deadline);
+        if (outcome) co_return outcome;
+        const Errc code = outcome.error().code;
+        may_exist = may_exist || code == Errc::unknown_outcome;
+        if (code == Errc::unroutable) declared_.erase(task.queue);  // somebody deleted it
+        const auto wait = retry_pause(attempt);
+        const bool give_up = !worth_retrying(code) || (code == Errc::unroutable && attempt > 0) ||
+                             deadline.remaining() <= wait;
+        if (give_up) {
+            if (may_exist) outcome.error().code = Errc::unknown_outcome;
+            co_return outcome;
+        }
+        co_await pause(wait);
+    }
+}
+
+Awaitable<Result<void>> DirectClient::send(TaskSend task, Deadline deadline) {
+    if (!task.mark_sent) {
+        auto outcome = co_await publish_until(std::move(task), deadline);
+        count(outcome);
+        co_return outcome;
+    }
+    if (auto connected = co_await core_.connect(deadline); !connected) {
+        count(connected);
+        co_return connected;
+    }
+    // Marker and message go to different stores: both at once, since the id is told to nobody before both are
+    // there.
+    using namespace asio::experimental::awaitable_operators;
+    std::string id = task.message.id;
+    auto [marked, outcome] = co_await (core_.results().mark_sent(id, deadline) &&
+                                       publish_until(std::move(task), deadline));
+    count(outcome);
+    if (outcome && !marked) {
+        outcome = fail(Errc::unknown_outcome,
+                       "the task was sent, but its sent-marker was not stored: " +
+                           marked.error().message());
+    }
+    co_return outcome;
+}
+
+Awaitable<Result<std::optional<TaskMeta>>> DirectClient::result(std::string task_id,
+                                                                Deadline deadline) {
+    if (auto connected = co_await core_.connect(deadline); !connected) {
+        co_return std::unexpected{std::move(connected.error())};
+    }
+    co_return co_await core_.results().get(std::move(task_id), deadline);
+}
+
+Awaitable<Result<TaskMeta>> DirectClient::wait(std::string task_id, Deadline deadline) {
+    if (auto connected = co_await core_.connect(deadline); !connected) {
+        co_return std::unexpected{std::move(connected.error())};
+    }
+    co_return co_await core_.results().wait(std::move(task_id), deadline);
+}
+
+Awaitable<Result<void>> DirectClient::forget(std::string task_id, Deadline deadline) {
+    if (auto connected = co_await core_.connect(deadline); !connected) co_return connected;
+    co_return co_await core_.results().forget(std::move(task_id), deadline);
+}
+
+Awaitable<Result<bool>> DirectClient::is_known(std::string task_id, Deadline deadline) {
+    if (auto connected = co_await core_.connect(deadline); !connected) {
+        co_return std::unexpected{std::move(connected.error())};
+    }
+    co_return co_await core_.results().is_known(std::move(task_id), deadline);
+}
+
+Awaitable<Result<void>> DirectClient::revoke(std::string task_id, Deadline deadline) {
+    if (auto connected = co_await core_.connect(deadline); !connected) co_return connected;
+    const std::string key = revocation_key(task_id);
+    auto stored = co_await core_.state().compare_and_set(key, 0, "revoked", kRevocationLifetime,
+                                                         deadline);
+    if (!stored && stored.error().code != Errc::conflict) {
+        co_return std::unexpected{std::move(stored.error())};
+    }
+    auto known = co_await core_.results().get(task_id, deadline);
+    if (!known) co_return std::unexpected{std::move(known.error())};
+    if (*known && (*known)->ready()) co_return Result<void>{};
+    TaskMeta revoked;
+    revoked.task_id = std::move(task_id);
+    revoked.status = states::kRevoked;
+    revoked.result = exception_json({"TaskRevokedError", "revoked", "celery.exceptions", ""});
+    revoked.children = Json{};
+    revoked.date_done = to_iso8601(wall_clock_now());
+    auto outcome = co_await core_.results().store(std::move(revoked), deadline);
+    if (!outcome) co_return std::unexpected{std::move(outcome.error())};
+    co_return Result<void>{};
+}
+
+}  // namespace lovage

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <set>
+#include <string>
+
+#include <lovage/app/client.hpp>
+#include <lovage/runtime/metrics.hpp>
+
+namespace lovage {
+
+class AppCore;
+
+/// The Client of ordinary programs: publishes to the app's broker and reads its result backend.
+class DirectClient final : public Client {
+public:
+    /// Lifetime: `core` must outlive the client.
+    explicit DirectClient(AppCore& core);
+
+    Awaitable<Result<void>> send(TaskSend task, Deadline deadline) override;
+    Awaitable<Result<std::optional<TaskMeta>>> result(std::string task_id,
+                                                      Deadline deadline) override;
+    Awaitable<Result<TaskMeta>> wait(std::string task_id, Deadline deadline) override;
+    Awaitable<Result<void>> forget(std::string task_id, Deadline deadline) override;
+    Awaitable<Result<bool>> is_known(std::string task_id, Deadline deadline) override;
+    Awaitable<Result<void>> revoke(std::string task_id, Deadline deadline) override;
+
+private:
+    Awaitable<Result<void>> publish_until(TaskSend task, Deadline deadline);
+    Awaitable<Result<void>> publish_once(const TaskSend& task, Deadline deadline);
+    void count(const Result<void>& outcome);
+
+    AppCore& core_;
+    std::set<std::string> declared_;
+    metrics::CounterFamily published_;
+};
+
+}  // namespace lovage

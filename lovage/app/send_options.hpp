@@ -1,0 +1,35 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+
+#include <lovage/core/json.hpp>
+#include <lovage/core/time.hpp>
+
+namespace lovage {
+
+/// How one call is sent: Celery's `apply_async` options. What is left out comes from the task, then from
+/// the settings.
+struct SendOptions {
+    std::string queue;
+    /// Run no earlier than that long from now. Not together with `eta`.
+    std::optional<std::chrono::milliseconds> countdown;
+    /// Run no earlier than that moment.
+    std::optional<TimePoint> eta;
+    /// Do not start later than that long from now, or than that moment: the task ends as REVOKED.
+    std::variant<std::monostate, std::chrono::milliseconds, TimePoint> expires;
+    /// 0–255, larger is more urgent; honoured by queues declared with a maximum priority.
+    std::optional<std::uint8_t> priority;
+    /// User headers, merged into the message's header table.
+    Json headers = Json::object();
+    /// Empty: a new UUID4. Sending again with the same id is how an unknown outcome is resolved.
+    std::string task_id;
+    std::optional<bool> ignore_result;
+    /// Longest the send may take; default: the `task_publish_timeout` setting.
+    std::optional<std::chrono::milliseconds> timeout;
+};
+
+}  // namespace lovage

@@ -1,0 +1,65 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <lovage/core/error.hpp>
+#include <lovage/core/json.hpp>
+#include <lovage/core/task_context.hpp>
+
+namespace lovage {
+
+/// One named parameter of a task.
+struct Parameter {
+    std::string name;
+    std::string type;                   ///< For messages: "int", "list of int", a struct's name.
+    std::optional<Json> default_value;  ///< Present: the caller may leave it out.
+};
+
+/// Options of a task that a send uses when the call itself does not say otherwise.
+struct TaskOptions {
+    std::string queue;  ///< Empty: by task_routes, else the default queue.
+    std::optional<bool> ignore_result;
+};
+
+/// A task as the registry holds it: a name, its parameters, and the function behind them.
+struct TaskDefinition {
+    std::string name;
+    std::vector<Parameter> parameters;
+    TaskOptions options;
+    bool bound = false;  ///< Takes the TaskContext.
+
+    /// Runs the function with one value a parameter, in order, and returns its result. Throws what the
+    /// function throws, and ArgumentError when a value does not fit its parameter's type.
+    std::function<Json(TaskContext&, std::span<const Json>)> run;
+
+    /// "integer-multiplication(integer: int, multiply_by: int = 2)".
+    [[nodiscard]] std::string signature() const;
+};
+
+/// Matches a call's positional and keyword arguments with parameters, as Python does.
+/// `args` is a list and `kwargs` a map; both may be raw. Throws ArgumentError naming the task and the
+/// parameter when one is missing, extra or doubled.
+[[nodiscard]] std::vector<Json> bind_arguments(const TaskDefinition& task, const Json& args,
+                                               const Json& kwargs);
+
+/// The tasks of one program, by name. Filled at start, then only read: reading is thread-safe.
+class TaskRegistry {
+public:
+    /// Throws LovageError (already_exists) when the name is taken, (invalid_argument) when the name is empty,
+    /// longer than 255 characters or has control characters, or when a parameter's name is doubled or one
+    /// without a default follows one with.
+    TaskDefinition& add(TaskDefinition task);
+    [[nodiscard]] const TaskDefinition* find(std::string_view name) const;
+    /// All names, sorted.
+    [[nodiscard]] std::vector<std::string> names() const;
+
+private:
+    std::map<std::string, TaskDefinition, std::less<>> tasks_;
+};
+
+}  // namespace lovage

@@ -1,0 +1,226 @@
+#include <lovage/runtime/detail/log_format.hpp>
+
+#include <lovage/runtime/detail/utf8.hpp>
+
+#include <ctime>
+
+namespace lovage::log::detail {
+
+namespace {
+
+using lovage::detail::kReplacementCharacter;
+using lovage::detail::utf8_prefix;
+using lovage::detail::utf8_sequence_length;
+
+struct Moment {
+    std::tm calendar{};
+    int milliseconds = 0;
+};
+
+enum class Zone : std::uint8_t { local, utc };
+
+Moment split(std::chrono::system_clock::time_point when, Zone zone) {
+    using namespace std::chrono;
+    const auto whole = floor<seconds>(when);
+    const std::time_t seconds_since_epoch = system_clock::to_time_t(whole);
+    Moment moment;
+    moment.milliseconds = static_cast<int>(duration_cast<milliseconds>(when - whole).count());
+    if (zone == Zone::utc) {
+        gmtime_r(&seconds_since_epoch, &moment.calendar);
+    } else {
+        localtime_r(&seconds_since_epoch, &moment.calendar);
+    }
+    return moment;
+}
+
+void append_date(std::string& out, const std::tm& calendar, char between) {
+    out += fmt::format("{:04}-{:02}-{:02}{}{:02}:{:02}:{:02}", calendar.tm_year + 1900,
+                       calendar.tm_mon + 1, calendar.tm_mday, between, calendar.tm_hour,
+                       calendar.tm_min, calendar.tm_sec);
+}
+
+std::string_view level_label(Level level) noexcept {
+    switch (level) {
+        case Level::debug:
+            return "DEBUG";
+        case Level::info:
+            return "INFO";
+        case Level::warning:
+            return "WARNING";
+        case Level::error:
+            return "ERROR";
+        case Level::critical:
+            return "CRITICAL";
+        case Level::off:
+            break;
+    }
+    return "OFF";
+}
+
+std::string_view level_color(Level level) noexcept {
+    switch (level) {
+        case Level::debug:
+            return "\x1b[36m";
+        case Level::info:
+            return "\x1b[32m";
+        case Level::warning:
+            return "\x1b[33m";
+        case Level::error:
+            return "\x1b[31m";
+        case Level::critical:
+            return "\x1b[1;31m";
+        case Level::off:
+            break;
+    }
+    return "";
+}
+
+constexpr std::string_view kDim = "\x1b[2m";
+constexpr std::string_view kPlain = "\x1b[0m";
+
+bool is_control(unsigned char byte) {
+    return byte < 0x20 || byte == 0x7F;
+}
+
+/// C1 controls (U+0080–U+009F) steer terminals just as the ASCII ones do.
+bool is_c1_control(std::string_view sequence) {
+    return sequence.size() == 2 && sequence[0] == '\xC2' &&
+           static_cast<unsigned char>(sequence[1]) < 0xA0;
+}
+
+enum class Lines : std::uint8_t { keep, escape };
+
+void append_readable(std::string& out, std::string_view text, Lines lines) {
+    while (!text.empty()) {
+        const std::size_t length = utf8_sequence_length(text);
+        const std::string_view sequence = text.substr(0, length);
+        const auto first = static_cast<unsigned char>(text[0]);
+        if (length == 0) {
+            out += kReplacementCharacter;
+        } else if (first == '\n') {
+            out += lines == Lines::keep ? "\n    " : "\\n";
+        } else if (first == '\t') {
+            out += lines == Lines::keep ? "    " : "\\t";
+        } else if (is_control(first)) {
+            out += fmt::format("\\x{:02x}", first);
+        } else if (is_c1_control(sequence)) {
+            out += fmt::format("\\x{:02x}", static_cast<unsigned char>(sequence[1]));
+        } else {
+            out += sequence;
+        }
+        text.remove_prefix(length == 0 ? 1 : length);
+    }
+}
+
+void append_readable_value(std::string& out, std::string_view value) {
+    const bool quote = value.empty() || value.find_first_of(" \t\n\"=") != std::string_view::npos;
+    if (!quote) return append_readable(out, value, Lines::escape);
+    std::string inner;
+    append_readable(inner, value, Lines::escape);
+    out += '"';
+    for (const char c : inner) {
+        if (c == '"') out += '\\';
+        out += c;
+    }
+    out += '"';
+}
+
+void append_json_string(std::string& out, std::string_view text) {
+    out += '"';
+    while (!text.empty()) {
+        const std::size_t length = utf8_sequence_length(text);
+        const auto first = static_cast<unsigned char>(text[0]);
+        if (length == 0) {
+            out += kReplacementCharacter;
+        } else if (first == '"' || first == '\\') {
+            out += '\\';
+            out += text[0];
+        } else if (first == '\n') {
+            out += "\\n";
+        } else if (is_control(first)) {
+            out += fmt::format("\\u{:04x}", first);
+        } else {
+            out += text.substr(0, length);
+        }
+        text.remove_prefix(length == 0 ? 1 : length);
+    }
+    out += '"';
+}
+
+void append_json_member(std::string& out, std::string_view name, std::string_view value) {
+    out += ',';
+    append_json_string(out, name);
+    out += ':';
+    append_json_string(out, value);
+}
+
+/// Secrets masked first, so that a cut can never hide the end of a URL from the mask.
+std::string presentable(std::string_view text) {
+    std::string masked = mask_secrets(text);
+    if (masked.size() <= kTextBytesMax) return masked;
+    const std::size_t whole = masked.size();
+    masked.resize(utf8_prefix(masked, kTextBytesMax).size());
+    masked += fmt::format("… ({} bytes left out)", whole - masked.size());
+    return masked;
+}
+
+}  // namespace
+
+std::string_view to_string(Level level) noexcept {
+    switch (level) {
+        case Level::debug:
+            return "debug";
+        case Level::info:
+            return "info";
+        case Level::warning:
+            return "warning";
+        case Level::error:
+            return "error";
+        case Level::critical:
+            return "critical";
+        case Level::off:
+            break;
+    }
+    return "off";
+}
+
+void append_text_line(std::string& out, const Record& record, bool color) {
+    const Moment moment = split(record.time, Zone::local);
+    if (color) out += kDim;
+    append_date(out, moment.calendar, ' ');
+    out += fmt::format(",{:03}", moment.milliseconds);
+    if (color) out += kPlain;
+    out += fmt::format(" {}{:<8}{} ", color ? level_color(record.level) : "",
+                       level_label(record.level), color ? kPlain : "");
+    out += fmt::format("{:<7} ", record.logger);
+    append_readable(out, presentable(record.message), Lines::keep);
+    for (const Field& field : record.fields) {
+        out += ' ';
+        if (color) out += kDim;
+        append_readable(out, field.name, Lines::escape);
+        out += '=';
+        if (color) out += kPlain;
+        append_readable_value(out, presentable(field.value));
+    }
+    out += '\n';
+}
+
+void append_json_line(std::string& out, const Record& record) {
+    const Moment moment = split(record.time, Zone::utc);
+    out += "{\"@timestamp\":\"";
+    append_date(out, moment.calendar, 'T');
+    out += fmt::format(".{:03}Z\"", moment.milliseconds);
+    append_json_member(out, "log.level", to_string(record.level));
+    append_json_member(out, "message", presentable(record.message));
+    append_json_member(out, "ecs.version", "8.11.0");
+    append_json_member(out, "service.name", record.service_name);
+    append_json_member(out, "log.logger", record.logger);
+    out += fmt::format(",\"process.pid\":{}", record.pid);
+    append_json_member(out, "process.thread.name", record.thread_name);
+    for (const Field& field : record.fields) {
+        append_json_member(out, field.name, presentable(field.value));
+    }
+    out += "}\n";
+}
+
+}  // namespace lovage::log::detail

@@ -1,0 +1,187 @@
+#include <lovage/runtime/detail/log_format.hpp>
+#include <lovage/runtime/detail/utf8.hpp>
+#include <lovage/runtime/log.hpp>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <ctime>
+#include <vector>
+
+namespace lovage::log {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::EndsWith;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+/// 2026-11-21T17:51:02.123Z
+std::chrono::system_clock::time_point moment() {
+    return std::chrono::sys_days{std::chrono::year{2026} / 11 / 21} + std::chrono::hours{17} +
+           std::chrono::minutes{51} + std::chrono::milliseconds{2123};
+}
+
+struct Line {
+    std::string message;
+    std::vector<Field> fields = {};
+    Level level = Level::info;
+};
+
+detail::Record record_of(const Line& line) {
+    return {.level = line.level,
+            .time = moment(),
+            .logger = "worker",
+            .message = line.message,
+            .fields = line.fields,
+            .service_name = "project-worker",
+            .thread_name = "loop",
+            .pid = 42};
+}
+
+std::string json(const Line& line) {
+    std::string out;
+    detail::append_json_line(out, record_of(line));
+    return out;
+}
+
+std::string text(const Line& line, bool color = false) {
+    ::setenv("TZ", "UTC", 1);
+    ::tzset();
+    std::string out;
+    detail::append_text_line(out, record_of(line), color);
+    return out;
+}
+
+TEST(TextLine, ShowsTimeLevelLoggerMessageAndFields) {
+    EXPECT_EQ(text({"task received", {{"lovage.task.id", "a-1"}, {"queue", "two words"}}}),
+              "2026-11-21 17:51:02,123 INFO     worker  task received lovage.task.id=a-1 "
+              "queue=\"two words\"\n");
+}
+
+TEST(TextLine, ColorsTheLevelOnlyWhenAsked) {
+    EXPECT_THAT(text({"x", {}, Level::error}, true), HasSubstr("\x1b[31mERROR   \x1b[0m"));
+    EXPECT_THAT(text({"x", {}, Level::error}, false), Not(HasSubstr("\x1b")));
+}
+
+TEST(TextLine, NeverPassesControlCharactersToTheTerminal) {
+    EXPECT_THAT(text({"a\x1b[2Jb\rc\xC2\x9B"
+                      "d"}),
+                EndsWith("a\\x1b[2Jb\\x0dc\\x9bd\n"));
+    EXPECT_THAT(text({"m", {{"k", "x\ny"}}}), EndsWith("m k=\"x\\ny\"\n"));
+}
+
+TEST(TextLine, IndentsFurtherLinesSoThatNoneCanBeForged) {
+    EXPECT_THAT(text({"Traceback:\n2026 INFO forged"}),
+                EndsWith("Traceback:\n    2026 INFO forged\n"));
+}
+
+TEST(JsonLine, HasTheEcsNamesInTheOrderTheSpecificationWants) {
+    EXPECT_EQ(json({"ready", {{"lovage.queue", "celery"}}, Level::warning}),
+              R"({"@timestamp":"2026-11-21T17:51:02.123Z","log.level":"warning","message":"ready",)"
+              R"("ecs.version":"8.11.0","service.name":"project-worker","log.logger":"worker",)"
+              R"("process.pid":42,"process.thread.name":"loop","lovage.queue":"celery"})"
+              "\n");
+}
+
+TEST(JsonLine, EscapesWhatJsonMustEscape) {
+    EXPECT_THAT(json({"\"\\\n\t\x01\x7F/é"}),
+                HasSubstr(R"("message":"\"\\\n\u0009\u0001\u007f/é")"));
+    EXPECT_THAT(json({std::string{"a\0b", 3}}), HasSubstr(R"("message":"a\u0000b")"));
+}
+
+TEST(JsonLine, ReplacesBytesThatAreNotUtf8) {
+    // A stray continuation byte, an overlong slash, a surrogate, a cut sequence.
+    EXPECT_THAT(json({"\x80"}), HasSubstr("\"message\":\"\uFFFD\""));
+    EXPECT_THAT(json({"\xC0\xAF"}), HasSubstr("\"message\":\"\uFFFD\uFFFD\""));
+    EXPECT_THAT(json({"\xED\xA0\x80"}), HasSubstr("\"message\":\"\uFFFD\uFFFD\uFFFD\""));
+    EXPECT_THAT(json({"a\xF0\x9F\x8C"}), HasSubstr("\"message\":\"a\uFFFD\uFFFD\uFFFD\""));
+    EXPECT_THAT(json({"🌿"}), HasSubstr("\"message\":\"🌿\""));
+}
+
+TEST(JsonLine, CutsLongTextsBetweenCharacters) {
+    std::string euros;
+    while (euros.size() <= detail::kTextBytesMax) euros += "€";
+    const std::string line = json({euros});
+    EXPECT_LT(line.size(), detail::kTextBytesMax + 400);
+    // 16,384 is no multiple of three: one byte of the last whole character is left out as well.
+    EXPECT_THAT(line, AllOf(HasSubstr("€… (3 bytes left out)\""), Not(HasSubstr("\uFFFD"))));
+}
+
+TEST(JsonLine, MasksSecretsBeforeItCuts) {
+    const std::string url = "amqp://guest:" + std::string(detail::kTextBytesMax, 's') + "@host";
+    EXPECT_THAT(json({url}), AllOf(HasSubstr("amqp://guest:********@host"), Not(HasSubstr("sss"))));
+}
+
+TEST(MaskSecrets, HidesPasswordsOfUrls) {
+    EXPECT_EQ(mask_secrets("amqp://guest:guest@host:5672//"), "amqp://guest:********@host:5672//");
+    EXPECT_EQ(mask_secrets("redis://:s3cret@host/0"), "redis://:********@host/0");
+    EXPECT_EQ(mask_secrets("a://u:p@h,b://v:q@i"), "a://u:********@h,b://v:********@i");
+    EXPECT_EQ(mask_secrets("a://u:p@ss@h"), "a://u:********@h");
+    EXPECT_EQ(mask_secrets("a://u:p/w?x#y@h/path"), "a://u:********@h/path");
+}
+
+TEST(MaskSecrets, LeavesUrlsWithoutPasswordsAlone) {
+    for (const char* plain : {"http://127.0.0.1:5000/v1/@me", "sqlite:///.lovage", "a://user@host",
+                              "see http://h:80 or mail to x@y", "memory://", "://", "a:b@c"}) {
+        EXPECT_EQ(mask_secrets(plain), plain);
+    }
+}
+
+TEST(MaskSecrets, HidesSecretsGivenByName) {
+    EXPECT_EQ(mask_secrets("redis://h?password=abc&db=1"), "redis://h?password=********&db=1");
+    EXPECT_EQ(mask_secrets("host=h Password=abc dbname=d"), "host=h Password=******** dbname=d");
+    EXPECT_EQ(mask_secrets("my_token=abc mytoken=abc"), "my_token=abc mytoken=abc");
+    EXPECT_EQ(mask_secrets("token="), "token=");
+}
+
+TEST(Utf8, PrefixNeverCutsASequence) {
+    using lovage::detail::utf8_prefix;
+    EXPECT_EQ(utf8_prefix("a€b", 5), "a€b");
+    EXPECT_EQ(utf8_prefix("a€b", 4), "a€");
+    EXPECT_EQ(utf8_prefix("a€b", 3), "a");
+    EXPECT_EQ(utf8_prefix("a€b", 2), "a");
+    EXPECT_EQ(utf8_prefix("a€b", 0), "");
+}
+
+class ProcessLog : public ::testing::Test {
+protected:
+    void SetUp() override { ::testing::internal::CaptureStderr(); }
+    static std::string written() {
+        flush();
+        return ::testing::internal::GetCapturedStderr();
+    }
+};
+
+TEST_F(ProcessLog, WritesJsonWhenStandardErrorIsNoTerminal) {
+    configure({.service_name = "svc"});
+    info("worker", "{} of {}", 1, 2);
+    write(Level::error, "http", "gone", {{"url.path", "/x"}});
+    const std::string lines = written();
+    EXPECT_THAT(lines, StartsWith("{\"@timestamp\":\""));
+    EXPECT_THAT(lines, HasSubstr("\"message\":\"1 of 2\""));
+    EXPECT_THAT(lines, HasSubstr("\"url.path\":\"/x\"}\n"));
+    EXPECT_THAT(lines, HasSubstr("\"service.name\":\"svc\""));
+}
+
+TEST_F(ProcessLog, KeepsQuietBelowItsLevel) {
+    configure({.level = Level::warning, .format = Format::text});
+    EXPECT_FALSE(enabled(Level::info));
+    info("worker", "quiet");
+    warning("worker", "loud");
+    EXPECT_THAT(written(), AllOf(HasSubstr("WARNING  worker  loud\n"), Not(HasSubstr("quiet"))));
+    configure({});
+}
+
+TEST_F(ProcessLog, StillWritesAfterAFlush) {
+    configure({.format = Format::text});
+    flush();
+    info("worker", "late");
+    EXPECT_THAT(written(), HasSubstr("late\n"));
+}
+
+}  // namespace
+}  // namespace lovage::log
