@@ -93,7 +93,6 @@ Result<std::uint64_t> compare_and_set(Connection& connection, std::string_view k
                                       std::uint64_t expected, std::string_view value,
                                       std::optional<std::chrono::milliseconds> ttl,
                                       const Moment& now) {
-    if (auto swept = sweep(connection, now); !swept) return std::unexpected(swept.error());
     if (auto same = check(connection, key, expected, now); !same) {
         return std::unexpected(same.error());
     }
@@ -113,6 +112,7 @@ Result<std::uint64_t> compare_and_set(Connection& connection, std::string_view k
         key, Blob{value}, static_cast<std::int64_t>(*version), now.boot_id, expires_since_boot,
         expires_at);
     if (!written) return std::unexpected(written.error());
+    if (auto swept = sweep(connection, now); !swept) return std::unexpected(swept.error());
     return version;
 }
 
