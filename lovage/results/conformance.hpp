@@ -15,6 +15,7 @@
 #include <functional>
 #include <future>
 #include <memory>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -60,6 +61,7 @@ public:
 struct ResultDriver {
     std::string name;
     std::function<std::unique_ptr<ResultStoreUnderTest>()> make_store;
+    friend void PrintTo(const ResultDriver& driver, std::ostream* out) { *out << driver.name; }
 };
 
 /// One state store, empty at first, gone with this object.
@@ -75,6 +77,7 @@ public:
 struct StateDriver {
     std::string name;
     std::function<std::unique_ptr<StateStoreUnderTest>()> make_store;
+    friend void PrintTo(const StateDriver& driver, std::ostream* out) { *out << driver.name; }
 };
 
 /// A backend on a loop and thread of its own, used by blocking calls.

@@ -1,8 +1,10 @@
 #include <lovage/results/sqlite/result_table.hpp>
 
+#include <lovage/clients/sqlite/test_folder.hpp>
+
 #include <gmock/gmock.h>
 
-#include <filesystem>
+#include <memory>
 
 namespace lovage::detail {
 namespace {
@@ -15,40 +17,32 @@ TimePoint at(std::chrono::seconds after) {
     return TimePoint{std::chrono::sys_days{std::chrono::year{2026} / 11 / 21}} + after;
 }
 
-/// The table in a database in memory.
 class ResultTable : public testing::Test {
 protected:
-    ResultTable() : connection_{*value_or_throw(open())} {}
+    ResultTable() {
+        value_or_throw(sqlite::migrate(*connection_, result_table::schema()));
+        value_or_throw(connection_->script("BEGIN"));  // As the operations always find it.
+    }
 
     StoreOutcome store(std::string_view task_id, std::string_view status = states::kSuccess,
                        std::optional<TimePoint> expires_at = at(3600s),
                        std::string_view json = "{}") {
         return value_or_throw(result_table::store(
-            connection_,
+            *connection_,
             {.task_id = task_id, .status = status, .json = json, .expires_at = expires_at}, at(0s)));
     }
     result_table::Changes changes_since(std::int64_t seq, std::size_t limit = 100) {
-        return value_or_throw(result_table::changes_since(connection_, seq, limit));
+        return value_or_throw(result_table::changes_since(*connection_, seq, limit));
     }
-    std::int64_t last_seq() { return value_or_throw(result_table::last_seq(connection_)); }
+    std::int64_t last_seq() { return value_or_throw(result_table::last_seq(*connection_)); }
     std::int64_t rows() {
-        return value_or_throw(connection_.integer("SELECT count(*) FROM result")).value();
+        return value_or_throw(connection_->integer("SELECT count(*) FROM result")).value();
     }
-    void sweep(TimePoint now) { value_or_throw(result_table::sweep(connection_, now)); }
+    void sweep(TimePoint now) { value_or_throw(result_table::sweep(*connection_, now)); }
 
-    sqlite::Connection& connection_;
-
-private:
-    Result<sqlite::Connection*> open() {
-        auto opened = sqlite::Connection::open(":memory:");
-        if (!opened) return std::unexpected(opened.error());
-        owner_ = std::move(*opened);
-        if (auto migrated = sqlite::migrate(*owner_, result_table::schema()); !migrated) {
-            return std::unexpected(migrated.error());
-        }
-        return owner_.get();
-    }
-    std::unique_ptr<sqlite::Connection> owner_;
+    sqlite::TestFolder folder_;
+    std::unique_ptr<sqlite::Connection> connection_ =
+        value_or_throw(sqlite::Connection::open(folder_.path() / "results.sqlite3"));
 };
 
 TEST_F(ResultTable, ChangesAreWhatWasWrittenSince) {
@@ -82,8 +76,8 @@ TEST_F(ResultTable, NumbersOfRemovedRowsAreNotGivenAgain) {
     store("a");
     store("b");
     const auto seen = last_seq();
-    value_or_throw(result_table::forget(connection_, "b"));
-    value_or_throw(result_table::forget(connection_, "a"));
+    value_or_throw(result_table::forget(*connection_, "b"));
+    value_or_throw(result_table::forget(*connection_, "a"));
     store("c");
     EXPECT_THAT(changes_since(seen).ready_ids, ElementsAre("c"));
 }
@@ -102,12 +96,12 @@ TEST_F(ResultTable, SweepRemovesWhatHasExpiredAndNothingElse) {
     store("past", states::kSuccess, at(10s));
     store("future", states::kSuccess, at(20s));
     store("forever", states::kSuccess, std::nullopt);
-    value_or_throw(result_table::mark_sent(connection_, "mark", at(10s)));
+    value_or_throw(result_table::mark_sent(*connection_, "mark", at(10s)));
     sweep(at(15s));
     EXPECT_EQ(rows(), 2);
-    EXPECT_TRUE(value_or_throw(result_table::get(connection_, "future", at(15s))).has_value());
-    EXPECT_TRUE(value_or_throw(result_table::get(connection_, "forever", at(15s))).has_value());
-    EXPECT_EQ(connection_.integer("SELECT count(*) FROM sent").value(), 0);
+    EXPECT_TRUE(value_or_throw(result_table::get(*connection_, "future", at(15s))).has_value());
+    EXPECT_TRUE(value_or_throw(result_table::get(*connection_, "forever", at(15s))).has_value());
+    EXPECT_EQ(connection_->integer("SELECT count(*) FROM sent").value(), 0);
 }
 
 TEST_F(ResultTable, SweepStopsAtABoundedAmountOfRows) {

@@ -1,11 +1,11 @@
 #include <lovage/results/sqlite/sqlite_results.hpp>
 #include <lovage/results/sqlite/sqlite_state_store.hpp>
 
+#include <lovage/clients/sqlite/test_folder.hpp>
 #include <lovage/results/conformance.hpp>
 
 #include <gmock/gmock.h>
 
-#include <array>
 #include <filesystem>
 
 #include <spawn.h>
@@ -16,26 +16,6 @@ namespace lovage::conformance {
 namespace {
 
 using namespace std::chrono_literals;
-
-/// A new folder, removed with what is in it.
-class TemporaryFolder {
-public:
-    TemporaryFolder() {
-        std::string name = testing::TempDir() + "lovage-results-XXXXXX";
-        if (mkdtemp(name.data()) == nullptr) throw std::runtime_error{"cannot make " + name};
-        path_ = name;
-    }
-    ~TemporaryFolder() {
-        std::error_code ignored;
-        std::filesystem::remove_all(path_, ignored);
-    }
-    TemporaryFolder(const TemporaryFolder&) = delete;
-    TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-    [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-
-private:
-    std::filesystem::path path_;
-};
 
 /// Runs a program to its end; true when it exited with 0.
 bool run_program(std::vector<std::string> arguments) {
@@ -65,7 +45,7 @@ public:
     }
 
 private:
-    TemporaryFolder folder_;
+    sqlite::TestFolder folder_;
 };
 
 class SqliteStates final : public StateStoreUnderTest {
@@ -79,7 +59,7 @@ public:
     }
 
 private:
-    TemporaryFolder folder_;
+    sqlite::TestFolder folder_;
 };
 
 INSTANTIATE_TEST_SUITE_P(Sqlite, ResultConformance,
@@ -101,7 +81,7 @@ TaskMeta success(std::string task_id) {
 }
 
 TEST(SqliteResults, KeepRecordsWhenEverybodyHasGone) {
-    const TemporaryFolder folder;
+    const sqlite::TestFolder folder;
     const auto open = [&](Executor executor) {
         return make_sqlite_results(std::move(executor), {.folder = folder.path()});
     };
@@ -115,7 +95,7 @@ TEST(SqliteResults, KeepRecordsWhenEverybodyHasGone) {
     connection.connect();
     const auto found = connection.get("kept");
     ASSERT_TRUE(found && *found);
-    EXPECT_EQ((*found)->result.raw_text(), "42");
+    EXPECT_EQ(to_json_text((*found)->result), "42");
     EXPECT_EQ(connection.is_known("sent"), true);
 }
 
@@ -145,7 +125,7 @@ TEST(SqliteResults, ReportAFolderThatCannotBeMade) {
 }
 
 TEST(SqliteResults, SpaceOfExpiredRecordsIsUsedAgain) {
-    const TemporaryFolder folder;
+    const sqlite::TestFolder folder;
     ManualClock clock;
     ResultConnection connection{[&](Executor executor) {
         return make_sqlite_results(

@@ -1,13 +1,17 @@
 #include <lovage/results/sqlite/state_table.hpp>
 
+#include <lovage/clients/sqlite/test_folder.hpp>
+
 #include <gtest/gtest.h>
+
+#include <memory>
 
 namespace lovage::detail {
 namespace {
 
 using namespace std::chrono_literals;
 
-/// The table in a database in memory, with both clocks in hand.
+/// The table, with both clocks in hand.
 class StateTable : public testing::Test {
 protected:
     StateTable() {
@@ -28,8 +32,9 @@ protected:
         .boot_id = "first boot",
         .since_boot = 100s,
         .wall = TimePoint{std::chrono::sys_days{std::chrono::year{2026} / 11 / 21}}};
+    sqlite::TestFolder folder_;
     std::unique_ptr<sqlite::Connection> connection_ =
-        value_or_throw(sqlite::Connection::open(":memory:"));
+        value_or_throw(sqlite::Connection::open(folder_.path() / "state.sqlite3"));
 };
 
 TEST_F(StateTable, SettingTheWallClockNeitherEndsNorStretchesALease) {
