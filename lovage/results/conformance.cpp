@@ -9,7 +9,9 @@ namespace lovage::conformance {
 namespace {
 
 /// No operation may take that long; a test that reaches it has found a hang.
-Deadline soon() { return Deadline::in(std::chrono::seconds{30}); }
+Deadline soon() {
+    return Deadline::in(std::chrono::seconds{30});
+}
 
 }  // namespace
 
@@ -33,7 +35,9 @@ void ResultConnection::connect() {
     const Result<void> connected = loop_.run_blocking(backend_->connect(soon()));
     ASSERT_TRUE(connected) << connected.error().message();
 }
-void ResultConnection::close() { loop_.run_blocking(backend_->close(soon())); }
+void ResultConnection::close() {
+    loop_.run_blocking(backend_->close(soon()));
+}
 Result<StoreOutcome> ResultConnection::store(TaskMeta meta) {
     return loop_.run_blocking(backend_->store(std::move(meta), soon()));
 }

@@ -1,7 +1,9 @@
 #pragma once
-// What every result backend and every state store must do. A driver's test file says how to open it:
+// What every result backend and every state store must do. A driver's test file says how to open
+// it:
 //
-//   INSTANTIATE_TEST_SUITE_P(Memory, ResultConformance, testing::Values(ResultDriver{"memory", make}));
+//   INSTANTIATE_TEST_SUITE_P(Memory, ResultConformance, testing::Values(ResultDriver{"memory",
+//   make}));
 
 #include <lovage/core/time.hpp>
 #include <lovage/results/result_backend.hpp>
@@ -48,8 +50,8 @@ public:
     /// A further connection, not connected yet.
     [[nodiscard]] virtual std::unique_ptr<ResultBackend> open(Executor executor,
                                                               ResultSettings settings) = 0;
-    /// Stores SUCCESS with `result_json` from another process and waits for its end; false when the store
-    /// belongs to one process.
+    /// Stores SUCCESS with `result_json` from another process and waits for its end; false when the
+    /// store belongs to one process.
     virtual bool store_from_another_process(const std::string& task_id,
                                             const std::string& result_json) {
         static_cast<void>(task_id);
@@ -91,8 +93,7 @@ public:
     [[nodiscard]] Result<StoreOutcome> store(TaskMeta meta);
     [[nodiscard]] Result<std::optional<TaskMeta>> get(const std::string& task_id);
     /// Starts waiting; the future is ready when the wait ends.
-    [[nodiscard]] std::future<Result<TaskMeta>> wait(const std::string& task_id,
-                                                     Deadline deadline);
+    [[nodiscard]] std::future<Result<TaskMeta>> wait(const std::string& task_id, Deadline deadline);
     [[nodiscard]] Result<void> forget(const std::string& task_id);
     [[nodiscard]] Result<void> mark_sent(const std::string& task_id);
     [[nodiscard]] Result<bool> is_known(const std::string& task_id);
@@ -114,8 +115,7 @@ public:
         std::optional<std::chrono::milliseconds> ttl = std::nullopt);
     [[nodiscard]] Result<void> erase(const std::string& key, std::uint64_t expected);
     /// The keys with that prefix; fails the test on errors.
-    [[nodiscard]] std::vector<std::string> keys(const std::string& prefix,
-                                                std::size_t limit = 100);
+    [[nodiscard]] std::vector<std::string> keys(const std::string& prefix, std::size_t limit = 100);
 
 private:
     Loop loop_{"state-test"};

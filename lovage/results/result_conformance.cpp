@@ -30,7 +30,9 @@ std::string result_text(const TaskMeta& meta) {
     return meta.result.is_raw() ? meta.result.raw_text() : to_json_text(meta.result);
 }
 
-Deadline soon() { return Deadline::in(30s); }
+Deadline soon() {
+    return Deadline::in(30s);
+}
 
 /// The outcome of a wait that must end well before the test's patience does.
 Result<TaskMeta> outcome_of(std::future<Result<TaskMeta>>& wait) {
@@ -178,8 +180,8 @@ TEST_P(ResultConformance, WakesAThousandWaitersOfAThousandTasks) {
     }
     EXPECT_EQ(reader->is_known("task-0"), false);
     for (int task = kTasks; task-- > 0;) {
-        ASSERT_EQ(writer->store(record(fmt::format("task-{}", task), states::kSuccess,
-                                       std::to_string(task))),
+        ASSERT_EQ(writer->store(
+                      record(fmt::format("task-{}", task), states::kSuccess, std::to_string(task))),
                   StoreOutcome::stored);
     }
     for (int task = 0; task < kTasks; ++task) {
@@ -355,8 +357,8 @@ TEST_P(ResultConformance, OfTwoWritersOfSuccessTheFirstWins) {
     std::atomic<int> stored{0};
     const auto store_all = [&](ResultConnection& connection, const std::string& result) {
         for (int task = 0; task < kTasks; ++task) {
-            const auto outcome = connection.store(
-                record(fmt::format("raced-{}", task), states::kSuccess, result));
+            const auto outcome =
+                connection.store(record(fmt::format("raced-{}", task), states::kSuccess, result));
             if (outcome == StoreOutcome::stored) ++stored;
         }
     };

@@ -14,7 +14,9 @@ using namespace std::chrono_literals;
 using testing::ElementsAre;
 using testing::IsEmpty;
 
-Errc error_of(const auto& result) { return result ? Errc::internal : result.error().code; }
+Errc error_of(const auto& result) {
+    return result ? Errc::internal : result.error().code;
+}
 
 }  // namespace
 
@@ -150,10 +152,9 @@ TEST_P(StateConformance, KeepsValuesByteForByte) {
 TEST_P(StateConformance, RefusesValuesBeyondItsLimit) {
     const auto connection = open();
     ASSERT_TRUE(connection->set("full", 0, std::string(StateStoreUnderTest::kValueBytesMax, 'x')));
-    EXPECT_EQ(
-        error_of(connection->set("over", 0,
-                                 std::string(StateStoreUnderTest::kValueBytesMax + 1, 'x'))),
-        Errc::too_large);
+    EXPECT_EQ(error_of(connection->set("over", 0,
+                                       std::string(StateStoreUnderTest::kValueBytesMax + 1, 'x'))),
+              Errc::too_large);
     EXPECT_FALSE(connection->get("over")->has_value());
 }
 
@@ -165,8 +166,8 @@ TEST_P(StateConformance, LosesNoUpdateBetweenRivals) {
             ASSERT_TRUE(entry) << entry.error().message();
             const bool exists = entry->has_value();
             const int value = exists ? std::stoi((*entry)->value) : 0;
-            const auto written = connection.set("count", exists ? (*entry)->version : 0,
-                                                std::to_string(value + 1));
+            const auto written =
+                connection.set("count", exists ? (*entry)->version : 0, std::to_string(value + 1));
             if (written) ++done;
             if (!written) ASSERT_EQ(written.error().code, Errc::conflict);
         }

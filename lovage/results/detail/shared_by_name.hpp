@@ -8,7 +8,8 @@
 
 namespace lovage::detail {
 
-/// Objects of one process that are found by name and live as long as somebody holds them. Thread-safe.
+/// Objects of one process that are found by name and live as long as somebody holds them.
+/// Thread-safe.
 template <class T>
 class SharedByName {
 public:

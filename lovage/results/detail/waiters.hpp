@@ -30,8 +30,8 @@ public:
     Waiters(const Waiters&) = delete;
     Waiters& operator=(const Waiters&) = delete;
 
-    /// One waiting coroutine. From its construction on no record of that task passes unnoticed, so the caller
-    /// makes the ticket first and reads the store afterwards.
+    /// One waiting coroutine. From its construction on no record of that task passes unnoticed, so
+    /// the caller makes the ticket first and reads the store afterwards.
     class Ticket {
     public:
         Ticket(std::shared_ptr<Waiters> waiters, std::string task_id);
@@ -62,8 +62,8 @@ public:
     [[nodiscard]] bool waits_for(std::string_view task_id) const {
         return tickets_.contains(task_id);
     }
-    /// Nobody waits. Any thread: a store that is made after a ticket, and read after the ticket was made,
-    /// is either seen by that read or sees the ticket here.
+    /// Nobody waits. Any thread: a store that is made after a ticket, and read after the ticket was
+    /// made, is either seen by that read or sees the ticket here.
     [[nodiscard]] bool idle() const noexcept { return waiting_.load() == 0; }
 
     /// Every task waited for, once.

@@ -21,7 +21,8 @@ using detail::RecordText;
 class Records {
 public:
     Result<StoreOutcome> store(const std::string& task_id, const std::string& status,
-                               RecordText text, TimePoint now, const MemoryResultsOptions& options) {
+                               RecordText text, TimePoint now,
+                               const MemoryResultsOptions& options) {
         const std::lock_guard lock{mutex_};
         sweep(now, kSweepMost);
         const auto old = find(task_id, now);
@@ -84,7 +85,8 @@ private:
         return now + std::min(options.result_expires, kLongest);
     }
     static std::size_t size_of(const std::string& task_id, const RecordText& text) {
-        constexpr std::size_t kOverhead = 256;  // Nodes of both maps, the id twice, the control block.
+        constexpr std::size_t kOverhead =
+            256;  // Nodes of both maps, the id twice, the control block.
         return kOverhead + task_id.size() + (text ? text->size() : 0);
     }
 

@@ -19,8 +19,9 @@ struct MemoryStateOptions {
     std::function<std::chrono::milliseconds()> since_boot = time_since_boot;
 };
 
-/// A connection to the state store called `name` of this process. All connections of that name, on whatever
-/// loops, share its entries; it is gone with the last of them. Versions are not reused even then.
+/// A connection to the state store called `name` of this process. All connections of that name, on
+/// whatever loops, share its entries; it is gone with the last of them. Versions are not reused
+/// even then.
 [[nodiscard]] std::unique_ptr<StateStore> make_memory_state_store(Executor executor,
                                                                   std::string name,
                                                                   MemoryStateOptions options = {});

@@ -54,7 +54,8 @@ Result<StoreOutcome> store(Connection& connection, const NewRecord& record, Time
 
     {
         auto existing = connection.query(
-            "SELECT status FROM result WHERE task_id = ? AND (expires_at IS NULL OR expires_at > ?)",
+            "SELECT status FROM result WHERE task_id = ? AND (expires_at IS NULL OR expires_at > "
+            "?)",
             record.task_id, milliseconds(now));
         const auto row = existing.step();
         if (!row) return std::unexpected(row.error());
@@ -143,7 +144,8 @@ Result<void> sweep(Connection& connection, TimePoint now) {
     std::vector<std::int64_t> expired;
     {
         auto rows = connection.query(
-            "SELECT seq, length(meta) FROM result WHERE expires_at <= ? ORDER BY expires_at LIMIT ?",
+            "SELECT seq, length(meta) FROM result WHERE expires_at <= ? ORDER BY expires_at LIMIT "
+            "?",
             now_ms, kRowsMost);
         for (std::int64_t bytes = 0; bytes < kBytesMost;) {
             const auto row = rows.step();

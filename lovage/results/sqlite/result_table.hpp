@@ -16,8 +16,9 @@ namespace lovage::detail {
 
 /// The statements behind the SQLite result backend; each runs inside the caller's transaction.
 ///
-/// Every write of a record gives its row a new `seq`, larger than any before it, also after deletions. So "what
-/// changed since I last looked" is one range read, however many tasks are waited for.
+/// Every write of a record gives its row a new `seq`, larger than any before it, also after
+/// deletions. So "what changed since I last looked" is one range read, however many tasks are
+/// waited for.
 namespace result_table {
 
 [[nodiscard]] const sqlite::Schema& schema();
@@ -59,7 +60,8 @@ struct Changes {
 [[nodiscard]] Result<Changes> changes_since(sqlite::Connection& connection, std::int64_t seq,
                                             std::size_t limit);
 
-/// Removes expired records and marks: at most 256 rows or about 4 MiB a call, so that no call stalls.
+/// Removes expired records and marks: at most 256 rows or about 4 MiB a call, so that no call
+/// stalls.
 [[nodiscard]] Result<void> sweep(sqlite::Connection& connection, TimePoint now);
 
 }  // namespace result_table

@@ -29,7 +29,8 @@ protected:
                        std::string_view json = "{}") {
         return value_or_throw(result_table::store(
             *connection_,
-            {.task_id = task_id, .status = status, .json = json, .expires_at = expires_at}, at(0s)));
+            {.task_id = task_id, .status = status, .json = json, .expires_at = expires_at},
+            at(0s)));
     }
     result_table::Changes changes_since(std::int64_t seq, std::size_t limit = 100) {
         return value_or_throw(result_table::changes_since(*connection_, seq, limit));

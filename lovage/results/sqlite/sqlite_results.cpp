@@ -35,7 +35,8 @@ struct SweepClock {
     TimePoint next{};
 };
 
-/// Looks for expired records at most once a transaction, and when there were none, at most once a second.
+/// Looks for expired records at most once a transaction, and when there were none, at most once a
+/// second.
 Result<void> sweep_now_and_then(Connection& connection, TimePoint now) {
     auto& clock = connection.attachment<SweepClock>();
     if (clock.transaction == connection.transaction_number() || now < clock.next) return {};
@@ -98,8 +99,8 @@ Result<Found> find_ready(Connection& connection, const std::vector<std::string>&
         if (!record) return std::unexpected(record.error());
         if (!*record || !states::is_ready((*record)->status)) continue;
         bytes += (*record)->json.size();
-        found.records.emplace_back(
-            task_id, std::make_shared<const std::string>(std::move((*record)->json)));
+        found.records.emplace_back(task_id,
+                                   std::make_shared<const std::string>(std::move((*record)->json)));
     }
     return found;
 }
@@ -133,10 +134,10 @@ public:
         waiters_->close_all();
         seen_.reset();
         live->scope.request_stop();
-        // Operations end in order, so this one waits for all before it; what the deadline leaves over, ends
-        // with the session.
-        static_cast<void>(co_await live->session->run(
-            [](Connection&) { return Result<void>{}; }, deadline));
+        // Operations end in order, so this one waits for all before it; what the deadline leaves
+        // over, ends with the session.
+        static_cast<void>(
+            co_await live->session->run([](Connection&) { return Result<void>{}; }, deadline));
         live->session.reset();
         while (!co_await live->scope.join(Deadline::in(5s))) {
             log::error(kLogger, "{} is slow to close", display_url());
@@ -257,8 +258,7 @@ private:
         return now + std::min(options_.result_expires, kLongest);
     }
 
-    static Result<Look> look_at(Connection& connection, const std::string& task_id,
-                                TimePoint now) {
+    static Result<Look> look_at(Connection& connection, const std::string& task_id, TimePoint now) {
         auto record = result_table::get(connection, task_id, now);
         if (!record) return std::unexpected(record.error());
         const auto last_seq = result_table::last_seq(connection);
@@ -266,14 +266,15 @@ private:
         return Look{std::move(*record), *last_seq};
     }
 
-    /// Starts to follow what other processes write; a connection on which nobody ever waits does not.
+    /// Starts to follow what other processes write; a connection on which nobody ever waits does
+    /// not.
     Result<void> watch() {
         if (live_->folder_watch) return {};
-        auto opened = sqlite::FolderWatch::open(
-            executor_, live_->session->database().wake_file(), {}, {.woken = [this] {
-                owed_ = true;
-                if (live_) live_->changed.notify_all();
-            }});
+        auto opened = sqlite::FolderWatch::open(executor_, live_->session->database().wake_file(),
+                                                {}, {.woken = [this] {
+                                                    owed_ = true;
+                                                    if (live_) live_->changed.notify_all();
+                                                }});
         if (!opened) return std::unexpected(opened.error());
         live_->folder_watch = std::move(*opened);
         live_->scope.spawn("results watch", live_->folder_watch->run());

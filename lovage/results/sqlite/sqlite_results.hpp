@@ -21,8 +21,8 @@ struct SqliteResultsOptions {
 
 /// A connection to the results in a folder, shared by all processes of the machine that use it.
 ///
-/// store() returns after the COMMIT; stores of one process are committed in groups. Call close() and wait for it
-/// before destroying a connected backend.
+/// store() returns after the COMMIT; stores of one process are committed in groups. Call close()
+/// and wait for it before destroying a connected backend.
 [[nodiscard]] std::unique_ptr<ResultBackend> make_sqlite_results(Executor executor,
                                                                  SqliteResultsOptions options);
 

@@ -39,8 +39,8 @@ public:
     }
     bool store_from_another_process(const std::string& task_id,
                                     const std::string& result_json) override {
-        EXPECT_TRUE(run_program({LOVAGE_RESULTS_PEER, folder_.path() / "made" / "when missing",
-                                 task_id, result_json}));
+        EXPECT_TRUE(run_program(
+            {LOVAGE_RESULTS_PEER, folder_.path() / "made" / "when missing", task_id, result_json}));
         return true;
     }
 
@@ -148,7 +148,8 @@ TEST(SqliteResults, SpaceOfExpiredRecordsIsUsedAgain) {
         store_a_round(round);
         clock.advance(2h);
     }
-    // One round is 1 MiB: two of them at a time, and the write-ahead log before its first checkpoint.
+    // One round is 1 MiB: two of them at a time, and the write-ahead log before its first
+    // checkpoint.
     EXPECT_LT(file_bytes(), std::uintmax_t{14} << 20U);
 }
 

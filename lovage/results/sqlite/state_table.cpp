@@ -12,8 +12,8 @@ using sqlite::Blob;
 using sqlite::Connection;
 using sqlite::Sql;
 
-// Versions start at the file's birth in microseconds: they are larger than those of a file that was here before
-// and was deleted, which somebody may still hold as a fencing token.
+// Versions start at the file's birth in microseconds: they are larger than those of a file that was
+// here before and was deleted, which somebody may still hold as a fencing token.
 constexpr std::array kSteps{Sql{R"(
 CREATE TABLE state(
     key      TEXT PRIMARY KEY,
@@ -107,7 +107,8 @@ Result<std::uint64_t> compare_and_set(Connection& connection, std::string_view k
         expires_at = milliseconds(now.wall + bounded);
     }
     const auto written = connection.run(
-        "INSERT OR REPLACE INTO state(key, value, version, boot_id, expires_since_boot, expires_at) "
+        "INSERT OR REPLACE INTO state(key, value, version, boot_id, expires_since_boot, "
+        "expires_at) "
         "VALUES(?, ?, ?, ?, ?, ?)",
         key, Blob{value}, static_cast<std::int64_t>(*version), now.boot_id, expires_since_boot,
         expires_at);
@@ -116,8 +117,8 @@ Result<std::uint64_t> compare_and_set(Connection& connection, std::string_view k
     return version;
 }
 
-Result<void> compare_and_erase(Connection& connection, std::string_view key,
-                               std::uint64_t expected, const Moment& now) {
+Result<void> compare_and_erase(Connection& connection, std::string_view key, std::uint64_t expected,
+                               const Moment& now) {
     if (auto same = check(connection, key, expected, now); !same) return same;
     const auto removed = connection.run("DELETE FROM state WHERE key = ?", key);
     if (!removed) return std::unexpected(removed.error());
@@ -126,8 +127,7 @@ Result<void> compare_and_erase(Connection& connection, std::string_view key,
 
 Result<std::vector<std::pair<std::string, StateEntry>>> list(Connection& connection,
                                                              std::string_view prefix,
-                                                             std::size_t limit,
-                                                             const Moment& now) {
+                                                             std::size_t limit, const Moment& now) {
     const std::int64_t wall = milliseconds(now.wall);
     const std::int64_t since_boot = now.since_boot.count();
     auto rows = connection.query(
@@ -140,9 +140,8 @@ Result<std::vector<std::pair<std::string, StateEntry>>> list(Connection& connect
         const auto row = rows.step();
         if (!row) return std::unexpected(row.error());
         if (!*row || !rows.text(0).starts_with(prefix)) break;
-        found.emplace_back(rows.text(0),
-                           StateEntry{std::string{rows.blob(1)},
-                                      static_cast<std::uint64_t>(rows.integer(2))});
+        found.emplace_back(rows.text(0), StateEntry{std::string{rows.blob(1)},
+                                                    static_cast<std::uint64_t>(rows.integer(2))});
     }
     return found;
 }

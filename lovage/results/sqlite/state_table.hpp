@@ -17,9 +17,9 @@ namespace lovage::detail {
 
 /// The statements behind the SQLite state store; each runs inside the caller's transaction.
 ///
-/// A time to live is kept on two clocks. While the machine that wrote it has not restarted, its time since boot
-/// decides, so that setting the wall clock neither ends a lease nor stretches it; after a restart only the wall
-/// clock is left to go by.
+/// A time to live is kept on two clocks. While the machine that wrote it has not restarted, its
+/// time since boot decides, so that setting the wall clock neither ends a lease nor stretches it;
+/// after a restart only the wall clock is left to go by.
 namespace state_table {
 
 [[nodiscard]] const sqlite::Schema& schema();

@@ -14,9 +14,7 @@ using namespace std::chrono_literals;
 /// The table, with both clocks in hand.
 class StateTable : public testing::Test {
 protected:
-    StateTable() {
-        value_or_throw(sqlite::migrate(*connection_, state_table::schema()));
-    }
+    StateTable() { value_or_throw(sqlite::migrate(*connection_, state_table::schema())); }
     std::uint64_t set(std::string_view key, std::optional<std::chrono::milliseconds> ttl) {
         return value_or_throw(
             state_table::compare_and_set(*connection_, key, 0, "value", ttl, now_));
@@ -83,8 +81,8 @@ TEST_F(StateTable, AWallClockSetForwardRemovesNoLivingEntry) {
 }
 
 TEST_F(StateTable, VersionsOfANewFileExceedThoseOfAnOldOne) {
-    // Any file made after 2020 starts beyond what a million writes a second since then could have reached
-    // from zero; see the schema.
+    // Any file made after 2020 starts beyond what a million writes a second since then could have
+    // reached from zero; see the schema.
     EXPECT_GT(set("key", std::nullopt), 1'577'836'800'000'000U);
 }
 
