@@ -37,7 +37,9 @@ Loop::Loop(std::string name) : impl_{std::make_unique<Impl>()} {
     impl_->name = std::move(name);
 }
 
-Loop::~Loop() { stop_and_join(); }
+Loop::~Loop() {
+    stop_and_join();
+}
 
 void Loop::start() {
     const std::lock_guard lock{impl_->start_mutex};
