@@ -8,10 +8,6 @@
 #include <lovage/runtime/notifier.hpp>
 #include <lovage/runtime/task_scope.hpp>
 
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/use_awaitable.hpp>
-
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -21,13 +17,13 @@
 namespace lovage {
 namespace {
 
-namespace asio = boost::asio;
 namespace result_table = detail::result_table;
 using namespace std::chrono_literals;
 using detail::RecordText;
 using sqlite::Connection;
 
 constexpr std::string_view kLogger = "results";
+constexpr auto kLookAnyway = 2s;
 
 /// When expired records were last looked for; kept beside the writing connection.
 struct SweepClock {
@@ -68,8 +64,10 @@ struct StoreOperation {
         Stored stored{.outcome = *outcome};
         if (*outcome == StoreOutcome::stored) {
             stored.seq = connection.last_insert_id();
-            if (states::is_ready(status)) connection.request_wake();
         }
+        // Also when an earlier record stays: its writer may have been killed before it woke
+        // anybody.
+        if (states::is_ready(status)) connection.request_wake();
         if (auto swept = sweep_now_and_then(connection, now); !swept) {
             return std::unexpected(swept.error());
         }
@@ -188,8 +186,10 @@ public:
             },
             deadline);
         if (!look) co_return std::unexpected(look.error());
-        if (!seen_) seen_ = look->last_seq;
-        if (owed_ && live_) live_->changed.notify_all();
+        if (!seen_ && live_) {
+            seen_ = look->last_seq;
+            live_->changed.notify_all();
+        }
         if (look->record && states::is_ready(look->record->status)) {
             co_return TaskMeta::from_json(look->record->json);
         }
@@ -271,7 +271,7 @@ private:
     Result<void> watch() {
         if (live_->folder_watch) return {};
         auto opened = sqlite::FolderWatch::open(executor_, live_->session->database().wake_file(),
-                                                {}, {.woken = [this] {
+                                                {}, {.woken_by_others = [this] {
                                                     owed_ = true;
                                                     if (live_) live_->changed.notify_all();
                                                 }});
@@ -282,12 +282,18 @@ private:
         return {};
     }
 
-    /// Reads what others wrote whenever something was, as long as somebody waits.
+    /// Reads what others wrote whenever something was, as long as somebody waits. Then it also
+    /// looks from time to time unasked: whoever stored a record may have been killed before waking
+    /// us.
     Awaitable<void> follow(Live* live) {
         while (live_.get() == live) {
-            if (!owed_ || (!seen_ && !waiters_->idle())) {
-                // Without a starting point a wait is about to bring one, and notifies again.
-                co_await live->changed.wait();
+            if (!seen_) {
+                co_await live->changed.wait();  // The next wait brings a starting point.
+                continue;
+            }
+            if (!owed_) {
+                const bool told = co_await live->changed.wait(Deadline::in(kLookAnyway));
+                if (!told) owed_ = true;
                 continue;
             }
             owed_ = false;
@@ -299,9 +305,8 @@ private:
             if (!delivered && live_.get() == live) {
                 log::warning(kLogger, "cannot read new results of {}, trying again: {}",
                              display_url(), delivered.error().message());
+                co_await live->changed.wait(Deadline::in(250ms));
                 owed_ = true;
-                asio::steady_timer pause{executor_, 250ms};
-                co_await pause.async_wait(asio::as_tuple(asio::use_awaitable));
             }
         }
     }
