@@ -1,1 +1,23 @@
 # Installs the static libraries, the public headers and the package files for find_package(Lovage).
+include(CMakePackageConfigHelpers)
+
+set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/Lovage)
+get_property(modules GLOBAL PROPERTY LOVAGE_MODULES)
+
+install(TARGETS ${modules} lovage_lovage EXPORT LovageTargets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(EXPORT LovageTargets NAMESPACE lovage:: DESTINATION ${package_dir})
+install(DIRECTORY lovage DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
+  FILES_MATCHING PATTERN "*.hpp"
+  PATTERN detail EXCLUDE
+  PATTERN conformance EXCLUDE
+  PATTERN "*_test.hpp" EXCLUDE)
+
+configure_package_config_file(cmake/LovageConfig.cmake.in ${PROJECT_BINARY_DIR}/LovageConfig.cmake
+  INSTALL_DESTINATION ${package_dir})
+# Before 1.0 a minor version may change anything.
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/LovageConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+install(FILES
+  ${PROJECT_BINARY_DIR}/LovageConfig.cmake
+  ${PROJECT_BINARY_DIR}/LovageConfigVersion.cmake
+  cmake/LovageCompiler.cmake
+  DESTINATION ${package_dir})

@@ -1,14 +1,9 @@
 # One place for the compiler, the standard and the flags every target shares.
 
-if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 14)
-  message(FATAL_ERROR
-    "Lovage cannot be built with g++ ${CMAKE_CXX_COMPILER_VERSION}: before version 14 it destroys aggregate "
-    "temporaries twice in statements that contain co_await, silently. Use clang++-19 (./dev setup installs it; "
-    "the presets choose it) or g++ 14 or newer.")
-elseif(CMAKE_CXX_COMPILER_ID MATCHES "Clang" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 17)
-  message(FATAL_ERROR
-    "Lovage cannot be built with clang ${CMAKE_CXX_COMPILER_VERSION}: clang before 17 leaks or touches freed "
-    "coroutine frames. Use clang++-19 (./dev setup installs it; the presets choose it).")
+include(cmake/LovageCompiler.cmake)
+lovage_compiler_fault(compiler_fault)
+if(compiler_fault)
+  message(FATAL_ERROR "${compiler_fault} The presets choose clang++-19, and ./dev setup installs it.")
 endif()
 
 set(CMAKE_CXX_STANDARD 23)

@@ -1,12 +1,11 @@
 #include <lovage/core/json.hpp>
 
 #include <algorithm>
-#include <charconv>
 #include <limits>
-#include <numeric>
 
 #include <fmt/format.h>
 
+#include <lovage/core/detail/number_text.hpp>
 #include <lovage/core/detail/utf8.hpp>
 
 namespace lovage {
@@ -74,37 +73,6 @@ void merge_doubled_names(Json::Object& members) {
         ++kept;
     }
     members.resize(kept);
-}
-
-/// The double nearest to `text`, which follows JSON's grammar; infinite past the range and zero
-/// below it, as Python's `float(text)`.
-[[nodiscard]] double real_from(std::string_view text) {
-    double value = 0;
-    if (std::from_chars(text.data(), text.data() + text.size(), value).ec == std::errc{})
-        return value;
-
-    // Out of range, and from_chars does not say on which side: the decimal exponent of the first
-    // digit that is not zero does.
-    const bool negative = text.front() == '-';
-    const std::size_t exponent_at = std::min(text.find_first_of("eE"), text.size());
-    const std::string_view digits = text.substr(0, exponent_at);
-    const auto point = static_cast<std::int64_t>(std::min(digits.find('.'), digits.size()));
-    const auto first = static_cast<std::int64_t>(digits.find_first_of("123456789"));
-    bool huge = first < point;
-    if (exponent_at < text.size()) {
-        std::string_view exponent = text.substr(exponent_at + 1);
-        if (exponent.front() == '+') exponent.remove_prefix(1);
-        std::int64_t shift = 0;
-        const auto read =
-            std::from_chars(exponent.data(), exponent.data() + exponent.size(), shift);
-        if (read.ec == std::errc::result_out_of_range) {
-            huge = exponent.front() != '-';
-        } else {
-            huge = shift > first - point;
-        }
-    }
-    const double magnitude = huge ? std::numeric_limits<double>::infinity() : 0.0;
-    return negative ? -magnitude : magnitude;
 }
 
 /// One pass over a text. A null `out` anywhere means: check only, build nothing.
@@ -360,7 +328,7 @@ private:
         }
         if (out != nullptr) {
             const std::string_view text{start, cursor_};
-            *out = real ? Json{real_from(text)} : Json::integer(text);
+            *out = real ? Json{detail::real_from_decimal(text)} : Json::integer(text);
         }
         return true;
     }

@@ -31,18 +31,20 @@ struct TaskMessage {
     std::int64_t retries = 0;
     std::optional<double> time_limit;       ///< hard, seconds
     std::optional<double> soft_time_limit;  ///< seconds
-    std::string root_id;                    ///< empty: own id
+    std::string root_id;                    ///< empty on encode: the id
     std::optional<std::string> parent_id;
-    std::string argsrepr;    ///< display only; empty on encode: computed
-    std::string kwargsrepr;  ///< display only; empty on encode: computed
-    std::string origin;      ///< "gen<pid>@<host>"
+    /// Display only, see celery_repr. Empty on encode: computed. Computed too when a message of at
+    /// most 64 KiB comes without it.
+    std::string argsrepr;
+    std::string kwargsrepr;
+    std::string origin;  ///< "gen<pid>@<host>"
     bool ignore_result = false;
     std::int64_t replaced_task_nesting = 0;
     Json stamped_headers;          ///< null or list
     Json stamps = Json::object();  ///< map
 
-    /// Header fields that are none of Celery's own: user headers, trace context, what newer versions add.
-    /// On encode they are merged in last and win.
+    /// Header fields that are none of Celery's own: user headers, trace context, what newer
+    /// versions add. On encode they are merged in last and win.
     Json user_headers = Json::object();
 
     // Properties.
@@ -51,22 +53,25 @@ struct TaskMessage {
     std::optional<std::uint8_t> priority;
     bool persistent = true;
 
-    int protocol = 2;  ///< As read; encode always writes 2.
+    int protocol = 2;  ///< As read: 1 when the body was a map. Encode always writes 2.
 
     /// `{"callbacks": null, "errbacks": null, "chain": null, "chord": null}`
     [[nodiscard]] static Json default_embed();
     /// shadow when set, else task.
     [[nodiscard]] const std::string& display_name() const noexcept;
+
+    friend bool operator==(const TaskMessage&, const TaskMessage&) = default;
 };
 
 /// Why a message cannot become a task. Wire: these texts are the `x-lovage-reason` header.
 enum class BadMessage : std::uint8_t {
-    unknown_message,     ///< "unknown-message": no task name anywhere
-    undecodable,         ///< "undecodable": the body is not what its content type says, or not three elements
+    unknown_message,  ///< "unknown-message": no task name anywhere
+    undecodable,      ///< "undecodable": the body is not what its content type says, or not three
+                      ///< elements
     content_disallowed,  ///< "content-disallowed": content type not accepted
-    invalid,             ///< "invalid-message": a field has the wrong type or cannot be read (eta, no id, …)
-    too_large,           ///< "too-large"
-    unsupported,         ///< "unsupported": a compression or encoding this build does not know
+    invalid,    ///< "invalid-message": a field has the wrong type or cannot be read (eta, no id, …)
+    too_large,  ///< "too-large"
+    unsupported,  ///< "unsupported": a compression this build does not know
 };
 [[nodiscard]] std::string_view to_string(BadMessage reason) noexcept;
 
@@ -78,20 +83,34 @@ struct DecodeError {
 };
 
 struct DecodeLimits {
-    JsonLimits json;                                        ///< of the body, after decompression
-    std::size_t body_bytes = std::size_t{16} << 20U;        ///< as received and after decompression
+    JsonLimits json;  ///< of the body after decompression; of raw headers
+    std::size_t body_bytes = std::size_t{16} << 20U;  ///< as received and after decompression
 };
 
-/// Reads a task message. `application/json` only, optionally zlib-compressed (Celery's
-/// "application/x-gzip"); args and kwargs are validated and kept raw.
+/// Longest task name and ids, in bytes: what an AMQP short string holds.
+inline constexpr std::size_t kTaskIdBytesMax = 255;
+
+/// Reads a task message: protocol 2, protocol 1, or protocol 1's body under protocol 2's headers.
+/// `application/json` only, optionally compressed with zlib (Celery's "application/x-gzip").
+///
+/// Fields that are missing get the value encode would write for them, so that decoding what was
+/// encoded gives an equal task; args, kwargs and embed are validated and kept raw. Never throws
+/// on foreign input (std::bad_alloc aside).
+/// Celery differs: it dies of a message without id, content type or three-element body, and runs
+/// one whose kwargs are no map; all of these are errors here.
 [[nodiscard]] std::expected<TaskMessage, DecodeError> decode_task_message(
     const Message& message, const DecodeLimits& limits = {});
 
-/// Writes protocol 2 exactly as Celery 5 does: header order, property set, body text.
-[[nodiscard]] Message encode_task_message(const TaskMessage& task);
+/// Writes protocol 2 exactly as Celery 5.6 does: header order, property set, body text. With `now`,
+/// a task that expires gets the `expiration` property, which makes brokers drop it unseen once it
+/// is due (Celery always sets it). Asserts that id and task are not empty, args a list, kwargs and
+/// user_headers maps.
+[[nodiscard]] Message encode_task_message(const TaskMessage& task,
+                                          std::optional<TimePoint> now = std::nullopt);
 
-/// Python's repr as Celery cuts it for argsrepr and kwargsrepr (1,024 characters, depth 3): a tuple
-/// `(1, 'x')` when `as_tuple`, else by kind. Vectors: captures/producer/argsrepr_vectors.json.
+/// The text Celery sends as argsrepr and kwargsrepr, peculiarities included: Python's repr cut to
+/// about 1,024 characters, containers from the fourth level on as `[...]`, in strings only the
+/// single quote escaped. A list is written as a tuple, `(1, 'x')`, when `as_tuple`.
 [[nodiscard]] std::string celery_repr(const Json& value, bool as_tuple);
 
 }  // namespace lovage

@@ -21,12 +21,13 @@ inline constexpr std::string_view kRevoked = "REVOKED";
 /// SUCCESS, FAILURE and REVOKED: nothing follows.
 [[nodiscard]] bool is_ready(std::string_view state) noexcept;
 /// May a record of state `next` replace one of state `stored`? A stored SUCCESS is never replaced
-/// (Celery), and neither is any ready state by one that is not ready (Celery differs: it lets a late STARTED
-/// or RETRY hide a FAILURE).
+/// (Celery), and neither is any ready state by one that is not ready (Celery differs: it lets a
+/// late STARTED or RETRY hide a FAILURE).
 [[nodiscard]] bool may_replace(std::string_view stored, std::string_view next) noexcept;
 }  // namespace states
 
-/// A task's record in the result backend (celery-wire reference, section 11.2). Wire: key names and order.
+/// A task's record in the result backend (celery-wire reference, section 11.2). Wire: key names and
+/// order.
 struct TaskMeta {
     std::string task_id;
     std::string status{states::kPending};
@@ -42,14 +43,18 @@ struct TaskMeta {
 
     /// Celery's JSON text, `task_id` last.
     [[nodiscard]] std::string to_json() const;
-    /// Reads a record; the result and unknown keys are kept raw.
+    /// Reads a record of at most 64 MiB; lists and maps in it are kept raw. Keys may be missing
+    /// except `status`. Errors: malformed, too_large.
     [[nodiscard]] static Result<TaskMeta> from_json(std::string_view text);
 
-    /// The failure in `result` (FAILURE, RETRY, REVOKED), tolerant of what Python writes.
+    /// The failure in `result` when the state is FAILURE, RETRY or REVOKED. Tolerant: what is no
+    /// exception map becomes an "Exception" with its repr as message; several exception arguments
+    /// become one text, a tuple's repr.
     [[nodiscard]] std::optional<TaskFailure> failure() const;
 };
 
-/// `{"exc_type": …, "exc_message": [ … ], "exc_module": …}` as results carry it.
+/// `{"exc_type": …, "exc_message": [ … ], "exc_module": …}` as results carry it; an empty message
+/// is an exception without arguments.
 [[nodiscard]] Json exception_json(const TaskFailure& failure);
 
 }  // namespace lovage

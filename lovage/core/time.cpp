@@ -77,8 +77,8 @@ std::chrono::sys_days read_date(Reader& reader) {
     const unsigned month = reader.number(2, 12, "the month must be 01 to 12");
     reader.expect('-', "a '-' must follow the month");
     const unsigned day = reader.number(2, 31, "the day must be 01 to 31");
-    const auto date = std::chrono::year{static_cast<int>(year)} / static_cast<int>(month) /
-                      static_cast<int>(day);
+    const auto date =
+        std::chrono::year{static_cast<int>(year)} / static_cast<int>(month) / static_cast<int>(day);
     if (year == 0 || !date.ok()) {
         reader.fail("there is no such day");
         return {};
@@ -108,8 +108,8 @@ std::chrono::minutes read_offset(Reader& reader) {
         std::chrono::hours{reader.number(2, 23, "the offset's hours must be 00 to 23")};
     if (!reader.at_end()) {
         reader.accept(':');
-        offset += std::chrono::minutes{
-            reader.number(2, 59, "the offset's minutes must be 00 to 59")};
+        offset +=
+            std::chrono::minutes{reader.number(2, 59, "the offset's minutes must be 00 to 59")};
     }
     return west ? -offset : offset;
 }

@@ -74,11 +74,10 @@ TEST(Uuid, Version5IsTheNamesIdInEveryProgram) {
 TEST(Uuid, RecognisesOnlyTheTextForm) {
     EXPECT_TRUE(is_uuid("6ba7b810-9dad-11d1-80b4-00c04fd430c8"));
     EXPECT_TRUE(is_uuid("6BA7B810-9DAD-11D1-80B4-00C04FD430C8"));
-    for (const auto* text : {"", "6ba7b8109dad11d180b400c04fd430c8", "6ba7b810-9dad-11d1-80b4-",
-                             "6ba7b810-9dad-11d1-80b4-00c04fd430cg",
-                             "6ba7b810x9dad-11d1-80b4-00c04fd430c8",
-                             "{6ba7b810-9dad-11d1-80b4-00c04fd430c8}",
-                             "6ba7b81--9dad-11d1-80b4-00c04fd430c8"}) {
+    for (const auto* text :
+         {"", "6ba7b8109dad11d180b400c04fd430c8", "6ba7b810-9dad-11d1-80b4-",
+          "6ba7b810-9dad-11d1-80b4-00c04fd430cg", "6ba7b810x9dad-11d1-80b4-00c04fd430c8",
+          "{6ba7b810-9dad-11d1-80b4-00c04fd430c8}", "6ba7b81--9dad-11d1-80b4-00c04fd430c8"}) {
         EXPECT_FALSE(is_uuid(text)) << text;
     }
 }

@@ -8,6 +8,7 @@
 #include <atomic>
 #include <exception>
 #include <future>
+#include <memory>
 #include <mutex>
 #include <thread>
 
@@ -36,7 +37,9 @@ Loop::Loop(std::string name) : impl_{std::make_unique<Impl>()} {
     impl_->name = std::move(name);
 }
 
-Loop::~Loop() { stop_and_join(); }
+Loop::~Loop() {
+    stop_and_join();
+}
 
 void Loop::start() {
     const std::lock_guard lock{impl_->start_mutex};
@@ -80,15 +83,24 @@ void Loop::run_blocking(Awaitable<void> work) {
                   "a blocking call on the event loop's own thread would never end: use the "
                   "awaitable form (co_await)"}};
     }
-    std::promise<void> done;
-    asio::co_spawn(impl_->context, std::move(work), [&done](const std::exception_ptr& error) {
-        if (error) {
-            done.set_exception(error);
-        } else {
-            done.set_value();
-        }
-    });
-    done.get_future().get();
+    // Only the completion handler holds the promise: when the loop is destroyed first, the handler
+    // goes without having run and the promise breaks.
+    auto done = std::make_shared<std::promise<void>>();
+    std::future<void> end = done->get_future();
+    asio::co_spawn(impl_->context, std::move(work),
+                   [done = std::move(done)](const std::exception_ptr& error) {
+                       if (error) {
+                           done->set_exception(error);
+                       } else {
+                           done->set_value();
+                       }
+                   });
+    try {
+        end.get();
+    } catch (const std::future_error& error) {
+        if (error.code() != std::future_errc::broken_promise) throw;
+        throw LovageError{Error{Errc::closed, "the event loop ended before the call did"}};
+    }
 }
 
 }  // namespace lovage

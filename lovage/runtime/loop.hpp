@@ -36,12 +36,13 @@ public:
     [[nodiscard]] Executor executor() const;
     [[nodiscard]] bool on_loop_thread() const noexcept;
 
-    /// Runs `work` on the loop, soon.
+    /// Runs `work` on the loop, soon. An exception that leaves it ends the program.
     void post(std::move_only_function<void()> work);
 
     /// Runs a coroutine on the loop and blocks the calling thread for its end; exceptions pass
-    /// through. Throws LovageError (invalid_argument) when called on the loop's own thread: that
-    /// would never end.
+    /// through. Needs a loop that runs or will: one that was stopped keeps the caller waiting until
+    /// it is destroyed. Throws LovageError: invalid_argument when called on the loop's own thread
+    /// (that would never end), closed when the loop was destroyed first.
     void run_blocking(Awaitable<void> work);
     template <class T>
     T run_blocking(Awaitable<T> work) {

@@ -5,7 +5,6 @@
 #include <lovage/runtime/notifier.hpp>
 
 #include <cstddef>
-#include <list>
 #include <memory>
 #include <string>
 
@@ -22,15 +21,18 @@ public:
     TaskScope(const TaskScope&) = delete;
     TaskScope& operator=(const TaskScope&) = delete;
 
-    /// Starts `work` on the scope's executor. An exception that leaves it is logged under `name`
-    /// and ends that coroutine only. Starting after request_stop() is allowed; the coroutine is
-    /// cancelled at once.
+    /// Starts `work` on the scope's executor: at once, up to its first suspension, when called on
+    /// that loop. An exception that leaves it is logged under `name` and ends that coroutine only.
+    /// Starting after request_stop() is allowed; the coroutine is cancelled at its first
+    /// suspension.
     void spawn(std::string name, Awaitable<void> work);
 
-    /// Cancels everything (Asio's terminal cancellation). Any number of times.
+    /// Cancels everything (Asio's terminal cancellation). Any number of times. What `work` throws
+    /// because of that is not logged.
     void request_stop() noexcept;
 
-    /// Waits until nothing runs; false when the deadline passed first.
+    /// Waits until nothing runs; false when the deadline passed first. Not from inside the scope's
+    /// own work.
     [[nodiscard]] Awaitable<bool> join(Deadline deadline);
 
     [[nodiscard]] std::size_t running() const noexcept;

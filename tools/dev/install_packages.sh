@@ -32,15 +32,19 @@ allow_service_starts() {
     [ ! -e $saved_policy ] || mv $saved_policy $policy
 }
 
-boot_services() { find /etc/systemd/system /etc/rc[2-5].d -name '[!.]*' 2>/dev/null | sort || true; }
+# Packages that bring a server, and its units. Only these are kept off at boot: what else the packages enable
+# (cron, say) is the system's.
+declare -A units_of=([rabbitmq-server]=rabbitmq-server.service [erlang-base]="epmd.service epmd.socket")
 
-# keep_off_at_boot BEFORE: disables the services that were not enabled in the list BEFORE.
+installed() { dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null | grep -q '^installed'; }
+
+# keep_off_at_boot PACKAGE
 keep_off_at_boot() {
-    local service
-    while IFS= read -r service; do
-        update-rc.d "$service" disable
-    done < <(comm -13 <(printf '%s\n' "$1") <(boot_services) |
-        sed -nE 's,.*/rc[2-5]\.d/S[0-9]{2}(.*)$,\1,p; s,.*/([^/]+)\.service$,\1,p' | sort -u)
+    local package=$1
+    local -a units
+    read -ra units <<<"${units_of[$package]}"
+    ! command -v systemctl >/dev/null || systemctl --quiet --no-reload disable "${units[@]}"
+    [ ! -e "/etc/init.d/$package" ] || update-rc.d "$package" disable
 }
 
 # apt-get makes the status pipe non-blocking;
@@ -51,7 +55,12 @@ apt_get() {
 }
 
 forbid_service_starts
-enabled_before=$(boot_services)
+new_servers=()
+for package in "${!units_of[@]}"; do
+    installed "$package" || new_servers+=("$package")
+done
 apt_get update
 apt_get install --no-install-recommends "$@"
-keep_off_at_boot "$enabled_before"
+for package in "${new_servers[@]}"; do
+    ! installed "$package" || keep_off_at_boot "$package"
+done

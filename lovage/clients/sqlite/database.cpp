@@ -1,0 +1,571 @@
+#include <lovage/clients/sqlite/database.hpp>
+
+#include <lovage/clients/sqlite/detail/turn.hpp>
+
+#include <sqlite3.h>
+
+#include <algorithm>
+#include <array>
+#include <condition_variable>
+#include <map>
+#include <span>
+#include <string>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+#include <pthread.h>
+
+namespace lovage::sqlite {
+
+namespace asio = boost::asio;
+using detail::Operation;
+using detail::Phase;
+using detail::SessionState;
+using Clock = Deadline::Clock;
+
+namespace {
+
+/// Above this many pages (64 MiB of 4 KiB) the log is cut back even if that means waiting for
+/// readers.
+constexpr int kWalPagesMax = 16'384;
+/// How long the last operations may wait for another process's lock when the database is being
+/// closed.
+constexpr std::chrono::seconds kStopPatience{5};
+
+constexpr std::string_view kTooSlowToStart = "the disk was too slow to start it in time";
+constexpr std::string_view kTooSlowToConfirm = "the disk did not confirm it in time";
+
+}  // namespace
+
+struct Database::Impl {
+    explicit Impl(DatabaseOptions given) : options{std::move(given)} {
+        batch.reserve(options.batch_operations_max);
+    }
+
+    const DatabaseOptions options;
+
+    std::mutex mutex;
+    std::condition_variable wake;
+    Operation* first = nullptr;
+    Operation* last = nullptr;
+    std::size_t queued = 0;
+    bool sleeping = false;
+    bool stopping = false;
+    Clock::time_point stop_limit = Clock::time_point::max();
+    std::shared_ptr<WakeFile> shared_wake_file;
+
+    std::atomic<std::uint64_t> operations{0};
+    std::atomic<std::uint64_t> commits{0};
+    std::atomic<std::uint64_t> isolated{0};
+    std::atomic<std::uint64_t> contended{0};
+
+    // The writer thread's own.
+    std::unique_ptr<Connection> connection;
+    std::shared_ptr<WakeFile> wake_file;
+    detail::Turn turn;
+    std::vector<Operation*> batch;
+    std::vector<std::pair<SessionState*, detail::Finished>> finished;
+    std::thread thread;
+
+    void loop();
+    bool take_batch();
+    [[nodiscard]] bool must_stop_waiting();
+    Result<void> ensure_open();
+    Result<void> open_files();
+    std::size_t transact(std::span<Operation*> operations);
+    void isolate(std::span<Operation*> operations);
+    void run_alone(Operation& operation);
+    Result<void> begin(std::span<Operation*> waiting);
+    Result<void> commit();
+    void rollback();
+    void deliver();
+    void maintain();
+};
+
+namespace {
+
+/// The error of a failed COMMIT: the disk was full before the end was written, so nothing is
+/// stored; after any other failure the end may be on the disk and come back when the log is
+/// recovered.
+Error commit_error(int code, Error error) {
+    const int base = code & 0xff;
+    if (base == SQLITE_IOERR) {
+        error.code = Errc::unknown_outcome;
+        error.detail = "the COMMIT may or may not be on the disk: " + error.detail;
+    }
+    return error;
+}
+
+bool somebody_waits(std::span<Operation*> operations) {
+    return std::ranges::any_of(operations, [](const Operation* operation) {
+        return operation->phase() != Phase::abandoned;
+    });
+}
+
+}  // namespace
+
+// --- the writer's thread
+// ----------------------------------------------------------------------------------
+
+void Database::Impl::loop() {
+    while (take_batch()) {
+        const std::span<Operation*> all{batch};
+        for (std::size_t done = 0; done < all.size();) done += transact(all.subspan(done));
+        deliver();
+        maintain();
+    }
+    connection.reset();
+}
+
+bool Database::Impl::take_batch() {
+    batch.clear();
+    std::unique_lock lock{mutex};
+    while (first == nullptr) {
+        if (stopping) return false;
+        sleeping = true;
+        wake.wait(lock);
+        sleeping = false;
+    }
+    while (first != nullptr && batch.size() < options.batch_operations_max) {
+        batch.push_back(first);
+        first = first->next;
+    }
+    if (first == nullptr) last = nullptr;
+    queued -= batch.size();
+    return true;
+}
+
+bool Database::Impl::must_stop_waiting() {
+    const std::lock_guard lock{mutex};
+    return stopping && Clock::now() >= stop_limit;
+}
+
+Result<void> Database::Impl::ensure_open() {
+    if (connection) return {};
+    auto opened = open_files();
+    if (!opened) connection.reset();
+    return opened;
+}
+
+Result<void> Database::Impl::open_files() {
+    if (const auto folder = options.file.parent_path(); !folder.empty()) {
+        std::error_code problem;
+        if (std::filesystem::create_directories(folder, problem)) {
+            std::filesystem::permissions(folder, std::filesystem::perms::owner_all, problem);
+        }
+        if (problem) {
+            return fail(Errc::unavailable,
+                        "cannot make the folder '" + folder.string() + "': " + problem.message());
+        }
+    }
+    if (!options.wake_file.empty() && !wake_file) {
+        auto opened = WakeFile::open(options.wake_file);
+        if (!opened) return std::unexpected{std::move(opened.error())};
+        wake_file = std::move(*opened);
+        const std::lock_guard lock{mutex};
+        shared_wake_file = wake_file;
+    }
+    auto opened = Connection::open(options.file);
+    if (!opened) return std::unexpected{std::move(opened.error())};
+    connection = std::move(*opened);
+    if (auto done = migrate(*connection, options.schema); !done) return done;
+    if (auto done = turn.open(options.file); !done) return done;
+    connection->set_busy_timeout(std::chrono::milliseconds{0});  // begin() waits by itself
+    return {};
+}
+
+/// One transaction with as many of `pending`, from the first, as fit the time; returns how many are
+/// over.
+std::size_t Database::Impl::transact(std::span<Operation*> pending) {
+    auto begun = ensure_open();
+    if (begun) begun = begin(pending);
+    if (!begun) {
+        for (Operation* operation : pending) {
+            if (operation->move_phase(Phase::queued, Phase::running)) {
+                operation->set_error(begun.error());
+            }
+        }
+        return pending.size();
+    }
+    auto now = Clock::now();
+    const auto limit = now + options.batch_time_max;
+    std::size_t taken = 0;
+    while (taken < pending.size() && now < limit) {
+        Operation& operation = *pending[taken++];
+        if (!operation.move_phase(Phase::queued, Phase::running)) continue;  // withdrawn
+        if (operation.deadline() <= now) {
+            operation.set_error(
+                Error{Errc::deadline_exceeded, std::string{kTooSlowToStart}, std::nullopt});
+            continue;
+        }
+        const std::int64_t changes = connection->total_changes();
+        const bool succeeded = operation.execute(*connection);
+        const bool lost_transaction = !connection->in_transaction();
+        if (lost_transaction || (!succeeded && connection->total_changes() != changes)) {
+            rollback();
+            isolate(pending.first(taken));
+            return taken;
+        }
+        now = Clock::now();
+    }
+    if (auto committed = commit(); !committed) {
+        rollback();
+        if (committed.error().code == Errc::unavailable && taken > 1) {
+            isolate(pending.first(taken));  // some may be small enough, or free space
+            return taken;
+        }
+        for (Operation* operation : pending.first(taken)) {
+            if (operation->phase() == Phase::running) operation->set_error(committed.error());
+        }
+    }
+    return taken;
+}
+
+void Database::Impl::isolate(std::span<Operation*> started) {
+    isolated.fetch_add(1, std::memory_order_relaxed);
+    for (Operation* operation : started) {
+        if (operation->phase() == Phase::running) run_alone(*operation);
+    }
+}
+
+void Database::Impl::run_alone(Operation& operation) {
+    if (auto opened = ensure_open(); !opened) {
+        operation.set_error(opened.error());
+        return;
+    }
+    Operation* self = &operation;
+    if (auto begun = begin({&self, 1}); !begun) {
+        operation.set_error(begun.error());
+        return;
+    }
+    if (!operation.execute(*connection)) {
+        rollback();
+        return;
+    }
+    if (!connection->in_transaction()) {  // an operation must not end it, and must not hide that it
+                                          // was lost
+        operation.set_error(
+            Error{Errc::internal, "an operation lost its transaction", std::nullopt});
+        return;
+    }
+    if (auto committed = commit(); !committed) {
+        rollback();
+        operation.set_error(committed.error());
+    }
+}
+
+Result<void> Database::Impl::begin(std::span<Operation*> waiting) {
+    int code = connection->execute("BEGIN IMMEDIATE");
+    if ((code & 0xff) == SQLITE_BUSY) {
+        contended.fetch_add(1, std::memory_order_relaxed);
+        const detail::Turn::Waiting announcement{turn};
+        detail::Turn::Backoff backoff;
+        while ((code & 0xff) == SQLITE_BUSY && somebody_waits(waiting) && !must_stop_waiting()) {
+            backoff.sleep();
+            code = connection->execute("BEGIN IMMEDIATE");
+        }
+    }
+    if (code != SQLITE_OK) return std::unexpected{connection->error(code)};
+    ++connection->transaction_number_;
+    connection->wake_requested_ = false;
+    return {};
+}
+
+Result<void> Database::Impl::commit() {
+    const int code = connection->execute("COMMIT");
+    if (code != SQLITE_OK) return std::unexpected{commit_error(code, connection->error(code))};
+    commits.fetch_add(1, std::memory_order_relaxed);
+    if (connection->wake_requested_ && wake_file) wake_file->touch();
+    return {};
+}
+
+void Database::Impl::rollback() {
+    if (connection->in_transaction()) (void)connection->execute("ROLLBACK");
+    // A connection that cannot even roll back is thrown away; the next batch opens another.
+    if (connection->in_transaction()) connection.reset();
+}
+
+void Database::Impl::deliver() {
+    operations.fetch_add(batch.size(), std::memory_order_relaxed);
+    for (Operation* operation : batch) {
+        if (!operation->move_phase(Phase::running, Phase::done)) continue;
+        auto entry = std::ranges::find(finished, &operation->session(),
+                                       [](const auto& e) { return e.first; });
+        if (entry == finished.end()) {
+            entry = finished.insert(finished.end(), {&operation->session(), {}});
+        }
+        entry->second.add(operation);
+    }
+    // The writer's references, given back below, keep the sessions alive until then.
+    for (auto& [session, chain] : finished) session->deliver(chain);
+    finished.clear();
+    for (Operation* operation : batch) operation->release();
+}
+
+/// After the outcomes are out: keeps the log short, and lets other processes in.
+void Database::Impl::maintain() {
+    if (!connection) return;
+    if (connection->wal_pages() >= kWalPagesMax) {
+        (void)connection->checkpoint(Connection::Checkpoint::truncate);
+    } else if (connection->wal_pages() >= options.checkpoint_pages) {
+        (void)connection->checkpoint(Connection::Checkpoint::passive);
+    }
+    turn.yield_to_waiting();
+}
+
+// --- Database
+// ---------------------------------------------------------------------------------------------
+
+std::shared_ptr<Database> Database::open(DatabaseOptions options) {
+    static std::mutex mutex;
+    static std::map<std::filesystem::path, std::weak_ptr<Database>> open_files;
+
+    std::error_code ignored;
+    options.file = std::filesystem::weakly_canonical(
+        std::filesystem::absolute(options.file, ignored), ignored);
+    const std::lock_guard lock{mutex};
+    auto& entry = open_files[options.file];
+    if (auto existing = entry.lock()) return existing;
+    std::shared_ptr<Database> database{new Database{std::move(options)}};
+    entry = database;
+    return database;
+}
+
+Database::Database(DatabaseOptions options) : impl_{std::make_unique<Impl>(std::move(options))} {
+    impl_->thread = std::thread{[impl = impl_.get()] {
+        pthread_setname_np(pthread_self(), "lovage-sqlite");
+        impl->loop();
+    }};
+}
+
+Database::~Database() {
+    {
+        const std::lock_guard lock{impl_->mutex};
+        impl_->stopping = true;
+        impl_->stop_limit = Clock::now() + kStopPatience;
+        impl_->wake.notify_one();
+    }
+    impl_->thread.join();
+}
+
+const std::filesystem::path& Database::file() const noexcept {
+    return impl_->options.file;
+}
+
+std::shared_ptr<WakeFile> Database::wake_file() const {
+    const std::lock_guard lock{impl_->mutex};
+    return impl_->shared_wake_file;
+}
+
+Database::Counters Database::counters() const noexcept {
+    constexpr auto relaxed = std::memory_order_relaxed;
+    return {.operations = impl_->operations.load(relaxed),
+            .commits = impl_->commits.load(relaxed),
+            .isolated = impl_->isolated.load(relaxed),
+            .contended = impl_->contended.load(relaxed)};
+}
+
+bool Database::enqueue(Operation* operation) {
+    bool must_wake = false;
+    {
+        const std::lock_guard lock{impl_->mutex};
+        if (impl_->queued >= impl_->options.queue_max && operation->has_deadline()) return false;
+        (impl_->last != nullptr ? impl_->last->next : impl_->first) = operation;
+        impl_->last = operation;
+        ++impl_->queued;
+        must_wake = std::exchange(impl_->sleeping, false);
+    }
+    if (must_wake) impl_->wake.notify_one();
+    return true;
+}
+
+// --- Session
+// ----------------------------------------------------------------------------------------------
+
+Session::Session(std::shared_ptr<Database> database, const Executor& executor)
+    : database_{std::move(database)}, state_{std::make_shared<SessionState>(executor)} {}
+
+Session::~Session() {
+    state_->close();
+    state_->sweep(true);
+    state_->timer.cancel();
+}
+
+Executor Session::executor() const {
+    return state_->executor;
+}
+
+std::size_t Session::outstanding() const noexcept {
+    return state_->outstanding;
+}
+
+Deadline Session::never() {
+    return Deadline::at(Clock::time_point::max());
+}
+
+void Session::start(Operation* operation) {
+    state_->link(operation);
+    if (database_->enqueue(operation)) {
+        if (operation->has_deadline()) state_->arm(operation->deadline());
+        return;
+    }
+    // Refused. Its outcome still comes later, never from inside submit().
+    (void)operation->move_phase(Phase::queued, Phase::running);
+    operation->set_error(Error{Errc::unavailable,
+                               "'" + database_->file().string() +
+                                   "': too many operations wait for the disk; send more slowly",
+                               std::nullopt});
+    (void)operation->move_phase(Phase::running, Phase::done);
+    detail::Finished chain;
+    chain.add(operation);
+    state_->deliver(chain);
+    operation->release();
+}
+
+Awaitable<Result<void>> Session::flush(Deadline deadline) {
+    auto state = state_;
+    auto done = co_await run([](Connection&) { return Result<void>{}; }, deadline);
+    if (done && state->post_error) {
+        done = std::unexpected{std::move(*state->post_error)};
+        state->post_error.reset();
+    }
+    co_return done;
+}
+
+// --- detail::SessionState
+// ---------------------------------------------------------------------------------
+
+namespace detail {
+
+namespace {
+
+/// The loop's reference, for handlers that may be dropped with their loop.
+class LoopReference {
+public:
+    explicit LoopReference(Operation* operation) noexcept : operation_{operation} {}
+    LoopReference(LoopReference&& other) noexcept
+        : operation_{std::exchange(other.operation_, nullptr)} {}
+    LoopReference& operator=(LoopReference&&) = delete;
+    ~LoopReference() {
+        if (operation_ != nullptr) operation_->release();
+    }
+    Operation* operator->() const noexcept { return operation_; }
+
+private:
+    Operation* operation_;
+};
+
+}  // namespace
+
+void SessionState::deliver(Finished chain) {
+    std::unique_lock lock{mutex};
+    if (closed) {
+        lock.unlock();
+        for (Operation* operation = chain.first; operation != nullptr;) {
+            Operation* const next = operation->next;
+            operation->release();  // only posts are left by now: nobody waits
+            operation = next;
+        }
+        return;
+    }
+    (finished.last != nullptr ? finished.last->next : finished.first) = chain.first;
+    finished.last = chain.last;
+    if (!std::exchange(drain_posted, true)) {
+        asio::post(executor, [state = shared_from_this()] { state->drain(); });
+    }
+}
+
+void SessionState::drain() {
+    Finished chain;
+    {
+        const std::lock_guard lock{mutex};
+        chain = std::exchange(finished, {});
+        drain_posted = false;
+    }
+    for (Operation* operation = chain.first; operation != nullptr;) {
+        Operation* const next = operation->next;
+        unlink(operation);
+        operation->finish();
+        operation->release();
+        operation = next;
+    }
+}
+
+void SessionState::close() {
+    Finished chain;
+    {
+        const std::lock_guard lock{mutex};
+        closed = true;
+        chain = std::exchange(finished, {});
+    }
+    for (Operation* operation = chain.first; operation != nullptr;) {
+        Operation* const next = operation->next;
+        unlink(operation);
+        asio::post(executor, [reference = LoopReference{operation}] { reference->finish(); });
+        operation = next;
+    }
+}
+
+void SessionState::link(Operation* operation) {
+    operation->earlier = newest;
+    (newest != nullptr ? newest->later : oldest) = operation;
+    newest = operation;
+    ++outstanding;
+}
+
+void SessionState::unlink(Operation* operation) {
+    (operation->earlier != nullptr ? operation->earlier->later : oldest) = operation->later;
+    (operation->later != nullptr ? operation->later->earlier : newest) = operation->earlier;
+    --outstanding;
+}
+
+void SessionState::arm(Clock::time_point when) {
+    if (closed || (armed_for && *armed_for <= when)) return;
+    armed_for = when;
+    timer.expires_at(when);
+    timer.async_wait([state = shared_from_this(), when](const boost::system::error_code& error) {
+        if (error || state->armed_for != when) return;
+        state->armed_for.reset();
+        state->sweep(false);
+    });
+}
+
+void SessionState::sweep(bool closing) {
+    const auto now = Clock::now();
+    auto next_deadline = Clock::time_point::max();
+    std::vector<std::pair<Operation*, Errc>> given_up;
+    for (Operation* operation = oldest; operation != nullptr; operation = operation->later) {
+        const bool passed = operation->deadline() <= now;
+        if (!passed && !closing) {
+            next_deadline = std::min(next_deadline, operation->deadline());
+        } else if (closing && !operation->has_deadline()) {
+            continue;  // posts run to their end
+        } else if (operation->move_phase(Phase::queued, Phase::abandoned)) {
+            given_up.emplace_back(operation, passed ? Errc::deadline_exceeded : Errc::closed);
+        } else if (operation->move_phase(Phase::running, Phase::abandoned)) {
+            given_up.emplace_back(operation, Errc::unknown_outcome);
+        }
+    }
+    for (const auto& [operation, errc] : given_up) unlink(operation);
+    if (next_deadline != Clock::time_point::max()) arm(next_deadline);
+    for (const auto& [operation, errc] : given_up) {
+        const std::string_view reason = errc == Errc::deadline_exceeded ? kTooSlowToStart
+                                        : errc == Errc::closed ? "the connection was closed"
+                                                               : kTooSlowToConfirm;
+        if (closing) {
+            // The waiting side may be what is being destroyed: let it hear of it on the loop's next
+            // turn.
+            asio::post(executor, [reference = LoopReference{operation}, errc, reason] {
+                reference->abandon(Error{errc, std::string{reason}, std::nullopt});
+            });
+        } else {
+            operation->abandon(Error{errc, std::string{reason}, std::nullopt});
+            operation->release();
+        }
+    }
+}
+
+}  // namespace detail
+
+}  // namespace lovage::sqlite

@@ -1,0 +1,122 @@
+#pragma once
+
+#include <lovage/core/error.hpp>
+#include <lovage/runtime/log.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace lovage {
+
+/// An entry of `task_routes`: where the tasks of a name, or of a pattern with `*` and `?`, go.
+struct TaskRoute {
+    std::string queue;  ///< Empty: no opinion.
+    std::optional<std::uint8_t> priority = std::nullopt;
+};
+
+/// Everything that can be set, under Celery's lower-case names. A plain value; see load_settings()
+/// for where it comes from and settings.cpp for the accepted forms.
+struct Settings {
+    std::string broker_url = "sqlite:///.lovage";
+    std::string result_backend = "sqlite:///.lovage";
+
+    std::string task_default_queue = "celery";
+    /// In the order written: an exact name first, then the first pattern that matches.
+    std::vector<std::pair<std::string, TaskRoute>> task_routes;
+    /// 0–255, larger is more urgent. Celery's default is none.
+    std::optional<std::uint8_t> task_default_priority;
+    /// `x-max-priority` of the task queues; none: queues without priorities.
+    std::optional<std::uint8_t> task_queue_max_priority;
+    bool task_ignore_result = false;
+    bool task_store_errors_even_if_ignored = false;
+    /// Store STARTED when a task begins.
+    bool task_track_started = false;
+    /// Leave a mark at each send, so that an unknown id can be told from a pending one. Our own.
+    bool task_track_sent = false;
+    /// Longest a send may take. Our own.
+    std::chrono::milliseconds task_publish_timeout{std::chrono::seconds{10}};
+
+    /// How long results are kept; none: for ever (written 0).
+    std::optional<std::chrono::seconds> result_expires = std::chrono::hours{24};
+    /// Store the task's name, arguments, queue and worker with its result.
+    bool result_extended = false;
+
+    /// Slots of a worker; the default is the number of processors this process may use.
+    std::uint32_t worker_concurrency = default_concurrency();
+    /// How long a worker that was asked to stop waits for running tasks. Our own.
+    std::chrono::milliseconds worker_shutdown_timeout{std::chrono::seconds{25}};
+
+    log::Level log_level = log::Level::info;          ///< Our own.
+    log::Format log_format = log::Format::automatic;  ///< Our own.
+
+    /// Where each setting that is not at its default came from: "--broker", "LOVAGE_BROKER_URL",
+    /// "lovage.toml:3".
+    std::map<std::string, std::string, std::less<>> origins;
+
+    [[nodiscard]] static std::uint32_t default_concurrency() noexcept;
+};
+
+/// A setting as `report` and the banner show it.
+struct SettingLine {
+    std::string name;
+    std::string value;   ///< Secrets masked.
+    std::string origin;  ///< "default" or as in Settings::origins.
+};
+
+/// All settings by name.
+[[nodiscard]] std::vector<SettingLine> describe(const Settings& settings);
+
+/// A setting given on the command line.
+struct SettingFlag {
+    std::string name;   ///< "broker_url"
+    std::string value;  ///< In the environment's form.
+    std::string flag;   ///< "--broker": what messages call it.
+};
+
+/// Text of a settings file and the name messages call it by.
+struct SettingsFile {
+    std::string name;
+    std::string text;
+};
+
+/// Where settings come from, strongest first. Tests fill it by hand.
+struct SettingsSources {
+    std::vector<SettingFlag> flags;
+    /// LOVAGE_<NAME> for every setting, CELERY_<NAME> for Celery's own, and
+    /// CELERY_RESULT_BACKEND_URL. An empty value counts as not set.
+    std::map<std::string, std::string> environment;
+    std::optional<SettingsFile> file;  ///< TOML.
+};
+
+struct LoadedSettings {
+    Settings settings;
+    std::vector<std::string> warnings;  ///< Unknown LOVAGE_* variables.
+};
+
+/// Puts the sources together; pure.
+/// Errors: invalid_argument naming the setting, its source and the accepted form: for a bad value,
+/// an unknown key in the file (with its line and what may have been meant), two environment
+/// variables that set one thing differently.
+[[nodiscard]] Result<LoadedSettings> resolve_settings(const SettingsSources& sources);
+
+/// This process's environment.
+[[nodiscard]] std::map<std::string, std::string> process_environment();
+
+/// The settings file: `path` when given (then it must exist), else LOVAGE_CONFIG's, else
+/// `lovage.toml` in the working directory if there is one. Errors: not_found, unavailable,
+/// too_large (1 MiB).
+[[nodiscard]] Result<std::optional<SettingsFile>> read_settings_file(
+    const std::optional<std::filesystem::path>& path,
+    const std::map<std::string, std::string>& environment);
+
+/// Settings from environment and file, for programs without a command line; warnings go to the log.
+[[nodiscard]] Result<Settings> load_settings();
+
+}  // namespace lovage

@@ -1,0 +1,288 @@
+#include <lovage/runtime/settings.hpp>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <string>
+
+namespace lovage {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+
+SettingsSources from_file(std::string text) {
+    SettingsSources sources;
+    sources.file = SettingsFile{"lovage.toml", std::move(text)};
+    return sources;
+}
+
+SettingsSources from_environment(std::map<std::string, std::string> environment) {
+    SettingsSources sources;
+    sources.environment = std::move(environment);
+    return sources;
+}
+
+Settings settings_of(const SettingsSources& sources) {
+    auto loaded = resolve_settings(sources);
+    EXPECT_TRUE(loaded) << loaded.error().message();
+    return loaded ? loaded->settings : Settings{};
+}
+
+std::string problem_of(const SettingsSources& sources) {
+    const auto loaded = resolve_settings(sources);
+    EXPECT_FALSE(loaded);
+    return loaded ? "" : loaded.error().detail;
+}
+
+std::string origin_of(const Settings& settings, std::string_view name) {
+    const auto lines = describe(settings);
+    const auto line = std::ranges::find(lines, name, &SettingLine::name);
+    return line == lines.end() ? "no such setting" : line->origin;
+}
+
+std::string shown(const Settings& settings, std::string_view name) {
+    const auto lines = describe(settings);
+    const auto line = std::ranges::find(lines, name, &SettingLine::name);
+    return line == lines.end() ? "no such setting" : line->value;
+}
+
+TEST(Settings, DefaultsNeedNothing) {
+    const Settings settings = settings_of({});
+    EXPECT_EQ(settings.broker_url, "sqlite:///.lovage");
+    EXPECT_EQ(settings.task_default_queue, "celery");
+    EXPECT_EQ(settings.task_default_priority, std::nullopt);
+    EXPECT_EQ(settings.task_publish_timeout, 10s);
+    EXPECT_EQ(settings.result_expires, 24h);
+    EXPECT_EQ(settings.worker_shutdown_timeout, 25s);
+    EXPECT_GE(settings.worker_concurrency, 1U);
+    EXPECT_EQ(origin_of(settings, "broker_url"), "default");
+}
+
+TEST(Settings, FlagsBeatEnvironmentBeatsFileBeatsDefaults) {
+    SettingsSources sources = from_file(R"(
+broker_url = "memory://file"
+result_backend = "memory://file"
+task_default_queue = "file"
+)");
+    sources.environment = {{"LOVAGE_BROKER_URL", "memory://environment"},
+                           {"CELERY_RESULT_BACKEND", "memory://environment"}};
+    sources.flags = {{"broker_url", "memory://flag", "--broker"}};
+    const Settings settings = settings_of(sources);
+
+    EXPECT_EQ(settings.broker_url, "memory://flag");
+    EXPECT_EQ(settings.result_backend, "memory://environment");
+    EXPECT_EQ(settings.task_default_queue, "file");
+    EXPECT_EQ(origin_of(settings, "broker_url"), "--broker");
+    EXPECT_EQ(origin_of(settings, "result_backend"), "CELERY_RESULT_BACKEND");
+    EXPECT_EQ(origin_of(settings, "task_default_queue"), "lovage.toml:4");
+}
+
+TEST(Settings, EverySettingIsReadFromTheFile) {
+    const Settings settings = settings_of(from_file(R"(
+broker_url = "memory://"
+result_backend = "memory://"
+task_default_queue = "q"
+task_default_priority = 3
+task_queue_max_priority = 10
+task_ignore_result = true
+task_store_errors_even_if_ignored = true
+task_track_started = true
+task_track_sent = true
+task_publish_timeout = 2.5
+result_expires = 0
+result_extended = true
+worker_concurrency = 7
+worker_shutdown_timeout = 60
+log_level = "DEBUG"
+log_format = "json"
+[task_routes]
+"*" = "rest"
+)"));
+    EXPECT_EQ(settings.task_default_priority, 3);
+    EXPECT_EQ(settings.task_queue_max_priority, 10);
+    EXPECT_TRUE(settings.task_ignore_result);
+    EXPECT_TRUE(settings.task_store_errors_even_if_ignored);
+    EXPECT_TRUE(settings.task_track_started);
+    EXPECT_TRUE(settings.task_track_sent);
+    EXPECT_EQ(settings.task_publish_timeout, 2500ms);
+    EXPECT_EQ(settings.result_expires, std::nullopt);
+    EXPECT_TRUE(settings.result_extended);
+    EXPECT_EQ(settings.worker_concurrency, 7U);
+    EXPECT_EQ(settings.worker_shutdown_timeout, 60s);
+    EXPECT_EQ(settings.log_level, log::Level::debug);
+    EXPECT_EQ(settings.log_format, log::Format::json);
+    for (const SettingLine& line : describe(settings)) {
+        EXPECT_NE(line.origin, "default") << line.name << " is missing in this test's file";
+    }
+}
+
+TEST(Settings, EnvironmentTakesTextForms) {
+    const Settings settings = settings_of(from_environment({{"LOVAGE_TASK_IGNORE_RESULT", "Yes"},
+                                                            {"CELERY_TASK_TRACK_STARTED", "0"},
+                                                            {"LOVAGE_TASK_PUBLISH_TIMEOUT", "0.25"},
+                                                            {"CELERY_RESULT_EXPIRES", "60"},
+                                                            {"CELERY_WORKER_CONCURRENCY", "3"},
+                                                            {"LOVAGE_LOG_LEVEL", "Warn"}}));
+    EXPECT_TRUE(settings.task_ignore_result);
+    EXPECT_FALSE(settings.task_track_started);
+    EXPECT_EQ(settings.task_publish_timeout, 250ms);
+    EXPECT_EQ(settings.result_expires, 60s);
+    EXPECT_EQ(settings.worker_concurrency, 3U);
+    EXPECT_EQ(settings.log_level, log::Level::warning);
+}
+
+TEST(Settings, RoutesKeepTheOrderTheyAreWrittenIn) {
+    const Settings settings = settings_of(from_file(R"(
+[task_routes]
+"mail.*" = "mail"
+"*.slow" = { queue = "slow", priority = 2 }
+add = { priority = 9 }
+)"));
+    ASSERT_EQ(settings.task_routes.size(), 3U);
+    EXPECT_EQ(settings.task_routes[0].first, "mail.*");
+    EXPECT_EQ(settings.task_routes[0].second.queue, "mail");
+    EXPECT_EQ(settings.task_routes[1].first, "*.slow");
+    EXPECT_EQ(settings.task_routes[1].second.priority, 2);
+    EXPECT_EQ(settings.task_routes[2].second.queue, "");
+    EXPECT_EQ(shown(settings, "task_routes"),
+              R"({"mail.*": {"queue": "mail"}, "*.slow": {"queue": "slow", "priority": 2}, )"
+              R"("add": {"priority": 9}})");
+}
+
+TEST(Settings, RoutesInTheEnvironmentAreJson) {
+    const Settings settings = settings_of(
+        from_environment({{"LOVAGE_TASK_ROUTES", R"({"a": "q", "b": {"queue": "r"}})"}}));
+    ASSERT_EQ(settings.task_routes.size(), 2U);
+    EXPECT_EQ(settings.task_routes[1].second.queue, "r");
+    EXPECT_THAT(problem_of(from_environment({{"LOVAGE_TASK_ROUTES", "a=q"}})),
+                HasSubstr("LOVAGE_TASK_ROUTES: task_routes = 'a=q' does not work"));
+    EXPECT_THAT(problem_of(from_file("task_routes = { a = { queues = 'q' } }")),
+                HasSubstr("{queue, priority}"));
+}
+
+TEST(Settings, UnknownKeysOfTheFileStopTheStart) {
+    EXPECT_EQ(problem_of(from_file("# comment\nbroker_ulr = 'memory://'\n")),
+              "lovage.toml:2: unknown setting 'broker_ulr'; did you mean 'broker_url'?");
+    EXPECT_THAT(problem_of(from_file("CELERY_BROKER_URL = 'memory://'")),
+                HasSubstr("did you mean 'broker_url'?"));
+    EXPECT_EQ(problem_of(from_file("[celery]\nbroker_url = 'memory://'")),
+              "lovage.toml:1: unknown setting 'celery'");
+}
+
+TEST(Settings, BrokenTomlNamesItsLine) {
+    EXPECT_THAT(problem_of(from_file("task_default_queue = \"q\"\nworker_concurrency =\n")),
+                AllOf(HasSubstr("lovage.toml:2: ")));
+    EXPECT_THAT(problem_of(from_file("log_level = 1979-05-27")),
+                HasSubstr("lovage.toml:1: no setting takes a date"));
+}
+
+TEST(Settings, BadValuesNameSettingSourceAndForm) {
+    EXPECT_EQ(
+        problem_of(from_file("\nworker_concurrency = \"many\"")),
+        "lovage.toml:2: worker_concurrency = 'many' does not work; the accepted form is a whole "
+        "number from 1 to 10000");
+    EXPECT_EQ(
+        problem_of(from_environment({{"CELERY_TASK_IGNORE_RESULT", "maybe"}})),
+        "CELERY_TASK_IGNORE_RESULT: task_ignore_result = 'maybe' does not work; the accepted form "
+        "is true or false");
+    SettingsSources flags;
+    flags.flags = {{"worker_concurrency", "0", "-c/--concurrency"}};
+    EXPECT_THAT(problem_of(flags), HasSubstr("-c/--concurrency: worker_concurrency = '0'"));
+}
+
+TEST(Settings, EachFormHasItsLimits) {
+    for (const char* bad : {"worker_concurrency = 0",
+                            "worker_concurrency = 10001",
+                            "worker_concurrency = 2.5",
+                            "worker_concurrency = true",
+                            "task_default_priority = 256",
+                            "task_default_priority = -1",
+                            "task_queue_max_priority = 0",
+                            "task_publish_timeout = -1",
+                            "task_publish_timeout = nan",
+                            "task_publish_timeout = inf",
+                            "task_publish_timeout = '10s'",
+                            "result_expires = 1e300",
+                            "task_default_queue = ''",
+                            "task_default_queue = 5",
+                            "task_default_queue = \"a\\nb\"",
+                            "broker_url = 'localhost'",
+                            "broker_url = ['memory://']",
+                            "log_level = 'loud'",
+                            "log_format = 'xml'",
+                            "task_ignore_result = 1",
+                            "task_routes = 'q'",
+                            "task_routes = { '' = 'q' }",
+                            "task_routes = { a = { priority = 300 } }"}) {
+        EXPECT_FALSE(resolve_settings(from_file(bad))) << bad;
+    }
+    EXPECT_EQ(settings_of(from_file("result_expires = 0.2")).result_expires, 1s);
+}
+
+TEST(Settings, SecretsAreInNoMessage) {
+    const auto bad = from_environment({{"CELERY_BROKER_URL", "amqp://guest:s3cret/x@host"}});
+    EXPECT_THAT(problem_of(bad),
+                AllOf(HasSubstr("amqp://guest:********@host"), Not(HasSubstr("s3cret"))));
+
+    SettingsSources good;
+    good.flags = {{"broker_url", "amqp://guest:s3cret@host", "--broker"}};
+    EXPECT_EQ(shown(settings_of(good), "broker_url"), "amqp://guest:********@host");
+}
+
+TEST(Settings, VariablesThatDisagreeStopTheStart) {
+    EXPECT_EQ(
+        problem_of(from_environment(
+            {{"LOVAGE_BROKER_URL", "memory://a"}, {"CELERY_BROKER_URL", "memory://b"}})),
+        "environment variables LOVAGE_BROKER_URL and CELERY_BROKER_URL set broker_url to different "
+        "values; remove one of them");
+    EXPECT_THAT(
+        problem_of(from_environment({{"CELERY_RESULT_BACKEND", "memory://a"},
+                                     {"CELERY_RESULT_BACKEND_URL", "memory://b"}})),
+        AllOf(HasSubstr("CELERY_RESULT_BACKEND "), HasSubstr("CELERY_RESULT_BACKEND_URL ")));
+}
+
+TEST(Settings, VariablesThatAgreeAreFineAndEmptyOnesCountAsUnset) {
+    const Settings settings = settings_of(from_environment({{"LOVAGE_BROKER_URL", "memory://"},
+                                                            {"CELERY_BROKER_URL", "memory://"},
+                                                            {"CELERY_RESULT_BACKEND", ""}}));
+    EXPECT_EQ(settings.broker_url, "memory://");
+    EXPECT_EQ(settings.result_backend, Settings{}.result_backend);
+}
+
+TEST(Settings, UnknownLovageVariablesAreWarnings) {
+    const auto loaded = resolve_settings(from_environment({{"LOVAGE_BROKER", "x"},
+                                                           {"LOVAGE_ZZZ", "x"},
+                                                           {"LOVAGE_CONFIG", "x"},
+                                                           {"CELERY_MAX_RETRIES", "5"},
+                                                           {"PATH", "/bin"}}));
+    ASSERT_TRUE(loaded);
+    EXPECT_THAT(
+        loaded->warnings,
+        ElementsAre("environment variable LOVAGE_BROKER is no setting and is ignored; did you "
+                    "mean 'LOVAGE_BROKER_URL'?",
+                    "environment variable LOVAGE_ZZZ is no setting and is ignored"));
+    EXPECT_THAT(resolve_settings({})->warnings, IsEmpty());
+}
+
+TEST(Settings, OwnSettingsHaveNoCeleryVariable) {
+    EXPECT_EQ(settings_of(from_environment({{"CELERY_LOG_LEVEL", "20"}})).log_level,
+              log::Level::info);
+}
+
+TEST(Settings, AFileThatWasAskedForMustExist) {
+    const auto file = read_settings_file("/nonexistent/lovage.toml", {});
+    ASSERT_FALSE(file);
+    EXPECT_EQ(file.error().code, Errc::not_found);
+    EXPECT_THAT(file.error().detail, HasSubstr("/nonexistent/lovage.toml"));
+    EXPECT_FALSE(read_settings_file(std::nullopt, {{"LOVAGE_CONFIG", "/nonexistent/x.toml"}}));
+}
+
+}  // namespace
+}  // namespace lovage
