@@ -1,6 +1,7 @@
 #include <lovage/app/direct_client.hpp>
 
 #include <lovage/app/app_core.hpp>
+#include <lovage/app/queues.hpp>
 #include <lovage/core/time.hpp>
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
@@ -57,7 +58,7 @@ Awaitable<Result<void>> DirectClient::publish_once(const TaskSend& task, Deadlin
     if (auto connected = co_await core_.connect(deadline); !connected) co_return connected;
     if (!declared_.contains(task.queue)) {
         auto declared = co_await core_.broker().declare_queue(
-            core_.settings().queue_declaration(task.queue), deadline);
+            task_queue(core_.settings(), task.queue), deadline);
         if (!declared) co_return declared;
         declared_.insert(task.queue);
     }

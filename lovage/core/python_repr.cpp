@@ -203,6 +203,7 @@ private:
 class CeleryReprWriter {
 public:
     void value(const Json& value, int level, bool as_tuple = false) {
+        if (cut_off_) return;
         if (is_container(value)) {
             container(value, level, as_tuple);
         } else if (value.is_string()) {

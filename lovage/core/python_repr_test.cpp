@@ -4,6 +4,7 @@
 #include <limits>
 #include <string>
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <lovage/core/task_message.hpp>
 #include <tests/support/fixture.hpp>
@@ -49,6 +50,12 @@ TEST(CeleryRepr, LosesTheTokenThatFindsNothingLeft) {
     EXPECT_EQ(celery_repr(Json::array({rest, 1}), false), "['" + rest + "', ...]");
     EXPECT_EQ(celery_repr(Json::array({Json::array({rest + "x"})}), true),
               "(['" + rest + "x...', ...,)");
+}
+
+TEST(CeleryRepr, OpensNothingOnceItIsCutOff) {
+    const std::string quotes(1020, '\'');
+    EXPECT_THAT(celery_repr(Json::array({quotes, Json::array()}), true),
+                testing::EndsWith(R"(\'', ...))"));
 }
 
 TEST(CeleryRepr, CountsCharactersNotBytes) {

@@ -1,0 +1,79 @@
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+#include <lovage/app/app_core.hpp>
+#include <lovage/runtime/notifier.hpp>
+#include <lovage/runtime/task_scope.hpp>
+#include <lovage/worker/eta_queue.hpp>
+#include <lovage/worker/look_ahead.hpp>
+#include <lovage/worker/pool.hpp>
+#include <lovage/worker/settler.hpp>
+#include <lovage/worker/task_metrics.hpp>
+#include <lovage/worker/worker.hpp>
+
+namespace lovage {
+
+/// The worker on its loop. worker.cpp holds its life (start, stop), worker_consume.cpp what happens to deliveries.
+class Worker::Impl {
+public:
+    Impl(App& app, WorkerOptions options);
+
+    Awaitable<Result<void>> run();
+    void stop_requested();  // on the loop
+
+    App& app;
+    std::shared_ptr<AppCore> core;
+    const WorkerOptions options;
+    const std::string hostname;
+    const std::vector<std::string> queues;
+    const std::size_t slots;
+    std::atomic<bool> ready{false};
+    std::size_t left_behind = 0;
+
+private:
+    using RequestPtr = std::shared_ptr<TaskRequest>;
+
+    // Life.
+    Awaitable<Result<void>> wait_for_servers();
+    Awaitable<Result<void>> open_consumer();
+    Awaitable<void> shut_down();
+    Awaitable<void> wait_for_running();
+    Awaitable<void> pause(std::chrono::milliseconds length);
+
+    // Deliveries.
+    Awaitable<void> consume();
+    Awaitable<bool> recover(Error problem);
+    Awaitable<void> take(std::vector<Delivery> deliveries);
+    Awaitable<void> release_due();
+    RequestPtr make_request(Delivery& delivery, TaskMessage message);
+    RequestPtr decode(Delivery delivery);
+    Awaitable<std::vector<bool>> look_up_revoked(const std::vector<RequestPtr>& requests);
+    /// Expired, revoked, held for its ETA, or put into `runnable`.
+    void triage(RequestPtr request, bool revoked, TimePoint now, std::vector<RequestPtr>& runnable);
+    void submit(std::vector<RequestPtr> runnable);
+    void give_back(const RequestPtr& request);
+    void on_finished(std::vector<FinishedTask> finished);
+    void on_settled(const RequestPtr& request, const TaskOutcome* outcome,
+                    LookAhead::Duration settle_time);
+    void update_prefetch();
+
+    std::unique_ptr<Pool> pool_;
+    TaskMetrics metrics_;
+    Notifier changed_;
+    EtaQueue<RequestPtr> eta_;
+    LookAhead look_ahead_;
+    std::uint32_t prefetch_ = 0;
+    std::unordered_set<RequestPtr> running_;  // submitted, not finished
+    std::unique_ptr<Consumer> consumer_;
+    Settler settler_;
+    int stops_ = 0;  // how often a stop was requested
+    TaskScope scope_;
+};
+
+}  // namespace lovage

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <lovage/worker/task_run.hpp>
+
+namespace lovage {
+
+/// A task request with how its attempt ended.
+struct FinishedTask {
+    std::shared_ptr<TaskRequest> request;
+    TaskOutcome outcome;
+};
+
+/// What runs task functions. Used by the worker's loop; tasks run elsewhere.
+class Pool {
+public:
+    /// Called on the worker's loop.
+    struct Events {
+        std::function<void(std::shared_ptr<TaskRequest>)> started;  ///< Empty: nobody asks.
+        std::function<void(std::vector<FinishedTask>)> finished;
+    };
+
+    virtual ~Pool() = default;
+
+    virtual void start(Events events) = 0;
+    /// Queues requests; they start in order as slots become free.
+    virtual void submit(std::vector<std::shared_ptr<TaskRequest>> requests) = 0;
+    /// Takes back what has not started; it never will.
+    [[nodiscard]] virtual std::vector<std::shared_ptr<TaskRequest>> take_unstarted() = 0;
+    /// Ends the slots. Returns how many still run a task: those cannot be ended, only left behind at the
+    /// exit of the process.
+    virtual std::size_t stop() = 0;
+
+    [[nodiscard]] virtual std::size_t slots() const noexcept = 0;
+    [[nodiscard]] virtual std::size_t busy() const noexcept = 0;
+    [[nodiscard]] virtual std::string_view name() const noexcept = 0;
+};
+
+}  // namespace lovage

@@ -1,0 +1,79 @@
+#include <lovage/worker/quarantine.hpp>
+
+#include <lovage/app/queues.hpp>
+
+#include <array>
+#include <chrono>
+
+namespace lovage {
+
+namespace {
+
+constexpr std::string_view kReason = "x-lovage-reason";
+constexpr std::string_view kDetail = "x-lovage-detail";
+constexpr std::string_view kQueue = "x-lovage-queue";
+constexpr std::string_view kWorker = "x-lovage-worker";
+constexpr std::string_view kTime = "x-lovage-time";
+constexpr std::string_view kExpiration = "x-lovage-expiration";  // ms, so that a replay has it again
+
+Json header_object(const Message& message) {
+    auto headers = message.headers.expanded();
+    return headers && headers->is_object() ? std::move(*headers) : Json::object();
+}
+
+std::string text_of(const Json& headers, std::string_view name) {
+    const Json* value = headers.find(name);
+    return value != nullptr && value->is_string() ? value->as_string() : std::string{};
+}
+
+}  // namespace
+
+Publication to_quarantine(const Message& message, const QuarantineNote& note) {
+    Publication publication;
+    publication.routing_key = quarantine_queue(note.queue);
+    publication.message = message;
+    Json headers = header_object(message);
+    headers.set(kReason, note.reason);
+    headers.set(kDetail, note.detail);
+    headers.set(kQueue, note.queue);
+    headers.set(kWorker, note.worker);
+    headers.set(kTime, to_iso8601(note.time));
+    if (const auto expiration = message.properties.expiration) {
+        headers.set(kExpiration, expiration->count());
+        publication.message.properties.expiration.reset();
+    }
+    publication.message.properties.delivery_mode = 2;
+    publication.message.headers = std::move(headers);
+    return publication;
+}
+
+std::optional<QuarantineNote> read_note(const Message& message) {
+    const Json headers = header_object(message);
+    if (headers.find(kReason) == nullptr) return std::nullopt;
+    QuarantineNote note;
+    note.reason = text_of(headers, kReason);
+    note.detail = text_of(headers, kDetail);
+    note.queue = text_of(headers, kQueue);
+    note.worker = text_of(headers, kWorker);
+    if (auto time = parse_iso8601(text_of(headers, kTime))) note.time = *time;
+    return note;
+}
+
+Publication from_quarantine(const Message& message, const QuarantineNote& note) {
+    Publication publication;
+    publication.routing_key = note.queue;
+    publication.message = message;
+    Json headers = header_object(message);
+    if (const Json* expiration = headers.find(kExpiration);
+        expiration != nullptr && expiration->is_integer()) {
+        publication.message.properties.expiration =
+            std::chrono::milliseconds{expiration->as_int64().value_or(0)};
+    }
+    for (const auto name : std::array{kReason, kDetail, kQueue, kWorker, kTime, kExpiration}) {
+        headers.erase(name);
+    }
+    publication.message.headers = std::move(headers);
+    return publication;
+}
+
+}  // namespace lovage

@@ -1,0 +1,212 @@
+#include <lovage/worker/settler.hpp>
+
+#include <lovage/app/queues.hpp>
+#include <lovage/core/python_repr.hpp>
+#include <lovage/core/task_error.hpp>
+#include <lovage/core/time.hpp>
+#include <lovage/runtime/log.hpp>
+
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <algorithm>
+#include <random>
+
+#include <unistd.h>
+
+namespace lovage {
+
+namespace asio = boost::asio;
+
+namespace {
+
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+
+/// One attempt to store or publish (reliability contract, clause 8).
+constexpr auto kAttempt = 30s;
+
+/// Trying again can help: the other side is down, slow, or its answer was lost.
+bool passing_trouble(Errc code) {
+    return code == Errc::disconnected || code == Errc::unavailable ||
+           code == Errc::deadline_exceeded || code == Errc::unknown_outcome;
+}
+
+double seconds(Clock::duration duration) { return std::chrono::duration<double>(duration).count(); }
+
+}  // namespace
+
+Settler::Settler(AppCore& core, TaskMetrics& metrics, std::string hostname, Hooks hooks)
+    : core_{core},
+      metrics_{metrics},
+      hostname_{std::move(hostname)},
+      hooks_{std::move(hooks)},
+      scope_{core.loop().executor()} {}
+
+void Settler::give_up() noexcept {
+    giving_up_ = true;
+    scope_.request_stop();
+}
+
+void Settler::conclude(DeliveryTag tag, const std::shared_ptr<TaskRequest>& request,
+                       const TaskOutcome* outcome) {
+    if (Consumer* consumer = hooks_.consumer()) consumer->ack(tag);
+    --pending_;
+    hooks_.settled(request, outcome,
+                   outcome != nullptr ? Clock::now() - outcome->ended : Clock::duration{});
+}
+
+/// Full jitter, 0.1 s doubling to 10 s.
+Awaitable<void> Settler::pause_before_retry(int attempt) {
+    thread_local std::minstd_rand random{std::random_device{}()};
+    const auto most = std::min(100ms * (1 << std::min(attempt, 7)), std::chrono::milliseconds{10s});
+    std::uniform_int_distribution<std::int64_t> jitter{most.count() / 2, most.count()};
+    asio::steady_timer timer{scope_.executor(), std::chrono::milliseconds{jitter(random)}};
+    co_await timer.async_wait(asio::use_awaitable);
+}
+
+Awaitable<bool> Settler::store(TaskMeta meta) {
+    for (int attempt = 0; !giving_up_; ++attempt) {
+        auto outcome = co_await core_.results().store(meta, Deadline::in(kAttempt));
+        if (outcome) co_return true;
+        const Error& problem = outcome.error();
+        if (!passing_trouble(problem.code)) {
+            // This record can never be stored (too large, say). A failure that says so can.
+            const std::string what =
+                "the result could not be stored: " + problem.message();
+            log::error("worker", "Task {}: {}", meta.task_id, what);
+            if (meta.status == states::kFailure && attempt > 0) co_return true;
+            meta = make_failure_meta(
+                meta.task_id, {"EncodeError", what, "kombu.exceptions",
+                               traceback_text("", "while storing the result", "EncodeError", what)});
+            continue;
+        }
+        if (attempt == 0 || attempt % 8 == 0) {
+            log::warning("worker",
+                         "Task {}: its result is not stored yet ({}); it is kept and tried again",
+                         meta.task_id, problem.message());
+        }
+        co_await pause_before_retry(attempt);
+    }
+    co_return false;
+}
+
+void Settler::task_started(std::shared_ptr<TaskRequest> request) {
+    if (request->message.ignore_result) return;
+    scope_.spawn("store STARTED", store_started(std::move(request)));
+}
+
+Awaitable<void> Settler::store_started(std::shared_ptr<TaskRequest> request) {
+    TaskMeta meta;
+    meta.task_id = request->message.id;
+    meta.status = states::kStarted;
+    meta.result = Json::object();
+    meta.result.set("pid", ::getpid());
+    meta.result.set("hostname", hostname_);
+    meta.group_id = request->message.group;
+    meta.parent_id = request->message.parent_id;
+    // Informative only: a failure to store it holds nothing up.
+    if (auto stored = co_await core_.results().store(std::move(meta), Deadline::in(kAttempt)); !stored) {
+        log::warning("worker", "Task {}: STARTED was not stored: {}", request->message.id,
+                     stored.error().message());
+    }
+}
+
+void Settler::log_end(const TaskRequest& request, const TaskOutcome& outcome) const {
+    const TaskMessage& message = request.message;
+    if (outcome.failure) {
+        log::error("worker", "Task {}[{}] raised unexpected: {}('{}')", message.display_name(),
+                   message.id, outcome.failure->exc_type, outcome.failure->exc_message);
+    } else if (log::enabled(log::Level::info)) {
+        log::info("worker", "Task {}[{}] succeeded in {:.6f}s: {}", message.display_name(),
+                  message.id, seconds(outcome.ended - outcome.started),
+                  python_repr(outcome.value, 128));
+    }
+}
+
+void Settler::task_finished(FinishedTask finished) {
+    log_end(*finished.request, finished.outcome);
+    metrics_.ran(finished.request->definition->name, !finished.outcome.failure,
+                 finished.outcome.started - finished.request->received,
+                 finished.outcome.ended - finished.outcome.started);
+    ++pending_;
+    scope_.spawn("settle", settle_finished(std::move(finished)));
+}
+
+Awaitable<void> Settler::settle_finished(FinishedTask finished) {
+    const Settings& settings = core_.settings();
+    const TaskRequest& request = *finished.request;
+    const bool wanted = !request.message.ignore_result ||
+                        (finished.outcome.failure && settings.task_store_errors_even_if_ignored);
+    if (wanted) {
+        TaskMeta meta = make_meta(request, finished.outcome, settings.result_extended);
+        const bool durable = co_await store(std::move(meta));
+        if (!durable) co_return;
+    }
+    conclude(request.tag, finished.request, &finished.outcome);
+}
+
+void Settler::revoke(std::shared_ptr<TaskRequest> request, std::string reason) {
+    log::info("worker", "Discarding {} task: {}[{}]", reason, request->message.display_name(),
+              request->message.id);
+    metrics_.did_not_run(request->message.task, reason);
+    ++pending_;
+    scope_.spawn("revoke", settle_revoked(std::move(request), std::move(reason)));
+}
+
+Awaitable<void> Settler::settle_revoked(std::shared_ptr<TaskRequest> request, std::string reason) {
+    // Stored even when results are ignored: a caller must be able to tell that the task never ran.
+    const bool durable = co_await store(make_revoked_meta(request->message, reason));
+    if (!durable) co_return;
+    conclude(request->tag, request, nullptr);
+}
+
+void Settler::quarantine(Delivery delivery, std::string reason, std::string detail,
+                         std::optional<std::string> task_id, std::string task,
+                         TaskFailure failure) {
+    log::error("worker", "Message from '{}' kept in '{}': {}: {}", delivery.queue,
+               quarantine_queue(delivery.queue), reason, detail);
+    metrics_.did_not_run(task, "quarantined");
+    std::optional<TaskMeta> meta;
+    if (task_id) meta = make_failure_meta(*task_id, failure);
+    QuarantineNote note{std::move(reason), std::move(detail), delivery.queue, hostname_,
+                        wall_clock_now()};
+    ++pending_;
+    scope_.spawn("quarantine",
+                 settle_quarantined(std::move(delivery), std::move(note), std::move(meta)));
+}
+
+Awaitable<bool> Settler::publish_to_quarantine(Delivery delivery, QuarantineNote note) {
+    const std::string queue = quarantine_queue(note.queue);
+    for (int attempt = 0; !giving_up_; ++attempt) {
+        const Deadline deadline = Deadline::in(kAttempt);
+        Result<void> done{};
+        if (!declared_.contains(queue)) {
+            done = co_await core_.broker().declare_queue(QueueDeclaration{.name = queue}, deadline);
+            if (done) declared_.insert(queue);
+        }
+        if (done) {
+            done = co_await core_.broker().publish(to_quarantine(delivery.message, note), deadline);
+        }
+        if (done) co_return true;
+        if (done.error().code == Errc::unroutable) declared_.erase(queue);
+        log::warning("worker", "A message could not be put into '{}' yet: {}; it is tried again",
+                     queue, done.error().message());
+        co_await pause_before_retry(attempt);
+    }
+    co_return false;
+}
+
+Awaitable<void> Settler::settle_quarantined(Delivery delivery, QuarantineNote note,
+                                            std::optional<TaskMeta> meta) {
+    const DeliveryTag tag = delivery.tag;
+    const bool kept = co_await publish_to_quarantine(std::move(delivery), std::move(note));
+    if (!kept) co_return;
+    if (meta) {
+        const bool durable = co_await store(std::move(*meta));
+        if (!durable) co_return;
+    }
+    conclude(tag, nullptr, nullptr);
+}
+
+}  // namespace lovage

@@ -1,0 +1,79 @@
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <set>
+#include <string>
+
+#include <lovage/app/app_core.hpp>
+#include <lovage/awaitable.hpp>
+#include <lovage/runtime/task_scope.hpp>
+#include <lovage/worker/pool.hpp>
+#include <lovage/worker/quarantine.hpp>
+#include <lovage/worker/task_metrics.hpp>
+
+namespace lovage {
+
+/// Brings deliveries to their end: result stored, then acknowledged; or kept in quarantine, then acknowledged.
+/// Nothing is acknowledged before what must be kept is durable; while a store is down the work stays here
+/// (bounded by the prefetch) and is tried again.
+///
+/// Belongs to the worker's loop; not thread-safe.
+class Settler {
+public:
+    struct Hooks {
+        /// The consumer that acks go to; nullptr while there is none (acks are then pointless: redelivery
+        /// follows).
+        std::function<Consumer*()> consumer;
+        /// A delivery has come to its end. `settle_time`: from the end of the task to the ack being
+        /// carried out.
+        std::function<void(const std::shared_ptr<TaskRequest>&, const TaskOutcome*,
+                           std::chrono::steady_clock::duration settle_time)>
+            settled;
+    };
+
+    Settler(AppCore& core, TaskMetrics& metrics, std::string hostname, Hooks hooks);
+
+    /// Stores STARTED (`task_track_started`).
+    void task_started(std::shared_ptr<TaskRequest> request);
+    void task_finished(FinishedTask finished);
+    /// Ends a task as REVOKED without running it; `reason` is "revoked" or "expired".
+    void revoke(std::shared_ptr<TaskRequest> request, std::string reason);
+    /// Keeps a message that cannot become a task. When its id is known, `failure` becomes its result.
+    void quarantine(Delivery delivery, std::string reason, std::string detail,
+                    std::optional<std::string> task_id, std::string task, TaskFailure failure);
+
+    /// Deliveries whose end is not durable yet.
+    [[nodiscard]] std::size_t pending() const noexcept { return pending_; }
+    /// Waits for the coroutines behind it, after give_up(); false when the deadline passed first.
+    [[nodiscard]] Awaitable<bool> join(Deadline deadline) { return scope_.join(deadline); }
+    /// Stops trying again: what is not durable yet stays unacknowledged.
+    void give_up() noexcept;
+
+private:
+    Awaitable<void> settle_finished(FinishedTask finished);
+    Awaitable<void> settle_revoked(std::shared_ptr<TaskRequest> request, std::string reason);
+    Awaitable<void> settle_quarantined(Delivery delivery, QuarantineNote note,
+                                       std::optional<TaskMeta> meta);
+    Awaitable<void> store_started(std::shared_ptr<TaskRequest> request);
+    /// True when the record is durable; false after give_up().
+    Awaitable<bool> store(TaskMeta meta);
+    Awaitable<bool> publish_to_quarantine(Delivery delivery, QuarantineNote note);
+    Awaitable<void> pause_before_retry(int attempt);
+    /// The delivery is done: acks it and tells the worker.
+    void conclude(DeliveryTag tag, const std::shared_ptr<TaskRequest>& request,
+                  const TaskOutcome* outcome);
+    void log_end(const TaskRequest& request, const TaskOutcome& outcome) const;
+
+    AppCore& core_;
+    TaskMetrics& metrics_;
+    std::string hostname_;
+    Hooks hooks_;
+    std::set<std::string> declared_;
+    std::size_t pending_ = 0;
+    bool giving_up_ = false;
+    TaskScope scope_;
+};
+
+}  // namespace lovage

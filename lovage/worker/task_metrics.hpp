@@ -1,0 +1,45 @@
+#pragma once
+
+#include <chrono>
+#include <map>
+#include <string>
+
+#include <lovage/runtime/metrics.hpp>
+
+namespace lovage {
+
+/// The worker's metrics. Not thread-safe: the worker's loop owns it.
+///
+/// lovage_tasks_total{task,outcome}: outcome is success, failure, revoked, expired or quarantined.
+/// lovage_task_runtime_seconds{task}, lovage_task_wait_seconds{task} (from receipt, or from its ETA, to start).
+/// lovage_worker_slots, lovage_worker_slots_busy, lovage_worker_unsettled.
+class TaskMetrics {
+public:
+    using Duration = std::chrono::steady_clock::duration;
+
+    explicit TaskMetrics(metrics::Registry& registry);
+
+    void ran(const std::string& task, bool success, Duration wait, Duration run_time);
+    /// A task that did not run; `task` may be empty (its name could not be read).
+    void did_not_run(const std::string& task, const std::string& outcome);
+
+    metrics::Gauge slots;
+    metrics::Gauge slots_busy;
+    metrics::Gauge unsettled;
+
+private:
+    struct Handles {
+        metrics::Counter success;
+        metrics::Counter failure;
+        metrics::Histogram wait;
+        metrics::Histogram run_time;
+    };
+    Handles& handles(const std::string& task);
+
+    metrics::CounterFamily tasks_;
+    metrics::HistogramFamily run_times_;
+    metrics::HistogramFamily waits_;
+    std::map<std::string, Handles, std::less<>> by_task_;
+};
+
+}  // namespace lovage

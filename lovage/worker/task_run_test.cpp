@@ -1,0 +1,82 @@
+#include <lovage/worker/task_run.hpp>
+
+#include <lovage/core/task_function.hpp>
+
+#include <gtest/gtest.h>
+
+namespace lovage {
+namespace {
+
+/// A request for `task` with raw arguments, as decoded.
+TaskRequest request_for(const TaskDefinition& task, const char* args) {
+    TaskRequest request;
+    request.message.id = "id-1";
+    request.message.task = task.name;
+    request.message.args = Json::raw(args);
+    request.message.kwargs = Json::raw("{}");
+    request.message.parent_id = "parent-1";
+    request.definition = &task;
+    request.queue = "celery";
+    request.context = std::make_shared<TaskContext>(
+        TaskContext::Request{.id = "id-1", .task = task.name, .hostname = "w@h"});
+    return request;
+}
+
+TEST(RunTask, ASuccessCarriesTheValue) {
+    const auto task = make_task_definition("add", [](int x, int y) { return x + y; }, arg("x"), arg("y"));
+    const TaskRequest request = request_for(task, "[2, 3]");
+    const TaskOutcome outcome = run_task(request);
+    const TaskMeta meta = make_meta(request, outcome, false);
+
+    EXPECT_FALSE(outcome.failure);
+    EXPECT_EQ(meta.status, "SUCCESS");
+    EXPECT_EQ(meta.result, Json{5});
+    EXPECT_EQ(meta.task_id, "id-1");
+    EXPECT_EQ(meta.parent_id, "parent-1");
+    EXPECT_TRUE(meta.date_done);
+    EXPECT_FALSE(meta.traceback);
+}
+
+TEST(RunTask, WhatTheFunctionThrowsBecomesTheFailure) {
+    const auto task = make_task_definition("bad", [] { throw std::out_of_range{"no such row"}; });
+    const TaskRequest request = request_for(task, "[]");
+    const TaskMeta meta = make_meta(request, run_task(request), false);
+
+    EXPECT_EQ(meta.status, "FAILURE");
+    EXPECT_EQ(to_json_text(meta.result),
+              R"({"exc_type": "IndexError", "exc_message": ["no such row"], "exc_module": "builtins"})");
+    EXPECT_TRUE(meta.traceback);
+}
+
+TEST(RunTask, TheContextIsCurrentWhileTheTaskRunsOnly) {
+    const auto task = make_task_definition("who", [] { return TaskContext::current()->id(); });
+    const TaskRequest request = request_for(task, "[]");
+
+    EXPECT_EQ(run_task(request).value, Json{"id-1"});
+    EXPECT_EQ(TaskContext::current(), nullptr);
+}
+
+TEST(RunTask, ChildrenAreListedInCelerysForm) {
+    const auto task = make_task_definition("parent", [](TaskContext& context) { context.add_child("c1"); });
+    const TaskRequest request = request_for(task, "[]");
+    EXPECT_EQ(to_json_text(make_meta(request, run_task(request), false).children),
+              R"([[["c1", null], null]])");
+}
+
+TEST(RunTask, ExtendedResultsNameTheCall) {
+    const auto task = make_task_definition("f", [](int x) { return x; }, arg("x"));
+    const TaskRequest request = request_for(task, "[1]");
+    const TaskMeta meta = make_meta(request, run_task(request), true);
+    EXPECT_EQ(to_json_text(meta.extra),
+              R"({"name": "f", "args": [1], "kwargs": {}, "worker": "w@h", "retries": 0, "queue": "celery"})");
+}
+
+TEST(RevokedMeta, NamesTheReason) {
+    TaskMessage message;
+    message.id = "id-2";
+    EXPECT_EQ(to_json_text(make_revoked_meta(message, "expired").result),
+              R"({"exc_type": "TaskRevokedError", "exc_message": ["expired"], "exc_module": "celery.exceptions"})");
+}
+
+}  // namespace
+}  // namespace lovage

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <memory>
+
+#include <lovage/awaitable.hpp>
+#include <lovage/worker/pool.hpp>
+
+namespace lovage {
+
+/// Slots that are threads of this process: cheap and shared-memory, but a task that crashes takes the worker
+/// with it, and one that never returns cannot be stopped.
+///
+/// Events arrive on `loop`, in order, several at a time when the loop is busy.
+class ThreadsPool final : public Pool {
+public:
+    /// `slots`: 1 to 1,024 threads.
+    ThreadsPool(Executor loop, std::size_t slots);
+    /// Slots that still run a task are left behind (their state stays valid); the process must exit soon.
+    ~ThreadsPool() override;
+
+    void start(Events events) override;
+    void submit(std::vector<std::shared_ptr<TaskRequest>> requests) override;
+    [[nodiscard]] std::vector<std::shared_ptr<TaskRequest>> take_unstarted() override;
+    std::size_t stop() override;
+
+    [[nodiscard]] std::size_t slots() const noexcept override;
+    [[nodiscard]] std::size_t busy() const noexcept override;
+    [[nodiscard]] std::string_view name() const noexcept override { return "threads"; }
+
+private:
+    struct Shared;
+    std::shared_ptr<Shared> shared_;
+};
+
+}  // namespace lovage

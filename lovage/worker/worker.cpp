@@ -1,0 +1,182 @@
+#include <lovage/worker/worker.hpp>
+
+#include <lovage/app/queues.hpp>
+#include <lovage/runtime/log.hpp>
+#include <lovage/worker/detail/worker_impl.hpp>
+#include <lovage/worker/threads_pool.hpp>
+
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <algorithm>
+#include <thread>
+
+namespace lovage {
+
+namespace asio = boost::asio;
+
+namespace {
+
+using namespace std::chrono_literals;
+
+/// Tasks held in memory for their ETA; more stay with the broker.
+constexpr std::size_t kHeldMost = 10'000;
+constexpr auto kConnectAttempt = 10s;
+constexpr auto kCloseDeadline = 10s;
+
+/// No amount of waiting cures these.
+bool hopeless(Errc code) {
+    return code == Errc::invalid_argument || code == Errc::conflict || code == Errc::malformed ||
+           code == Errc::closed;
+}
+
+std::vector<std::string> queues_of(const WorkerOptions& options, const Settings& settings) {
+    if (!options.queues.empty()) return options.queues;
+    return {settings.task_default_queue};
+}
+
+}  // namespace
+
+Worker::Impl::Impl(App& of, WorkerOptions wanted)
+    : app{of},
+      core{of.core()},
+      options{std::move(wanted)},
+      hostname{node_name(options.hostname)},
+      queues{queues_of(options, of.settings())},
+      slots{options.concurrency != 0 ? options.concurrency : of.settings().worker_concurrency},
+      pool_{std::make_unique<ThreadsPool>(core->loop().executor(), slots)},
+      metrics_{metrics::default_registry()},
+      changed_{core->loop().executor()},
+      eta_{kHeldMost},
+      look_ahead_{static_cast<std::uint32_t>(slots)},
+      settler_{*core,
+               metrics_,
+               hostname,
+               {[this] { return consumer_.get(); },
+                [this](const RequestPtr& request, const TaskOutcome* outcome, auto settle_time) {
+                    on_settled(request, outcome, settle_time);
+                }}},
+      scope_{core->loop().executor()} {
+    metrics_.slots.set(static_cast<double>(slots));
+}
+
+Awaitable<void> Worker::Impl::pause(std::chrono::milliseconds length) {
+    // Wakes early when a stop is requested.
+    co_await changed_.wait(Deadline::in(length));
+}
+
+Awaitable<Result<void>> Worker::Impl::wait_for_servers() {
+    for (auto wait = 1000ms; stops_ == 0; wait = std::min(wait * 2, 30'000ms)) {
+        auto connected = co_await core->connect(Deadline::in(kConnectAttempt));
+        if (connected) connected = co_await open_consumer();
+        if (connected || hopeless(connected.error().code)) co_return connected;
+        log::error("worker", "consumer: cannot start on {}: {}. Trying again in {:.0f} s …",
+                   log::mask_secrets(app.settings().broker_url), connected.error().message(),
+                   std::chrono::duration<double>(wait).count());
+        co_await pause(wait);
+    }
+    co_return Result<void>{};
+}
+
+Awaitable<Result<void>> Worker::Impl::open_consumer() {
+    const Deadline deadline = Deadline::in(kConnectAttempt);
+    for (const std::string& queue : queues) {
+        auto declared =
+            co_await core->broker().declare_queue(task_queue(app.settings(), queue), deadline);
+        if (!declared) co_return declared;
+    }
+    prefetch_ = look_ahead_.prefetch();
+    ConsumeOptions consume{queues, prefetch_, hostname};
+    auto opened = co_await core->broker().consume(std::move(consume), deadline);
+    if (!opened) co_return std::unexpected{std::move(opened.error())};
+    consumer_ = std::move(*opened);
+    co_return Result<void>{};
+}
+
+Awaitable<Result<void>> Worker::Impl::run() {
+    auto started = co_await wait_for_servers();
+    if (!started) co_return started;
+    if (consumer_) {
+        Pool::Events events;
+        if (app.settings().task_track_started) {
+            events.started = [this](RequestPtr request) { settler_.task_started(std::move(request)); };
+        }
+        events.finished = [this](std::vector<FinishedTask> ended) { on_finished(std::move(ended)); };
+        pool_->start(std::move(events));
+        scope_.spawn("consume", consume());
+        scope_.spawn("eta", release_due());
+        ready = true;
+        log::info("worker", "{} ready.", hostname);
+        if (options.on_ready) options.on_ready();
+    }
+    while (stops_ == 0) co_await changed_.wait();
+    co_await shut_down();
+    co_return Result<void>{};
+}
+
+void Worker::Impl::stop_requested() {
+    ++stops_;
+    if (stops_ == 1) {
+        log::info("worker", "Warm shutdown: {} running, waiting for them", running_.size());
+    } else if (stops_ == 2) {
+        log::warning("worker", "In a hurry: {} running tasks are given back", running_.size());
+    }
+    changed_.notify_all();
+}
+
+Awaitable<void> Worker::Impl::wait_for_running() {
+    const auto longest = options.shutdown_timeout.value_or(app.settings().worker_shutdown_timeout);
+    const Deadline deadline = Deadline::in(longest);
+    while (stops_ < 2 && (!running_.empty() || settler_.pending() != 0)) {
+        if (!co_await changed_.wait(deadline)) break;
+    }
+}
+
+Awaitable<void> Worker::Impl::shut_down() {
+    ready = false;
+    const Deadline closing = Deadline::in(kCloseDeadline);
+    if (consumer_) {
+        // First what has not started: other workers shall have it at once.
+        if (auto quiet = co_await consumer_->cancel(closing); !quiet) {
+            log::warning("worker", "stopping to consume: {}", quiet.error().message());
+        }
+        for (const RequestPtr& request : pool_->take_unstarted()) {
+            running_.erase(request);
+            give_back(request);
+        }
+        for (const RequestPtr& request : eta_.take_all()) give_back(request);
+    }
+    co_await wait_for_running();
+    for (const RequestPtr& request : running_) request->context->request_stop();
+    settler_.give_up();
+    scope_.request_stop();
+    co_await settler_.join(closing);
+    co_await scope_.join(closing);
+    if (consumer_) {
+        // Returns what is still unsettled: tasks that did not end in time.
+        if (auto closed = co_await consumer_->close(closing); !closed) {
+            log::warning("worker", "closing the consumer: {}", closed.error().message());
+        }
+        left_behind = pool_->stop();
+        consumer_.reset();
+    }
+    log::info("worker", "{} stopped.", hostname);
+}
+
+Worker::Worker(App& app, WorkerOptions options)
+    : impl_{std::make_shared<Impl>(app, std::move(options))} {}
+Worker::~Worker() = default;
+
+Awaitable<Result<void>> Worker::run() { return impl_->run(); }
+
+void Worker::request_stop() {
+    impl_->core->loop().post([impl = impl_] { impl->stop_requested(); });
+}
+
+std::size_t Worker::left_behind() const noexcept { return impl_->left_behind; }
+bool Worker::ready() const noexcept { return impl_->ready; }
+const std::string& Worker::hostname() const noexcept { return impl_->hostname; }
+const std::vector<std::string>& Worker::queues() const noexcept { return impl_->queues; }
+std::size_t Worker::concurrency() const noexcept { return impl_->slots; }
+
+}  // namespace lovage

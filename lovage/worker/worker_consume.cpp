@@ -1,0 +1,246 @@
+// What happens to deliveries between the broker and the pool.
+
+#include <lovage/runtime/log.hpp>
+#include <lovage/worker/detail/worker_impl.hpp>
+
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <algorithm>
+#include <utility>
+
+namespace lovage {
+
+namespace {
+
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+
+constexpr auto kReceive = 1h;  // a quiet queue is no error
+constexpr auto kLookUp = 5s;
+
+/// The failure stored for a message that cannot become a task, under the exception a Python worker
+/// raises for it.
+TaskFailure failure_of(BadMessage reason, const std::string& detail) {
+    switch (reason) {
+        case BadMessage::undecodable:
+        case BadMessage::unsupported: return {"DecodeError", detail, "kombu.exceptions", ""};
+        case BadMessage::content_disallowed:
+            return {"ContentDisallowed", detail, "kombu.exceptions", ""};
+        case BadMessage::unknown_message:
+        case BadMessage::invalid:
+        case BadMessage::too_large: break;
+    }
+    return {"InvalidTaskError", detail, "celery.exceptions", ""};
+}
+
+}  // namespace
+
+Awaitable<void> Worker::Impl::consume() {
+    while (stops_ == 0) {
+        auto deliveries = co_await consumer_->receive(Deadline::in(kReceive));
+        if (deliveries) {
+            co_await take(std::move(*deliveries));
+        } else if (deliveries.error().code == Errc::deadline_exceeded) {
+            continue;
+        } else if (!co_await recover(std::move(deliveries.error()))) {
+            co_return;
+        }
+    }
+}
+
+Awaitable<bool> Worker::Impl::recover(Error problem) {
+    for (auto wait = 100ms; stops_ == 0; wait = std::min(wait * 2, 10'000ms)) {
+        ready = false;
+        log::error("worker", "consumer: {}. Trying to re-establish it …", problem.message());
+        co_await pause(wait);
+        if (stops_ != 0) break;
+        // Acks of what is still running would be stale: those tasks are redelivered.
+        consumer_.reset();
+        auto connected = co_await core->connect(Deadline::in(10s));
+        if (connected) connected = co_await open_consumer();
+        if (connected) {
+            ready = true;
+            log::info("worker", "consumer: re-established");
+            co_return true;
+        }
+        problem = std::move(connected.error());
+    }
+    co_return false;
+}
+
+Worker::Impl::RequestPtr Worker::Impl::make_request(Delivery& delivery, TaskMessage message) {
+    auto request = std::make_shared<TaskRequest>();
+    TaskContext::Request context;
+    context.id = message.id;
+    context.task = message.task;
+    context.root_id = message.root_id;
+    context.parent_id = message.parent_id.value_or("");
+    context.retries = message.retries;
+    context.queue = delivery.queue;
+    context.hostname = hostname;
+    context.correlation_id = message.correlation_id;
+    context.reply_to = message.reply_to;
+    context.redelivered = delivery.redelivered;
+    context.headers = message.user_headers;
+    request->context = std::make_shared<TaskContext>(std::move(context));
+    request->tag = delivery.tag;
+    request->queue = delivery.queue;
+    request->received = Clock::now();
+    if (delivery.expired && !message.expires) message.expires = TimePoint{};
+    request->message = std::move(message);
+    return request;
+}
+
+/// A request for the pool, or nothing: the message went into quarantine.
+Worker::Impl::RequestPtr Worker::Impl::decode(Delivery delivery) {
+    auto message = decode_task_message(delivery.message);
+    if (!message) {
+        DecodeError& bad = message.error();
+        TaskFailure failure = failure_of(bad.reason, bad.detail);
+        settler_.quarantine(std::move(delivery), std::string{to_string(bad.reason)}, bad.detail,
+                            bad.task_id, bad.task.value_or(""), std::move(failure));
+        return nullptr;
+    }
+    const TaskDefinition* definition = app.tasks().find(message->task);
+    if (definition == nullptr) {
+        const std::string name = message->task;
+        settler_.quarantine(std::move(delivery), "not-registered",
+                            "no task named '" + name + "' is registered in this worker",
+                            message->id, "", {"NotRegistered", name, "celery.exceptions", ""});
+        return nullptr;
+    }
+    RequestPtr request = make_request(delivery, std::move(*message));
+    request->definition = definition;
+    log::info("worker", "Task {}[{}] received", request->message.display_name(),
+              request->message.id);
+    return request;
+}
+
+Awaitable<std::vector<bool>> Worker::Impl::look_up_revoked(
+    const std::vector<RequestPtr>& requests) {
+    std::vector<bool> revoked(requests.size(), false);
+    std::vector<std::string> keys;
+    keys.reserve(requests.size());
+    for (const RequestPtr& request : requests) keys.push_back(revocation_key(request->message.id));
+    auto found = co_await core->state().get_many(std::move(keys), Deadline::in(kLookUp));
+    if (!found) {
+        // Running a revoked task is the lesser evil beside not running accepted ones.
+        log::warning("worker", "revocations could not be read ({}): tasks run unchecked",
+                     found.error().message());
+        co_return revoked;
+    }
+    for (std::size_t i = 0; i < found->size(); ++i) revoked[i] = (*found)[i].has_value();
+    co_return revoked;
+}
+
+Awaitable<void> Worker::Impl::take(std::vector<Delivery> deliveries) {
+    std::vector<RequestPtr> requests;
+    requests.reserve(deliveries.size());
+    for (Delivery& delivery : deliveries) {
+        if (RequestPtr request = decode(std::move(delivery))) requests.push_back(std::move(request));
+    }
+    if (requests.empty()) co_return;
+    const std::vector<bool> revoked = co_await look_up_revoked(requests);
+    if (stops_ != 0) {
+        for (const RequestPtr& request : requests) give_back(request);
+        co_return;
+    }
+    std::vector<RequestPtr> runnable;
+    runnable.reserve(requests.size());
+    const TimePoint now = wall_clock_now();
+    for (std::size_t i = 0; i < requests.size(); ++i) {
+        triage(std::move(requests[i]), revoked[i], now, runnable);
+    }
+    submit(std::move(runnable));
+}
+
+void Worker::Impl::triage(RequestPtr request, bool revoked, TimePoint now,
+                          std::vector<RequestPtr>& runnable) {
+    const TaskMessage& message = request->message;
+    if (revoked) {
+        settler_.revoke(std::move(request), "revoked");
+    } else if (message.expires && *message.expires < now) {
+        settler_.revoke(std::move(request), "expired");
+    } else if (message.eta && *message.eta > now) {
+        const TimePoint eta = *message.eta;
+        RequestPtr held = request;
+        if (!eta_.push(std::move(held), eta)) {
+            give_back(request);
+            return;
+        }
+        update_prefetch();
+        changed_.notify_all();
+    } else {
+        runnable.push_back(std::move(request));
+    }
+}
+
+void Worker::Impl::submit(std::vector<RequestPtr> runnable) {
+    running_.insert(runnable.begin(), runnable.end());
+    metrics_.slots_busy.set(static_cast<double>(std::min(running_.size(), slots)));
+    pool_->submit(std::move(runnable));
+}
+
+void Worker::Impl::give_back(const RequestPtr& request) {
+    if (consumer_) consumer_->reject(request->tag, Requeue::yes);
+}
+
+Awaitable<void> Worker::Impl::release_due() {
+    while (stops_ == 0) {
+        std::vector<RequestPtr> due = eta_.pop_due(wall_clock_now());
+        if (due.empty()) {
+            const auto next = eta_.next_due();
+            // Looked at anew at least every minute, since the wall clock may be set.
+            const auto wait = next ? std::min<std::chrono::microseconds>(
+                                         *next - wall_clock_now(), std::chrono::minutes{1})
+                                   : std::chrono::minutes{1};
+            co_await changed_.wait(Deadline::in(wait));
+            continue;
+        }
+        const std::vector<bool> revoked = co_await look_up_revoked(due);
+        std::vector<RequestPtr> runnable;
+        const TimePoint now = wall_clock_now();
+        for (std::size_t i = 0; i < due.size(); ++i) {
+            if (stops_ != 0) {
+                give_back(due[i]);
+                continue;
+            }
+            due[i]->received = Clock::now();
+            triage(std::move(due[i]), revoked[i], now, runnable);
+        }
+        submit(std::move(runnable));
+        update_prefetch();
+    }
+}
+
+void Worker::Impl::on_finished(std::vector<FinishedTask> finished) {
+    for (FinishedTask& task : finished) {
+        running_.erase(task.request);
+        settler_.task_finished(std::move(task));
+    }
+    metrics_.slots_busy.set(static_cast<double>(std::min(running_.size(), slots)));
+    if (stops_ != 0) changed_.notify_all();
+}
+
+void Worker::Impl::on_settled(const RequestPtr& request, const TaskOutcome* outcome,
+                              LookAhead::Duration settle_time) {
+    if (request && outcome != nullptr) {
+        look_ahead_.on_task_settled(outcome->ended - outcome->started, settle_time);
+    }
+    if (consumer_) metrics_.unsettled.set(static_cast<double>(consumer_->unsettled()));
+    update_prefetch();
+    if (stops_ != 0) changed_.notify_all();
+}
+
+void Worker::Impl::update_prefetch() {
+    const auto wanted = static_cast<std::uint32_t>(
+        std::min<std::size_t>(look_ahead_.prefetch() + eta_.size(), 65'535));
+    // Small changes are not worth a word to the broker.
+    const auto change = wanted > prefetch_ ? wanted - prefetch_ : prefetch_ - wanted;
+    if (change == 0 || (change * 8 < prefetch_ && wanted != slots)) return;
+    prefetch_ = wanted;
+    if (consumer_) consumer_->set_prefetch(prefetch_);
+}
+
+}  // namespace lovage
