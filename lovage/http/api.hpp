@@ -19,6 +19,7 @@
 
 namespace lovage::http {
 
+class Api;
 class Exchange;
 
 /// What the OpenAPI document says about the whole API.
@@ -42,7 +43,8 @@ public:
     /// Markdown.
     Route& description(std::string text);
     Route& tag(std::string name);
-    /// The name operationId begins with, as FastAPI takes it from the Python function; default: none.
+    /// The name operationId begins with, as FastAPI takes it from the Python function; default:
+    /// none.
     Route& name(std::string text);
     Route& deprecated();
     /// Leaves the route out of the OpenAPI document.
@@ -53,14 +55,14 @@ public:
     Route& responds(int status, std::string description);
     /// Largest body taken, instead of the server's default; 413 beyond.
     Route& body_limit(std::size_t bytes);
-    /// Runs a plain function on the loop instead of the blocking pool. It must not wait for anything.
+    /// Runs a plain function on the loop instead of the blocking pool. It must not wait for
+    /// anything.
     Route& on_loop();
 
 private:
     friend class Api;
     friend class Exchange;
     friend Json make_openapi(const Api& api);
-    friend struct RouteMetrics;
     Route(Method method, PathTemplate path) : method_{method}, path_{std::move(path)} {}
 
     Method method_;
@@ -79,16 +81,17 @@ private:
     bool hidden_ = false;
 };
 
-/// An HTTP API: routes with typed parameters, and what is made from them (OpenAPI document, docs page,
-/// validation, metrics). It has no sockets: a Server serves it, a TestClient calls it.
+/// An HTTP API: routes with typed parameters, and what is made from them (OpenAPI document, docs
+/// page, validation, metrics). It has no sockets: a Server serves it, a TestClient calls it.
 ///
 ///     http::Api api{{.title = "Project API"}};
 ///     api.get("/v1/tasks/{taskId}", task_status, http::path<http::Uuid>("taskId")).tag("tasks");
 ///
-/// A handler is a function or a coroutine that takes the declared parameters' values in order (optionally
-/// after a RequestRef) and returns what has a JSON form, nothing, a Response, or a std::expected of these with
-/// an Error or HttpError. Plain functions run on a pool of threads, as in FastAPI, so they may block and
-/// must be thread-safe; coroutines run on the server's loop and must not block.
+/// A handler is a function or a coroutine that takes the declared parameters' values in order
+/// (optionally after a RequestRef) and returns what has a JSON form, nothing, a Response, or a
+/// std::expected of these with an Error or HttpError. Plain functions run on a pool of threads, as
+/// in FastAPI, so they may block and must be thread-safe; coroutines run on the server's loop and
+/// must not block.
 ///
 /// Register everything first; freeze() (the Server calls it) ends that. Not thread-safe.
 class Api {
@@ -98,8 +101,8 @@ public:
     Api(const Api&) = delete;
     Api& operator=(const Api&) = delete;
 
-    // Registration. Throws std::invalid_argument for a path that is no template, a path parameter that is not
-    // in it or not declared, and a route that is ambiguous with another.
+    // Registration. Throws std::invalid_argument for a path that is no template, a path parameter
+    // that is not in it or not declared, and a route that is ambiguous with another.
     template <class F, class... Params>
     Route& get(std::string path, F handler, Params... params) {
         return add(Method::get, std::move(path), std::move(handler), std::move(params)...);
@@ -121,8 +124,8 @@ public:
         return add(Method::delete_, std::move(path), std::move(handler), std::move(params)...);
     }
 
-    /// A condition of GET /health/ready, which answers 200 when all hold and 503 naming those that do not.
-    /// The check runs on the server's loop at every request; bound its waiting yourself.
+    /// A condition of GET /health/ready, which answers 200 when all hold and 503 naming those that
+    /// do not. The check runs on the server's loop at every request; bound its waiting yourself.
     using ReadyCheck = std::function<Awaitable<Result<void>>()>;
     void ready_check(std::string name, ReadyCheck check);
 
@@ -131,8 +134,8 @@ public:
 
     [[nodiscard]] const ApiInfo& info() const noexcept;
 
-    /// Adds /health/live, /health/ready, /metrics, /openapi.json and /docs where the program has none, and
-    /// makes the OpenAPI document. Registering afterwards asserts. Any number of times.
+    /// Adds /health/live, /health/ready, /metrics, /openapi.json and /docs where the program has
+    /// none, and makes the OpenAPI document. Registering afterwards asserts. Any number of times.
     void freeze();
     [[nodiscard]] bool frozen() const noexcept;
     /// The OpenAPI 3.1 document. Call freeze() first.
@@ -173,7 +176,9 @@ private:
             };
         } else {
             route.handler_.kind = Handler::Kind::blocking;
-            route.handler_.call = [binding](Input& input, Response& out) { binding->call(input, out); };
+            route.handler_.call = [binding](Input& input, Response& out) {
+                binding->call(input, out);
+            };
         }
         return route;
     }

@@ -18,8 +18,8 @@
 
 namespace lovage::http {
 
-/// The request itself, for a handler that takes it as its first parameter. Valid until the handler ends; a
-/// small value, so that coroutines can take it.
+/// The request itself, for a handler that takes it as its first parameter. Valid until the handler
+/// ends; a small value, so that coroutines can take it.
 class RequestRef {
 public:
     explicit RequestRef(const Request& request) noexcept : request_{&request} {}
@@ -30,8 +30,9 @@ private:
     const Request* request_;
 };
 
-/// Answers an expected failure as a status: not_found 404, conflict and already_exists 409, too_large 413,
-/// disconnected and unavailable 503 with Retry-After, deadline_exceeded 504, everything else 500.
+/// Answers an expected failure as a status: not_found 404, conflict and already_exists 409,
+/// too_large 413, disconnected and unavailable 503 with Retry-After, deadline_exceeded 504,
+/// everything else 500.
 [[nodiscard]] Response error_response(const Error& error);
 
 /// A handler with its types erased.
@@ -81,9 +82,15 @@ struct ResultOf<true, F, Values...> {
 
 void set_json(Response& response, const Json& value);
 
-inline void answer(Response& out, Response value) { out = std::move(value); }
-inline void answer(Response& out, const HttpError& error) { out = error.response(); }
-inline void answer(Response& out, const Error& error) { out = error_response(error); }
+inline void answer(Response& out, Response value) {
+    out = std::move(value);
+}
+inline void answer(Response& out, const HttpError& error) {
+    out = error.response();
+}
+inline void answer(Response& out, const Error& error) {
+    out = error_response(error);
+}
 template <class T>
 void answer(Response& out, const T& value) {
     set_json(out, to_json(value));
@@ -158,7 +165,8 @@ private:
         return std::apply(
             [&](auto&... value) -> Raw {
                 if constexpr (kWithRequest) {
-                    return std::invoke(function_, RequestRef{input.request()}, *std::move(value)...);
+                    return std::invoke(function_, RequestRef{input.request()},
+                                       *std::move(value)...);
                 } else {
                     return std::invoke(function_, *std::move(value)...);
                 }

@@ -80,6 +80,8 @@ class Param {
 public:
     using Value = T;
     using Inner = typename detail::Unwrapped<T>::type;
+    static constexpr bool kOptional = detail::Unwrapped<T>::kOptional;
+    static constexpr bool kHasLength = std::same_as<Inner, std::string> || detail::kList<Inner>;
 
     Param(Source source, std::string name) : source_{source}, name_{std::move(name)} {}
 
@@ -176,8 +178,6 @@ public:
     }
 
 private:
-    static constexpr bool kOptional = detail::Unwrapped<T>::kOptional;
-    static constexpr bool kHasLength = std::same_as<Inner, std::string> || detail::kList<Inner>;
     struct Nothing {};
     using Bound = std::conditional_t<detail::Number<Inner>, std::optional<Inner>, Nothing>;
 
