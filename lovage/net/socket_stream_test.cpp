@@ -62,8 +62,8 @@ TEST_F(SocketStream, WritesGatheredBuffersInOrderBeyondTheSocketBuffer) {
         using namespace boost::asio::experimental::awaitable_operators;
         auto pair = co_await connected(on);
         std::vector<std::string_view> parts{"head:", "", payload, ":tail"};
-        out = co_await (read_to_end(pair.server.get()) &&
-                        write_then_end(pair.client.get(), std::move(parts)));
+        *out = co_await (read_to_end(pair.server.get()) &&
+                         write_then_end(pair.client.get(), std::move(parts)));
     };
     loop_.run_blocking(exchange(&listener, large, &received));
     EXPECT_EQ(received.size(), large.size() + 10);
