@@ -1,0 +1,177 @@
+#!/usr/bin/env python3
+"""Measures Lovage against its limits and against Celery: `./dev bench [NAME…]`.
+
+Both sides of a figure run on this machine in this run, in turns; the ratio is what counts. A table goes to the terminal,
+every sample to build/bench/NAME.json. README.md beside this file says what each benchmark asks.
+"""
+import argparse
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import time
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "peers"))
+
+from harness import (OUTPUT, ROOT, Child, Figure, await_http, free_port, fresh_folder, get_status,  # noqa: E402
+                     interleaved, median_ratio, print_table, program, resident_mib, write_figures, wrk)
+from rabbitmq import RabbitMq, queue_length  # noqa: E402
+
+TASK_PATH = "/v1/celery-worker/integer-multiplication/async/?integer=21"
+QUEUE = "project-worker"
+
+
+def api(name: str, port: int) -> Child:
+    """project-api on an empty folder of its own."""
+    folder = fresh_folder(name)
+    folder.mkdir()
+    return Child([program("project-api"), "--port", port], api_environment(folder), folder / "api.log", cwd=folder)
+
+
+def api_environment(folder: pathlib.Path) -> dict:
+    url = f"sqlite:///{folder / 'lovage'}"
+    return dict(os.environ, LOVAGE_BROKER_URL=url, LOVAGE_RESULT_BACKEND=url)
+
+
+def bench_queue(repetitions: int) -> list[Figure]:
+    """(a) What does Lovage add to the SQLite statements that a durable queue cannot do without?"""
+    def rate(name):
+        def measure():
+            folder = fresh_folder("queue")
+            folder.mkdir()
+            line = subprocess.run([program(name), folder], check=True, stdout=subprocess.PIPE, text=True, timeout=300).stdout
+            return float(line.split()[0])
+        return measure
+    samples = interleaved({"lovage": rate("queue_bench"), "limit": rate("sqlite_limit")}, repetitions)
+    ratio = median_ratio(samples["lovage"], samples["limit"])
+    return [Figure("queue on SQLite", bench_queue.__doc__, statistics.median(samples["lovage"]),
+                   statistics.median(samples["limit"]), "tasks/s", "ratio >= 0.50", ratio >= 0.5,
+                   {"median_ratio": ratio, "samples": samples})]
+
+
+def bench_http(repetitions: int) -> list[Figure]:
+    """(b) What do router and default middleware cost, against a bare Asio loop that answers the same bytes?"""
+    ports = {"lovage": free_port(), "limit": free_port()}
+    with api("http", ports["lovage"]) as ours, Child([program("http_limit"), ports["limit"]]) as limit:
+        await_http(ours, ports["lovage"], "/health/live")
+        await_http(limit, ports["limit"], "/health/live")
+        for port in ports.values():
+            wrk(port, "/health/live", seconds=2)
+        samples = interleaved({side: lambda port=port: wrk(port, "/health/live") for side, port in ports.items()}, repetitions)
+    rates = {side: [sample["per_second"] for sample in runs] for side, runs in samples.items()}
+    ratio = median_ratio(rates["lovage"], rates["limit"])
+    return [Figure("GET /health/live", bench_http.__doc__, statistics.median(rates["lovage"]),
+                   statistics.median(rates["limit"]), "requests/s", "ratio >= 0.70", ratio >= 0.7,
+                   {"median_ratio": ratio, "samples": samples})]
+
+
+def peer_python() -> pathlib.Path:
+    """A Python that has FastAPI and Celery, in an environment under build/."""
+    wanted = (ROOT / "bench" / "peers" / "requirements.txt").read_text()
+    folder = OUTPUT / "venv"
+    stamp = folder / ".requirements"
+    if not stamp.exists() or stamp.read_text() != wanted:
+        print("preparing FastAPI and Celery in", folder, flush=True)
+        subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
+        subprocess.run([folder / "bin" / "pip", "install", "--quiet", "--disable-pip-version-check", "-r",
+                        ROOT / "bench" / "peers" / "requirements.txt"], check=True, stdin=subprocess.DEVNULL)
+        stamp.write_text(wanted)
+    return folder / "bin" / "python"
+
+
+def checked_wrk(port: int, path: str, count, **options) -> dict:
+    """A POST run that is void unless every answered request is in the queue that `count` looks at."""
+    before = count()
+    result = wrk(port, path, method="POST", **options)
+    arrived = count() - before
+    # wrk hangs up in the middle of its last requests: they may have arrived unanswered.
+    if not result["requests"] <= arrived <= result["requests"] + 64:
+        sys.exit(f"the run is void: {result['requests']} tasks were accepted, {arrived} are in the queue")
+    return result
+
+
+def sqlite_queue_length(folder: pathlib.Path) -> int:
+    raise NotImplementedError(folder)
+
+
+def bench_tasks(repetitions: int) -> list[Figure]:
+    """(c) How many tasks a second does an asynchronous endpoint accept, against FastAPI + Celery + RabbitMQ?"""
+    python = peer_python()
+    sides = {"lovage": free_port(), "celery, one thread": free_port(), "celery, thread pool": free_port()}
+    children = []
+    with RabbitMq(fresh_folder("rabbitmq")) as rabbitmq:
+        def count_rabbitmq():
+            return queue_length(python, rabbitmq.url, QUEUE)
+        try:
+            ours = api("tasks", sides["lovage"])
+            children.append(ours)
+            await_http(ours, sides["lovage"], "/health/live")
+            for side, thread_sensitive in (("celery, one thread", "1"), ("celery, thread pool", "0")):
+                log = OUTPUT / "state" / f"uvicorn-{thread_sensitive}.log"
+                children.append(Child(
+                    [python, "-m", "uvicorn", "fastapi_app:app", "--app-dir", ROOT / "bench" / "peers", "--workers", 2,
+                     "--port", sides[side], "--log-level", "warning", "--no-access-log"],
+                    dict(os.environ, BROKER_URL=rabbitmq.url, THREAD_SENSITIVE=thread_sensitive), log))
+                await_http(children[-1], sides[side], "/health/live")
+            for port in sides.values():
+                wrk(port, TASK_PATH, method="POST", seconds=2)
+            counts = {side: count_rabbitmq for side in sides}
+            counts["lovage"] = lambda: sqlite_queue_length(OUTPUT / "state" / "tasks")
+            samples = interleaved({side: lambda side=side, port=port: checked_wrk(port, TASK_PATH, counts[side])
+                                   for side, port in sides.items()}, repetitions)
+        finally:
+            for child in children:
+                child.stop()
+    rates = {side: [sample["per_second"] for sample in runs] for side, runs in samples.items()}
+    best = max(list(sides)[1:], key=lambda side: statistics.median(rates[side]))
+    ratio = median_ratio(rates["lovage"], rates[best])
+    return [Figure("async task endpoint", bench_tasks.__doc__, statistics.median(rates["lovage"]),
+                   statistics.median(rates[best]), "tasks/s", "ratio >= 20", ratio >= 20,
+                   {"median_ratio": ratio, "other_side": best, "samples": samples})]
+
+
+def bench_idle(repetitions: int) -> list[Figure]:
+    """(d) How soon is a program ready, and how much memory does it hold when it has nothing to do?"""
+    raise NotImplementedError
+
+
+def bench_build(_repetitions: int) -> list[Figure]:
+    """(e) How long does a clean release build take, without ccache, tests and benchmarks included?"""
+    folder = fresh_folder("clean-build")
+    started = time.monotonic()
+    for command in (["cmake", "--preset", "release", "-B", folder, "-D", "LOVAGE_CCACHE="],
+                    ["ninja", "-C", folder, "-j", str(os.cpu_count())]):
+        subprocess.run(command, cwd=ROOT, check=True, env=dict(os.environ, CCACHE_DISABLE="1"))
+    minutes = (time.monotonic() - started) / 60
+    return [Figure("clean release build", bench_build.__doc__, minutes, None, "minutes", "<= 8 on two cores", minutes <= 8,
+                   {"cores": os.cpu_count()})]
+
+
+BENCHMARKS = {"queue": bench_queue, "http": bench_http, "tasks": bench_tasks, "idle": bench_idle, "build": bench_build}
+BY_DEFAULT = ["queue", "http", "tasks", "idle"]
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
+                                     epilog="\n".join(f"  {name:8} {run.__doc__}" for name, run in BENCHMARKS.items()))
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(BENCHMARKS)} (default: {' '.join(BY_DEFAULT)})")
+    parser.add_argument("--repetitions", type=int, default=5, help="runs of each side (default: 5)")
+    args = parser.parse_args()
+    unknown = sorted(set(args.names) - set(BENCHMARKS))
+    if unknown:
+        parser.error(f"there is no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
+    figures = []
+    for name in args.names or BY_DEFAULT:
+        print(f"{name}: {BENCHMARKS[name].__doc__}", flush=True)
+        measured = BENCHMARKS[name](args.repetitions)
+        write_figures(name, measured)
+        figures += measured
+    print()
+    print_table(figures)
+    sys.exit(0 if all(figure.met for figure in figures) else 1)
+
+
+if __name__ == "__main__":
+    main()
