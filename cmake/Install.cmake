@@ -9,7 +9,7 @@ install(EXPORT LovageTargets NAMESPACE lovage:: DESTINATION ${package_dir})
 install(DIRECTORY lovage DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
   FILES_MATCHING PATTERN "*.hpp"
   PATTERN detail EXCLUDE
-  PATTERN conformance EXCLUDE
+  PATTERN "*conformance*" EXCLUDE
   PATTERN "*_test.hpp" EXCLUDE)
 
 configure_package_config_file(cmake/LovageConfig.cmake.in ${PROJECT_BINARY_DIR}/LovageConfig.cmake

@@ -19,7 +19,7 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*[<"](lovage/[^>"]+)[>"]')
 
 def driver(parts):
     """("lovage", "brokers", "sqlite", "x.hpp") -> "brokers/sqlite"; None for what is no driver."""
-    if len(parts) > 3 and parts[1] in DRIVER_MODULES and parts[2] not in ("detail", "conformance"):
+    if len(parts) > 3 and parts[1] in DRIVER_MODULES and parts[2] != "detail":
         return f"{parts[1]}/{parts[2]}"
     return None
 
@@ -38,7 +38,7 @@ def fault(source, header):
         return f"unknown module {used if module in ORDER else module}; tools/check_layers.py lists them"
     if ORDER.index(used) > ORDER.index(module):
         return f"{used} lies below {module}"
-    is_test = source.endswith("_test.cpp") or "/conformance/" in source
+    is_test = source.endswith("_test.cpp")
     if driver(there) and driver(there) != driver(here) and module != "cli" and not is_test:
         return "only cli names a concrete driver"
     return None

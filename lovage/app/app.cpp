@@ -96,6 +96,9 @@ PreparedSend prepare(AppCore& core, detail::Call call) {
     message.args = std::move(call.args);
     message.kwargs = std::move(call.kwargs);
     message.user_headers = std::move(call.options.headers);
+    if (auto checked = check_encodable(message); !checked) {
+        prepared.error = std::move(checked.error());
+    }
     return prepared;
 }
 

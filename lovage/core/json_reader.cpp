@@ -230,9 +230,11 @@ private:
             if (static_cast<unsigned char>(*cursor_) < 0x20) {
                 return fail_here("a control character to be escaped");
             }
-            const detail::CodePoint point = detail::decode_wtf8(rest());
-            if (point.length == 0 || point.is_surrogate()) return fail_here("UTF-8");
-            cursor_ += point.length;
+            while (cursor_ != end_ && static_cast<unsigned char>(*cursor_) >= 0x80) {
+                const detail::CodePoint point = detail::decode_wtf8(rest());
+                if (point.length == 0 || point.is_surrogate()) return fail_here("UTF-8");
+                cursor_ += point.length;
+            }
         }
     }
 

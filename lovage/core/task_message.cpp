@@ -4,6 +4,10 @@
 #include <cmath>
 #include <utility>
 
+#include <fmt/format.h>
+
+#include <lovage/core/python_repr.hpp>
+
 namespace lovage {
 namespace {
 
@@ -103,11 +107,41 @@ std::string_view to_string(BadMessage reason) noexcept {
     return "invalid-message";
 }
 
-Message encode_task_message(const TaskMessage& task, std::optional<TimePoint> now) {
-    LOVAGE_ASSERT(!task.id.empty() && !task.task.empty());
-    LOVAGE_ASSERT(task.args.python_type_name() == "list");
-    LOVAGE_ASSERT(task.kwargs.python_type_name() == "dict");
+Result<void> check_encodable(const TaskMessage& task) {
+    const auto bad = [](std::string what) { return fail(Errc::invalid_argument, std::move(what)); };
+    const auto fits = [](const std::string& text) {
+        return !text.empty() && text.size() <= kTaskIdBytesMax;
+    };
+    if (!fits(task.task)) {
+        return bad(fmt::format("a task name has 1 to {} bytes, not {}", kTaskIdBytesMax,
+                               task.task.size()));
+    }
+    if (!fits(task.id)) {
+        return bad(fmt::format("task '{}': a task id has 1 to {} bytes, not {}", task.task,
+                               kTaskIdBytesMax, task.id.size()));
+    }
+    if (task.args.python_type_name() != "list") {
+        return bad(fmt::format("task '{}': args must be a list, not {}", task.task,
+                               python_repr(task.args, 60)));
+    }
+    if (task.kwargs.python_type_name() != "dict") {
+        return bad(fmt::format("task '{}': kwargs must be a map, not {}", task.task,
+                               python_repr(task.kwargs, 60)));
+    }
+    if (!task.user_headers.is_object()) {
+        return bad(fmt::format("task '{}': headers must be a map, not {}", task.task,
+                               python_repr(task.user_headers, 60)));
+    }
+    for (const char* name : {"id", "task", "compression"}) {
+        if (task.user_headers.find(name)) {
+            return bad(fmt::format("task '{}': the header '{}' cannot be set", task.task, name));
+        }
+    }
+    return {};
+}
 
+Message encode_task_message(const TaskMessage& task, std::optional<TimePoint> now) {
+    LOVAGE_ASSERT(check_encodable(task));
     Message message;
     message.properties.correlation_id = or_else(task.correlation_id, task.id);
     message.properties.reply_to = task.reply_to;

@@ -101,10 +101,15 @@ inline constexpr std::size_t kTaskIdBytesMax = 255;
 [[nodiscard]] std::expected<TaskMessage, DecodeError> decode_task_message(
     const Message& message, const DecodeLimits& limits = {});
 
+/// Whether `task` can be encoded into a message that every worker can read: id and task are text
+/// of 1 to kTaskIdBytesMax bytes, args a list, kwargs a map, and the user's headers a map that
+/// leaves `id`, `task` and `compression` alone (Celery differs: it sends such a message, which then
+/// is a different task or none). Errors: invalid_argument, naming what is wrong.
+[[nodiscard]] Result<void> check_encodable(const TaskMessage& task);
+
 /// Writes protocol 2 exactly as Celery 5.6 does: header order, property set, body text. With `now`,
 /// a task that expires gets the `expiration` property, which makes brokers drop it unseen once it
-/// is due (Celery always sets it). Asserts that id and task are not empty, args a list, kwargs and
-/// user_headers maps.
+/// is due (Celery always sets it). Asserts check_encodable.
 [[nodiscard]] Message encode_task_message(const TaskMessage& task,
                                           std::optional<TimePoint> now = std::nullopt);
 

@@ -258,6 +258,29 @@ TEST(EncodeTaskMessage, WhatWasEncodedDecodesToAnEqualTask) {
     EXPECT_EQ(decoded(encode_task_message(task)), task);
 }
 
+TEST(CheckEncodable, RefusesWhatNoWorkerCouldRead) {
+    const auto verdict_of = [](auto change) {
+        TaskMessage task = add_task();
+        change(task);
+        const auto checked = check_encodable(task);
+        return checked ? std::string{"fine"} : checked.error().message();
+    };
+    EXPECT_EQ(verdict_of([](TaskMessage&) {}), "fine");
+    EXPECT_EQ(verdict_of([](TaskMessage& task) { task.args = Json::raw("[1]"); }), "fine");
+    EXPECT_EQ(verdict_of([](TaskMessage& task) { task.task = ""; }),
+              "invalid_argument: a task name has 1 to 255 bytes, not 0");
+    EXPECT_EQ(verdict_of([](TaskMessage& task) { task.id = std::string(256, 'i'); }),
+              "invalid_argument: task 'tasks.add': a task id has 1 to 255 bytes, not 256");
+    EXPECT_EQ(verdict_of([](TaskMessage& task) { task.args = Json::object(); }),
+              "invalid_argument: task 'tasks.add': args must be a list, not {}");
+    EXPECT_EQ(verdict_of([](TaskMessage& task) { task.kwargs = nullptr; }),
+              "invalid_argument: task 'tasks.add': kwargs must be a map, not None");
+    EXPECT_EQ(verdict_of([](TaskMessage& task) { task.user_headers = Json::array(); }),
+              "invalid_argument: task 'tasks.add': headers must be a map, not []");
+    EXPECT_EQ(verdict_of([](TaskMessage& task) { task.user_headers.set("id", "x"); }),
+              "invalid_argument: task 'tasks.add': the header 'id' cannot be set");
+}
+
 // ------------------------------------------------------------------------------------ decoding
 
 TEST(DecodeTaskMessage, FillsInWhatASmallMessageLeavesOut) {

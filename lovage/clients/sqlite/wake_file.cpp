@@ -93,7 +93,7 @@ void WakeFile::touch() noexcept {
         const std::lock_guard lock{mutex_};
         for (const auto& weak : listeners_) {
             auto listener = weak.lock();
-            if (!listener || listener->post_pending.exchange(true)) continue;
+            if (!listener || !listener->woken || listener->post_pending.exchange(true)) continue;
             asio::post(listener->executor, [weak] {
                 if (auto alive = weak.lock()) {
                     alive->post_pending = false;
@@ -197,7 +197,10 @@ void FolderWatch::handle(std::string_view events) {
         }
     }
     const bool by_others = wake_file_->touched_by_others(*listener_);
-    if (((touched && by_others) || overflowed) && handlers_.woken) handlers_.woken();
+    if ((touched && by_others) || overflowed) {
+        if (handlers_.woken) handlers_.woken();
+        if (handlers_.woken_by_others) handlers_.woken_by_others();
+    }
     if (overflowed && handlers_.overflowed) handlers_.overflowed();
     if (handlers_.peer_closed) {
         for (auto& peer : closed) handlers_.peer_closed(std::move(peer));

@@ -60,7 +60,10 @@ private:
 class FolderWatch {
 public:
     struct Handlers {
-        std::function<void()> woken;  ///< Something was committed, by this process or another.
+        /// Something was committed, by this process or another. May be empty.
+        std::function<void()> woken;
+        /// Something was committed by another process. May be empty.
+        std::function<void()> woken_by_others;
         /// A process closed (or lost, by dying) the lock file of that peer. May be empty.
         std::function<void(std::string peer)> peer_closed;
         /// Events were lost: look at everything. Called beside `woken`. May be empty.

@@ -63,17 +63,9 @@ inline void append_wtf8(std::string& out, std::uint32_t value) {
     return true;
 }
 
-/// The longest prefix of `text` that is at most `bytes_max` long and ends between code points.
-[[nodiscard]] inline std::string_view cut_between_code_points(std::string_view text,
-                                                              std::size_t bytes_max) noexcept {
-    if (text.size() <= bytes_max) return text;
-    std::size_t end = bytes_max;
-    while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) --end;
-    return text.substr(0, end);
-}
-
 /// How many bytes at the front of `text` may stand in a JSON string as they are whatever the style:
-/// printable ASCII and DEL, but neither quote nor backslash. May stop early, never late.
+/// ASCII from the blank on, but neither quote nor backslash. (DEL counts; Python's style escapes
+/// it.)
 [[nodiscard]] inline std::size_t plain_json_run(std::string_view text) noexcept {
     // Eight bytes at a time: a byte's high bit ends up set when the byte is not ASCII, is below
     // 0x20, or is one of the two characters (whose difference to itself, less one, borrows). A

@@ -1,0 +1,119 @@
+#include <lovage/results/conformance.hpp>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/use_future.hpp>
+
+#include <utility>
+
+namespace lovage::conformance {
+namespace {
+
+/// No operation may take that long; a test that reaches it has found a hang.
+Deadline soon() {
+    return Deadline::in(std::chrono::seconds{30});
+}
+
+}  // namespace
+
+ResultConnection::ResultConnection(
+    const std::function<std::unique_ptr<ResultBackend>(Executor)>& open)
+    : backend_{open(loop_.executor())} {
+    loop_.start();
+}
+
+ResultConnection::~ResultConnection() {
+    close();
+    std::promise<void> destroyed;
+    loop_.post([this, &destroyed] {
+        backend_.reset();
+        destroyed.set_value();
+    });
+    destroyed.get_future().get();
+}
+
+void ResultConnection::connect() {
+    const Result<void> connected = loop_.run_blocking(backend_->connect(soon()));
+    ASSERT_TRUE(connected) << connected.error().message();
+}
+void ResultConnection::close() {
+    loop_.run_blocking(backend_->close(soon()));
+}
+Result<StoreOutcome> ResultConnection::store(TaskMeta meta) {
+    return loop_.run_blocking(backend_->store(std::move(meta), soon()));
+}
+Result<std::optional<TaskMeta>> ResultConnection::get(const std::string& task_id) {
+    return loop_.run_blocking(backend_->get(task_id, soon()));
+}
+std::future<Result<TaskMeta>> ResultConnection::wait(const std::string& task_id,
+                                                     Deadline deadline) {
+    // Asio's future needs a value that can be made empty, so the result travels through a promise.
+    auto promise = std::make_shared<std::promise<Result<TaskMeta>>>();
+    auto future = promise->get_future();
+    boost::asio::co_spawn(loop_.executor(), backend_->wait(task_id, deadline),
+                          [promise](const std::exception_ptr& error, Result<TaskMeta> outcome) {
+                              if (error) {
+                                  promise->set_exception(error);
+                              } else {
+                                  promise->set_value(std::move(outcome));
+                              }
+                          });
+    return future;
+}
+Result<void> ResultConnection::forget(const std::string& task_id) {
+    return loop_.run_blocking(backend_->forget(task_id, soon()));
+}
+Result<void> ResultConnection::mark_sent(const std::string& task_id) {
+    return loop_.run_blocking(backend_->mark_sent(task_id, soon()));
+}
+Result<bool> ResultConnection::is_known(const std::string& task_id) {
+    return loop_.run_blocking(backend_->is_known(task_id, soon()));
+}
+
+StateConnection::StateConnection(const std::function<std::unique_ptr<StateStore>(Executor)>& open)
+    : store_{open(loop_.executor())} {
+    loop_.start();
+}
+StateConnection::~StateConnection() {
+    std::promise<void> destroyed;
+    loop_.post([this, &destroyed] {
+        store_.reset();
+        destroyed.set_value();
+    });
+    destroyed.get_future().get();
+}
+Result<std::optional<StateEntry>> StateConnection::get(const std::string& key) {
+    return loop_.run_blocking(store_->get(key, soon()));
+}
+Result<std::uint64_t> StateConnection::set(const std::string& key, std::uint64_t expected,
+                                           std::string value,
+                                           std::optional<std::chrono::milliseconds> ttl) {
+    return loop_.run_blocking(
+        store_->compare_and_set(key, expected, std::move(value), ttl, soon()));
+}
+Result<void> StateConnection::erase(const std::string& key, std::uint64_t expected) {
+    return loop_.run_blocking(store_->compare_and_erase(key, expected, soon()));
+}
+std::vector<std::string> StateConnection::keys(const std::string& prefix, std::size_t limit) {
+    auto entries = loop_.run_blocking(store_->list(prefix, limit, soon()));
+    EXPECT_TRUE(entries) << entries.error().message();
+    std::vector<std::string> keys;
+    if (entries) {
+        for (auto& [key, entry] : *entries) keys.push_back(std::move(key));
+    }
+    return keys;
+}
+
+std::unique_ptr<ResultConnection> ResultConformance::open() {
+    ResultSettings settings{kExpires, kBytesMax, [this] { return clock_.wall(); }};
+    auto connection = std::make_unique<ResultConnection>(
+        [&](Executor executor) { return store_->open(std::move(executor), settings); });
+    connection->connect();
+    return connection;
+}
+
+std::unique_ptr<StateConnection> StateConformance::open() {
+    return std::make_unique<StateConnection>(
+        [&](Executor executor) { return store_->open(std::move(executor), clock_); });
+}
+
+}  // namespace lovage::conformance
