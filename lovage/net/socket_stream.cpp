@@ -172,26 +172,27 @@ bool only_this_connection(const error_code& error) {
 using TcpAcceptor = asio::ip::tcp::acceptor;
 using LocalAcceptor = asio::local::stream_protocol::acceptor;
 
+/// Lifetime: what the pointers refer to must outlive the returned Awaitable.
 template <class Acceptor>
-Awaitable<Result<std::unique_ptr<Stream>>> accept_one(Acceptor& acceptor, bool& short_of_resources,
+Awaitable<Result<std::unique_ptr<Stream>>> accept_one(Acceptor* acceptor, bool* short_of_resources,
                                                       std::string address) {
     using Socket = typename Acceptor::protocol_type::socket;
     while (true) {
-        auto [error, socket] = co_await acceptor.async_accept(kAwait);
+        auto [error, socket] = co_await acceptor->async_accept(kAwait);
         if (!error) {
-            short_of_resources = false;
+            *short_of_resources = false;
             co_return std::make_unique<SocketStream<Socket>>(std::move(socket));
         }
         if (only_this_connection(error)) continue;
         if (!out_of_resources(error)) {
             co_return std::unexpected{io_error(error, "accept on " + address)};
         }
-        if (!std::exchange(short_of_resources, true)) {
+        if (!std::exchange(*short_of_resources, true)) {
             log::warning("net", "accepting on {} pauses: {}", address, error.message());
         }
-        asio::steady_timer pause{acceptor.get_executor(), kOutOfDescriptorsPause};
+        asio::steady_timer pause{acceptor->get_executor(), kOutOfDescriptorsPause};
         co_await pause.async_wait(kAwait);
-        if (!acceptor.is_open()) co_return fail(Errc::cancelled, "accept on " + address);
+        if (!acceptor->is_open()) co_return fail(Errc::cancelled, "accept on " + address);
     }
 }
 
@@ -288,10 +289,10 @@ Result<Listener> Listener::local(const Executor& executor, const std::string& pa
 
 Awaitable<Result<std::unique_ptr<Stream>>> Listener::accept() {
     if (auto* tcp_acceptor = std::get_if<TcpAcceptor>(&impl_->acceptor)) {
-        co_return co_await accept_one(*tcp_acceptor, impl_->short_of_resources, impl_->address);
+        co_return co_await accept_one(tcp_acceptor, &impl_->short_of_resources, impl_->address);
     }
-    co_return co_await accept_one(std::get<LocalAcceptor>(impl_->acceptor),
-                                  impl_->short_of_resources, impl_->address);
+    co_return co_await accept_one(&std::get<LocalAcceptor>(impl_->acceptor),
+                                  &impl_->short_of_resources, impl_->address);
 }
 
 void Listener::close() noexcept {

@@ -28,44 +28,44 @@ protected:
         std::unique_ptr<Stream> client;
         std::unique_ptr<Stream> server;
     };
-    static Awaitable<Pair> connected(Listener& listener) {
+    static Awaitable<Pair> connected(Listener* listener) {
         using namespace boost::asio::experimental::awaitable_operators;
         auto [accepted, connected] = co_await (
-            listener.accept() && connect_tcp("127.0.0.1", listener.port(), Deadline::in(10s)));
+            listener->accept() && connect_tcp("127.0.0.1", listener->port(), Deadline::in(10s)));
         co_return Pair{value_or_throw(std::move(connected)), value_or_throw(std::move(accepted))};
     }
 
     Loop loop_{"net-test"};
 };
 
-Awaitable<std::string> read_to_end(Stream& stream) {
+Awaitable<std::string> read_to_end(Stream* stream) {
     std::string text;
     std::array<char, 65536> buffer{};
     while (true) {
-        const auto bytes = value_or_throw(co_await stream.read_some(buffer));
+        const auto bytes = value_or_throw(co_await stream->read_some(buffer));
         if (bytes == 0) co_return text;
         text.append(buffer.data(), bytes);
     }
 }
 
-Awaitable<void> write_then_end(Stream& stream, std::vector<std::string_view> buffers) {
-    value_or_throw(co_await stream.write(buffers));
-    stream.shutdown_send();
+Awaitable<void> write_then_end(Stream* stream, std::vector<std::string_view> buffers) {
+    value_or_throw(co_await stream->write(buffers));
+    stream->shutdown_send();
 }
 
 TEST_F(SocketStream, WritesGatheredBuffersInOrderBeyondTheSocketBuffer) {
     auto listener = value_or_throw(Listener::tcp(loop_.executor(), "127.0.0.1", 0));
     const std::string large(8 << 20, 'x');
     std::string received;
-    const auto exchange = [](Listener& on, const std::string& payload,
-                             std::string& out) -> Awaitable<void> {
+    const auto exchange = [](Listener* on, std::string_view payload,
+                             std::string* out) -> Awaitable<void> {
         using namespace boost::asio::experimental::awaitable_operators;
         auto pair = co_await connected(on);
         std::vector<std::string_view> parts{"head:", "", payload, ":tail"};
-        out =
-            co_await (read_to_end(*pair.server) && write_then_end(*pair.client, std::move(parts)));
+        *out = co_await (read_to_end(pair.server.get()) &&
+                         write_then_end(pair.client.get(), std::move(parts)));
     };
-    loop_.run_blocking(exchange(listener, large, received));
+    loop_.run_blocking(exchange(&listener, large, &received));
     EXPECT_EQ(received.size(), large.size() + 10);
     EXPECT_EQ(received, "head:" + large + ":tail");
 }
@@ -74,20 +74,20 @@ TEST_F(SocketStream, CancelEndsTheReadAndLeavesTheStreamOpen) {
     auto listener = value_or_throw(Listener::tcp(loop_.executor(), "127.0.0.1", 0));
     Errc code{};
     std::string later;
-    const auto scenario = [](Listener& on, Errc& seen, std::string& text) -> Awaitable<void> {
+    const auto scenario = [](Listener* on, Errc* seen, std::string* text) -> Awaitable<void> {
         using namespace boost::asio::experimental::awaitable_operators;
         auto pair = co_await connected(on);
         std::array<char, 16> buffer{};
-        const auto cancel = [](Stream& stream) -> Awaitable<void> {
-            stream.cancel();
+        const auto cancel = [](Stream* stream) -> Awaitable<void> {
+            stream->cancel();
             co_return;
         };
-        auto outcome = co_await (pair.server->read_some(buffer) && cancel(*pair.server));
-        seen = outcome ? Errc{} : outcome.error().code;
-        co_await write_then_end(*pair.client, {"still here"});
-        text = co_await read_to_end(*pair.server);
+        auto outcome = co_await (pair.server->read_some(buffer) && cancel(pair.server.get()));
+        *seen = outcome ? Errc{} : outcome.error().code;
+        co_await write_then_end(pair.client.get(), {"still here"});
+        *text = co_await read_to_end(pair.server.get());
     };
-    loop_.run_blocking(scenario(listener, code, later));
+    loop_.run_blocking(scenario(&listener, &code, &later));
     EXPECT_EQ(code, Errc::cancelled);
     EXPECT_EQ(later, "still here");
 }
@@ -134,14 +134,15 @@ TEST_F(SocketStream, AUnixSocketCarriesBytes) {
         testing::TempDir() + "lovage_net_" + std::to_string(::getpid()) + "b.sock";
     auto listener = value_or_throw(Listener::local(loop_.executor(), path));
     std::string received;
-    const auto exchange = [](Listener& on, std::string where, std::string& out) -> Awaitable<void> {
+    const auto exchange = [](Listener* on, std::string where, std::string* out) -> Awaitable<void> {
         using namespace boost::asio::experimental::awaitable_operators;
-        auto [accepted, connected] = co_await (on.accept() && connect_unix(std::move(where)));
+        auto [accepted, connected] = co_await (on->accept() && connect_unix(std::move(where)));
         auto server = value_or_throw(std::move(accepted));
         auto client = value_or_throw(std::move(connected));
-        out = co_await (read_to_end(*server) && write_then_end(*client, {"through ", "a file"}));
+        *out = co_await (read_to_end(server.get()) &&
+                         write_then_end(client.get(), {"through ", "a file"}));
     };
-    loop_.run_blocking(exchange(listener, path, received));
+    loop_.run_blocking(exchange(&listener, path, &received));
     EXPECT_EQ(received, "through a file");
 }
 
