@@ -4,6 +4,7 @@
 #include "process.hpp"
 
 #include <lovage/app/app.hpp>
+#include <lovage/brokers/broker.hpp>
 #include <lovage/clients/sqlite/test_folder.hpp>
 
 #include <gmock/gmock.h>
