@@ -205,6 +205,9 @@ TEST(Conversion, ReadsBooleans) {
     EXPECT_EQ(lax_refusal<bool>("2"), "bool_parsing");
     EXPECT_EQ(lax_refusal<bool>("\" true\""), "bool_parsing");
     EXPECT_EQ(lax_refusal<bool>("\"falsehood\""), "bool_parsing");
+    EXPECT_FALSE(read_lax<bool>("-0.0"));
+    EXPECT_EQ(lax_refusal<bool>("-1.0"), "bool_parsing");
+    EXPECT_EQ(lax_refusal<bool>("Infinity"), "bool_type");
     EXPECT_EQ(lax_refusal<bool>("1.5"), "bool_type");
 }
 

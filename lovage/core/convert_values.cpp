@@ -161,22 +161,26 @@ void JsonConverter<bool>::read(const Json& value, bool& out, ConversionContext& 
         out = value.as_bool();
         return;
     }
-    if (context.lax() && (value.is_string() || value.is_integer())) {
-        const auto meant = lax_bool(value.is_string() ? value.as_string() : value.integer_text());
-        if (meant) {
-            out = *meant;
-        } else {
-            context.report("bool_parsing",
-                           "Input should be a valid boolean, unable to interpret input",
-                           type_name(), value);
+    std::optional<std::string> text;
+    if (context.lax()) {
+        if (value.is_string()) text = value.as_string();
+        if (value.is_integer()) text = value.integer_text();
+        // 1.0 and 0.0 count as the integers; other whole numbers are refused as such.
+        if (value.is_real() && std::isfinite(value.as_real()) &&
+            std::trunc(value.as_real()) == value.as_real()) {
+            constexpr double kDropsTheSignOfZero = 0.0;
+            text = fmt::format("{:.0f}", value.as_real() + kDropsTheSignOfZero);
         }
-        return;
     }
-    if (context.lax() && (value == Json{0.0} || value == Json{1.0})) {
-        out = value.as_real() == 1.0;
-        return;
+    const std::optional<bool> meant = text ? lax_bool(*text) : std::nullopt;
+    if (meant) {
+        out = *meant;
+    } else if (text) {
+        context.report("bool_parsing", "Input should be a valid boolean, unable to interpret input",
+                       type_name(), value);
+    } else {
+        context.report("bool_type", "Input should be a valid boolean", type_name(), value);
     }
-    context.report("bool_type", "Input should be a valid boolean", type_name(), value);
 }
 
 Json JsonConverter<bool>::schema(SchemaDefinitions& /*definitions*/) {
