@@ -8,6 +8,7 @@
 #include "tasks.hpp"
 
 #include <lovage/app/app_core.hpp>
+#include <lovage/cli/arguments.hpp>
 #include <lovage/http/server.hpp>
 #include <lovage/lovage.hpp>
 #include <lovage/runtime/log.hpp>
@@ -56,7 +57,7 @@ void print_banner(const lovage::App& app, const std::string& url, Clock::time_po
         "\n"
         "  Try:  curl -X POST '{}/v1/celery-worker/integer-multiplication/?integer=21'\n"
         "  Stop: Ctrl-C\n\n",
-        lovage::version_text(), milliseconds_since(begin), megabytes, app.settings().broker_url, url, url,
+        lovage::cli::version_text(), milliseconds_since(begin), megabytes, app.settings().broker_url, url, url,
         url, url, url, url);
     std::fflush(stdout);
 }
@@ -87,7 +88,7 @@ void show_traffic(const lovage::App& app) {
     show_call(app, "integer-multiplication", Json::Array{21});
     show_call(app, "integer-multiplication",
               Json::Array{Json::integer("123456789012345678901234567890"), 3});
-    show_call(app, "integers-sum", Json::Array{Json::Array{1, 2, 3, 4}});
+    show_call(app, "integers-sum", Json::Array{Json{Json::Array{1, 2, 3, 4}}});
     show_call(app, "ping", Json::array());
     show_call(app, "always-fails", Json::array());
     fmt::print("\n");
@@ -97,11 +98,12 @@ void show_traffic(const lovage::App& app) {
 /// The first Ctrl-C finishes what runs, the second does not wait for it.
 lovage::Awaitable<void> watch_signals(lovage::http::Server* server, lovage::Worker* worker) {
     asio::signal_set signals{co_await asio::this_coro::executor, SIGINT, SIGTERM};
-    while (true) {
+    for (bool first = true;; first = false) {
         const auto [error, signal] =
             co_await signals.async_wait(asio::as_tuple(asio::use_awaitable));
         if (error) co_return;
-        fmt::print("\n  stopping: finishing what runs, returning what has not started\n");
+        fmt::print("\n  stopping: {}\n", first ? "finishing what runs (Ctrl-C again: do not wait)"
+                                               : "not waiting any longer");
         std::fflush(stdout);
         server->request_stop();
         worker->request_stop();
@@ -161,7 +163,7 @@ int run(const project::Options& options, Clock::time_point begin) {
 int main(int argc, char** argv) {
     const auto begin = Clock::now();
     try {
-        const project::Options options = project::parse_options("project-demo", argc, argv);
+        const project::Options options = project::parse_options(argc, argv);
         if (options.help) {
             fmt::print("{}", project::help_text("project-demo", "the project stack in one process"));
             return 0;
