@@ -91,7 +91,7 @@ struct Texts {
     bool no_color = false;
 
     std::vector<std::string> queues;
-    std::string concurrency, hostname, loglevel, pool, health_port;
+    std::string concurrency, hostname, loglevel, pool, health_port, health_host;
     std::string task, args, kwargs, eta, countdown, expires, queue, priority;
     std::string task_id, timeout;
     bool traceback = false, json = false, force = false, all = false;
@@ -118,6 +118,7 @@ Command build_worker(const Texts& texts) {
         worker.health_port =
             to_integer<std::uint16_t>("worker: --health-port", texts.health_port, 0, 65535);
     }
+    if (!texts.health_host.empty()) worker.health_host = texts.health_host;
     return worker;
 }
 
@@ -212,6 +213,10 @@ Entry add_worker(CLI::App& app, Texts& texts) {
         ->add_option("--health-port", texts.health_port,
                      "Serve /health/live, /health/ready and /metrics on this port")
         ->type_name("PORT");
+    worker
+        ->add_option("--health-host", texts.health_host,
+                     "Address for --health-port; default: 127.0.0.1")
+        ->type_name("HOST");
     return {worker, build_worker};
 }
 

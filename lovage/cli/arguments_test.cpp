@@ -49,11 +49,12 @@ std::string problem_of(std::vector<std::string> arguments) {
 TEST(Arguments, WorkerTakesCelerysOptions) {
     const Invocation invocation =
         invocation_of({"worker", "-Q", "a,b", "-c", "2", "-n", "w1@%h", "-l", "DEBUG", "-P",
-                       "threads", "--health-port", "9000"});
+                       "threads", "--health-port", "9000", "--health-host", "0.0.0.0"});
     const auto& worker = std::get<WorkerArguments>(invocation.command);
     EXPECT_THAT(worker.queues, ElementsAre("a", "b"));
     EXPECT_EQ(worker.hostname, "w1@%h");
     EXPECT_EQ(worker.health_port, 9000);
+    EXPECT_EQ(worker.health_host, "0.0.0.0");
     ASSERT_EQ(invocation.flags.size(), 2U);
     EXPECT_EQ(invocation.flags[0].name, "worker_concurrency");
     EXPECT_EQ(invocation.flags[0].value, "2");
@@ -66,6 +67,8 @@ TEST(Arguments, WorkerNeedsNone) {
     EXPECT_THAT(worker.queues, IsEmpty());
     EXPECT_EQ(worker.hostname, "");
     EXPECT_EQ(worker.health_port, std::nullopt);
+    EXPECT_THAT(problem_of({"worker", "--health-port", "70000"}),
+                HasSubstr("'70000' is no whole number from 0 to 65535"));
 }
 
 TEST(Arguments, QueuesMayBeRepeatedAndNamedTwice) {

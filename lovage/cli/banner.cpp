@@ -56,9 +56,10 @@ std::string banner(const BannerFacts& facts, bool color) {
     for (std::size_t i = 0; i < std::max(beside.size(), kDrawing.size()); ++i) {
         const std::string_view drawn = i < kDrawing.size() ? kDrawing[i] : std::string_view{blank};
         std::string line;
-        if (color) line += kGreen;
+        const bool green = color && i < kDrawing.size();
+        if (green) line += kGreen;
         line += drawn;
-        if (color) line += kPlain;
+        if (green) line += kPlain;
         line += "  " + lovage::detail::printable_line(i < beside.size() ? beside[i] : "");
         line.erase(line.find_last_not_of(' ') + 1);
         text += line + '\n';

@@ -6,6 +6,7 @@
 #include <lovage/app/queues.hpp>
 #include <lovage/cli/default_drivers.hpp>
 #include <lovage/core/json.hpp>
+#include <lovage/runtime/log.hpp>
 #include <lovage/worker/quarantine.hpp>
 #include <lovage/worker/worker.hpp>
 
@@ -42,6 +43,7 @@ int fail(std::string why) {
 class Commands : public ::testing::Test {
 protected:
     Commands() {
+        log::configure({.level = log::Level::off});  // what a test expects to go wrong is no news
         register_default_drivers();
         Settings settings;
         // A store of its own for each test; it is gone with the app.
