@@ -48,7 +48,8 @@ TEST_F(Command, AWrongArgumentIsAFailureThatNamesIt) {
 }
 
 TEST_F(Command, ResultGivesUpAtItsTimeout) {
-    const Output result = run({"result", "nobody", "-t", "0.1"});
+    send_work("makes the files");
+    const Output result = run({"result", "nobody", "-t", "1"});
     EXPECT_EQ(result.ending, Ending{.exit_code = 1});
     EXPECT_THAT(result.err, HasSubstr("nobody"));
 }
