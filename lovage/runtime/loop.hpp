@@ -47,14 +47,14 @@ public:
     template <class T>
     T run_blocking(Awaitable<T> work) {
         std::optional<T> value;
-        run_blocking(assign(std::move(work), value));
+        run_blocking(assign(std::move(work), &value));
         return std::move(*value);
     }
 
 private:
     template <class T>
-    static Awaitable<void> assign(Awaitable<T> work, std::optional<T>& value) {
-        value.emplace(co_await std::move(work));
+    static Awaitable<void> assign(Awaitable<T> work, std::optional<T>* value) {
+        value->emplace(co_await std::move(work));
     }
     struct Impl;
     std::unique_ptr<Impl> impl_;
