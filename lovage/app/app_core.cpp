@@ -52,6 +52,11 @@ void AppCore::configure(Settings settings) {
     settings_ = std::move(settings);
 }
 
+std::optional<Settings> AppCore::configured() {
+    const std::lock_guard lock{mutex_};
+    return settings_;
+}
+
 const Settings& AppCore::settings() {
     const std::lock_guard lock{mutex_};
     if (!settings_) settings_ = value_or_throw(load_settings());

@@ -35,6 +35,8 @@ public:
 
     [[nodiscard]] TaskRegistry& registry() noexcept { return registry_; }
     void configure(Settings settings);
+    /// What configure() was given; nothing when nobody called it. Thread-safe.
+    [[nodiscard]] std::optional<Settings> configured();
     /// Loads them on first use; from then on they are fixed. Thread-safe.
     [[nodiscard]] const Settings& settings();
     [[nodiscard]] const Router& router();

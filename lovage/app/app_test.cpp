@@ -1,8 +1,5 @@
 #include <lovage/app/app.hpp>
 #include <lovage/app/app_core.hpp>
-#include <lovage/app/drivers.hpp>
-#include <lovage/brokers/memory/memory_broker.hpp>
-#include <lovage/results/memory/memory_results.hpp>
 
 #include <atomic>
 #include <chrono>
@@ -11,29 +8,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <tests/support/memory_app.hpp>
+
 namespace lovage {
 namespace {
 
 using namespace std::chrono_literals;
 using testing::HasSubstr;
-
-Settings memory_settings() {
-    register_broker_driver("memory", {[](Executor executor, const std::string& url, const Settings&) {
-                               return make_memory_broker(std::move(executor), url);
-                           }});
-    register_result_driver(
-        "memory", {[](Executor executor, const std::string& url, const Settings&) {
-                       return make_memory_results(std::move(executor), url);
-                   },
-                   [](Executor executor, const std::string& url, const Settings&) {
-                       return make_memory_state_store(std::move(executor), url);
-                   }});
-    static std::atomic<int> next{0};
-    Settings settings;
-    settings.broker_url = "memory://app-test-" + std::to_string(++next);
-    settings.result_backend = settings.broker_url;
-    return settings;
-}
 
 /// The one message waiting in `queue`.
 Message take_one(App& app, const std::string& queue) {

@@ -24,6 +24,7 @@ struct Loop::Impl {
     asio::executor_work_guard<asio::io_context::executor_type> work{context.get_executor()};
     std::atomic<std::thread::id> thread_id{};
     std::mutex start_mutex;
+    std::mutex submit_mutex;  // held while a blocked caller hands its work over
     std::thread thread;
 
     void run() {
@@ -39,6 +40,8 @@ Loop::Loop(std::string name) : impl_{std::make_unique<Impl>()} {
 
 Loop::~Loop() {
     stop_and_join();
+    // A caller may still be on its way out of the io_context, after the loop has taken its work.
+    const std::lock_guard lock{impl_->submit_mutex};
 }
 
 void Loop::start() {
@@ -87,14 +90,17 @@ void Loop::run_blocking(Awaitable<void> work) {
     // goes without having run and the promise breaks.
     auto done = std::make_shared<std::promise<void>>();
     std::future<void> end = done->get_future();
-    asio::co_spawn(impl_->context, std::move(work),
-                   [done = std::move(done)](const std::exception_ptr& error) {
-                       if (error) {
-                           done->set_exception(error);
-                       } else {
-                           done->set_value();
-                       }
-                   });
+    {
+        const std::lock_guard lock{impl_->submit_mutex};
+        asio::co_spawn(impl_->context, std::move(work),
+                       [done = std::move(done)](const std::exception_ptr& error) {
+                           if (error) {
+                               done->set_exception(error);
+                           } else {
+                               done->set_value();
+                           }
+                       });
+    }
     try {
         end.get();
     } catch (const std::future_error& error) {

@@ -23,18 +23,18 @@ Awaitable<void> fail() {
     co_return;
 }
 
-Awaitable<void> call_back(Loop& loop, Errc& seen) {
+Awaitable<void> call_back(Loop* loop, Errc* seen) {
     try {
-        loop.run_blocking(answer());
+        loop->run_blocking(answer());
     } catch (const LovageError& error) {
-        seen = error.code();
+        *seen = error.code();
     }
     co_return;
 }
 
-Awaitable<void> announce_and_wait(std::promise<void>& waiting, Notifier& notifier) {
-    waiting.set_value();
-    co_await notifier.wait();
+Awaitable<void> announce_and_wait(std::promise<void>* waiting, Notifier* notifier) {
+    waiting->set_value();
+    co_await notifier->wait();
 }
 
 TEST(Loop, RunsACoroutineForABlockedCaller) {
@@ -74,7 +74,7 @@ TEST(Loop, RefusesABlockingCallOnItsOwnThread) {
     Loop loop{"test"};
     loop.start();
     Errc seen = Errc::internal;
-    loop.run_blocking(call_back(loop, seen));
+    loop.run_blocking(call_back(&loop, &seen));
     EXPECT_EQ(seen, Errc::invalid_argument);
 }
 
@@ -85,7 +85,7 @@ TEST(Loop, ItsEndReleasesBlockedCallers) {
     std::promise<void> waiting;
     std::future<Errc> outcome = std::async(std::launch::async, [&, target = loop.get()] {
         try {
-            target->run_blocking(announce_and_wait(waiting, notifier));
+            target->run_blocking(announce_and_wait(&waiting, &notifier));
         } catch (const LovageError& error) {
             return error.code();
         }

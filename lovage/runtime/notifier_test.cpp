@@ -28,13 +28,13 @@ const Deadline kPassed = Deadline::at(Deadline::Clock::time_point::min() + 1s);
 class NotifierTest : public ::testing::Test {
 protected:
     /// Waits once and notes "<name>:notified" or "<name>:deadline".
-    static Awaitable<void> wait_once(NotifierTest& test, std::string name, Deadline deadline) {
-        const bool notified = co_await test.notifier->wait(deadline);
-        test.seen.push_back(name + (notified ? ":notified" : ":deadline"));
+    static Awaitable<void> wait_once(NotifierTest* test, std::string name, Deadline deadline) {
+        const bool notified = co_await test->notifier->wait(deadline);
+        test->seen.push_back(name + (notified ? ":notified" : ":deadline"));
     }
-    static Awaitable<void> wait_for_ever(NotifierTest& test, std::string name) {
-        co_await test.notifier->wait();
-        test.seen.push_back(name);
+    static Awaitable<void> wait_for_ever(NotifierTest* test, std::string name) {
+        co_await test->notifier->wait();
+        test->seen.push_back(name);
     }
 
     void spawn(Awaitable<void> work) {
@@ -48,9 +48,9 @@ protected:
 };
 
 TEST_F(NotifierTest, WakesEveryoneWhoWaits) {
-    spawn(wait_once(*this, "a", Deadline::in(1h)));
-    spawn(wait_for_ever(*this, "b"));
-    spawn(wait_once(*this, "c", Deadline::in(1h)));
+    spawn(wait_once(this, "a", Deadline::in(1h)));
+    spawn(wait_for_ever(this, "b"));
+    spawn(wait_once(this, "c", Deadline::in(1h)));
     loop.poll();
     EXPECT_THAT(seen, IsEmpty());
 
@@ -61,13 +61,13 @@ TEST_F(NotifierTest, WakesEveryoneWhoWaits) {
 }
 
 TEST_F(NotifierTest, TellsThatTheDeadlinePassed) {
-    spawn(wait_once(*this, "a", kPassed));
+    spawn(wait_once(this, "a", kPassed));
     loop.run();
     EXPECT_THAT(seen, ElementsAre("a:deadline"));
 }
 
 TEST_F(NotifierTest, ANotificationInTheTurnOfTheDeadlineCounts) {
-    spawn(wait_once(*this, "a", kPassed));
+    spawn(wait_once(this, "a", kPassed));
     loop.run_one();  // the coroutine starts and waits
     notifier->notify_all();
     loop.run();
@@ -76,17 +76,17 @@ TEST_F(NotifierTest, ANotificationInTheTurnOfTheDeadlineCounts) {
 
 TEST_F(NotifierTest, DoesNotRememberNotificationsNobodyWaitedFor) {
     notifier->notify_all();
-    spawn(wait_once(*this, "a", kPassed));
+    spawn(wait_once(this, "a", kPassed));
     loop.run();
     EXPECT_THAT(seen, ElementsAre("a:deadline"));
 }
 
 TEST_F(NotifierTest, OneWaiterMayLeaveBetweenOthers) {
     asio::cancellation_signal cancel;
-    spawn(wait_once(*this, "first", Deadline::in(1h)));
-    asio::co_spawn(loop, wait_once(*this, "middle", Deadline::in(1h)),
+    spawn(wait_once(this, "first", Deadline::in(1h)));
+    asio::co_spawn(loop, wait_once(this, "middle", Deadline::in(1h)),
                    asio::bind_cancellation_slot(cancel.slot(), [](const std::exception_ptr&) {}));
-    spawn(wait_once(*this, "last", Deadline::in(1h)));
+    spawn(wait_once(this, "last", Deadline::in(1h)));
     loop.poll();
 
     cancel.emit(asio::cancellation_type::terminal);
@@ -99,7 +99,7 @@ TEST_F(NotifierTest, OneWaiterMayLeaveBetweenOthers) {
 }
 
 TEST_F(NotifierTest, ItsEndWakesTheWaiters) {
-    spawn(wait_once(*this, "a", Deadline::in(1h)));
+    spawn(wait_once(this, "a", Deadline::in(1h)));
     loop.poll();
     notifier.reset();
     loop.run();
@@ -109,7 +109,7 @@ TEST_F(NotifierTest, ItsEndWakesTheWaiters) {
 TEST_F(NotifierTest, WaitersMayBeDestroyedAfterIt) {
     auto short_lived = std::make_unique<asio::io_context>(1);
     notifier = std::make_unique<Notifier>(short_lived->get_executor());
-    asio::co_spawn(*short_lived, wait_once(*this, "a", Deadline::in(1h)),
+    asio::co_spawn(*short_lived, wait_once(this, "a", Deadline::in(1h)),
                    [](const std::exception_ptr&) {});
     short_lived->poll();
     notifier.reset();

@@ -472,17 +472,22 @@ std::uint32_t Settings::default_concurrency() noexcept {
 }
 
 std::vector<SettingLine> describe(const Settings& settings) {
+    const Settings defaults;
     std::vector<SettingLine> lines;
     for (const Setting& setting : table()) {
-        const auto origin = settings.origins.find(setting.name);
-        lines.push_back({std::string{setting.name}, setting.show(settings),
-                         origin == settings.origins.end() ? "default" : origin->second});
+        std::string value = setting.show(settings);
+        std::string origin = value == setting.show(defaults) ? "default" : "program";
+        if (const auto known = settings.origins.find(setting.name);
+            known != settings.origins.end()) {
+            origin = known->second;
+        }
+        lines.push_back({std::string{setting.name}, std::move(value), std::move(origin)});
     }
     return lines;
 }
 
 Result<LoadedSettings> resolve_settings(const SettingsSources& sources) {
-    LoadedSettings loaded;
+    LoadedSettings loaded{sources.base, {}};
     // Weakest first: what comes later replaces it, origin included.
     if (sources.file) {
         if (auto done = apply_file(loaded, *sources.file); !done)

@@ -67,7 +67,7 @@ struct Settings {
 struct SettingLine {
     std::string name;
     std::string value;   ///< Secrets masked.
-    std::string origin;  ///< "default" or as in Settings::origins.
+    std::string origin;  ///< As in Settings::origins, else "program" or "default".
 };
 
 /// All settings by name.
@@ -88,6 +88,7 @@ struct SettingsFile {
 
 /// Where settings come from, strongest first. Tests fill it by hand.
 struct SettingsSources {
+    Settings base;  ///< What the program set itself; only the defaults are weaker.
     std::vector<SettingFlag> flags;
     /// LOVAGE_<NAME> for every setting, CELERY_<NAME> for Celery's own, and
     /// CELERY_RESULT_BACKEND_URL. An empty value counts as not set.

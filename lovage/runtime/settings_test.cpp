@@ -84,6 +84,16 @@ task_default_queue = "file"
     EXPECT_EQ(origin_of(settings, "task_default_queue"), "lovage.toml:4");
 }
 
+TEST(Settings, WhatTheProgramSetIsOnlyStrongerThanTheDefaults) {
+    SettingsSources sources = from_file("task_default_queue = 'file'");
+    sources.base.task_default_queue = "program";
+    sources.base.task_ignore_result = true;
+    const Settings settings = settings_of(sources);
+    EXPECT_EQ(settings.task_default_queue, "file");
+    EXPECT_TRUE(settings.task_ignore_result);
+    EXPECT_EQ(origin_of(settings, "task_ignore_result"), "program");
+}
+
 TEST(Settings, EverySettingIsReadFromTheFile) {
     const Settings settings = settings_of(from_file(R"(
 broker_url = "memory://"

@@ -26,44 +26,44 @@ const Deadline kPassed = Deadline::at(Deadline::Clock::time_point::min() + 1s);
 
 class TaskScopeTest : public ::testing::Test {
 protected:
-    static Awaitable<void> wait_for_notification(TaskScopeTest& test) {
-        co_await test.notifier.wait();
-        ++test.finished;
+    static Awaitable<void> wait_for_notification(TaskScopeTest* test) {
+        co_await test->notifier.wait();
+        ++test->finished;
     }
     /// Waits again and again, as a service's loop does, until a cancellation throws.
-    static Awaitable<void> serve(TaskScopeTest& test) {
+    static Awaitable<void> serve(TaskScopeTest* test) {
         while (true) {
-            co_await test.notifier.wait();
-            ++test.rounds;
+            co_await test->notifier.wait();
+            ++test->rounds;
         }
     }
-    static Awaitable<void> end_at_once(TaskScopeTest& test) {
-        ++test.finished;
+    static Awaitable<void> end_at_once(TaskScopeTest* test) {
+        ++test->finished;
         co_return;
     }
     static Awaitable<void> fail() {
         throw std::runtime_error{"out of cheese"};
         co_return;
     }
-    static Awaitable<void> fail_when_cancelled(TaskScopeTest& test) {
+    static Awaitable<void> fail_when_cancelled(TaskScopeTest* test) {
         bool cancelled = false;
         try {
-            while (true) co_await test.notifier.wait();
+            while (true) co_await test->notifier.wait();
         } catch (const std::exception&) {
             cancelled = true;
         }
         if (cancelled) throw std::runtime_error{"could not clean up"};
     }
-    static Awaitable<void> spawn_another(TaskScopeTest& test) {
-        co_await test.notifier.wait();
-        test.scope.spawn("child", serve(test));
+    static Awaitable<void> spawn_another(TaskScopeTest* test) {
+        co_await test->notifier.wait();
+        test->scope.spawn("child", serve(test));
     }
-    static Awaitable<void> join(TaskScopeTest& test, Deadline deadline) {
-        test.joined = co_await test.scope.join(deadline);
+    static Awaitable<void> join(TaskScopeTest* test, Deadline deadline) {
+        test->joined = co_await test->scope.join(deadline);
     }
 
     void start_joining(Deadline deadline) {
-        asio::co_spawn(loop, join(*this, deadline),
+        asio::co_spawn(loop, join(this, deadline),
                        [](const std::exception_ptr& error) { EXPECT_FALSE(error); });
     }
     /// Ends what a test left running.
@@ -82,8 +82,8 @@ protected:
 };
 
 TEST_F(TaskScopeTest, JoinWaitsForEverySpawnedCoroutine) {
-    scope.spawn("one", wait_for_notification(*this));
-    scope.spawn("two", wait_for_notification(*this));
+    scope.spawn("one", wait_for_notification(this));
+    scope.spawn("two", wait_for_notification(this));
     start_joining(Deadline::in(1h));
     loop.poll();
     EXPECT_EQ(scope.running(), 2U);
@@ -103,7 +103,7 @@ TEST_F(TaskScopeTest, JoinOfAnEmptyScopeReturnsAtOnceWhateverTheDeadline) {
 }
 
 TEST_F(TaskScopeTest, JoinTellsThatTheDeadlinePassed) {
-    scope.spawn("stubborn", wait_for_notification(*this));
+    scope.spawn("stubborn", wait_for_notification(this));
     start_joining(kPassed);
     loop.poll();
     EXPECT_EQ(joined, false);
@@ -111,7 +111,7 @@ TEST_F(TaskScopeTest, JoinTellsThatTheDeadlinePassed) {
 }
 
 TEST_F(TaskScopeTest, StopCancelsServicesThatWaitForever) {
-    scope.spawn("service", serve(*this));
+    scope.spawn("service", serve(this));
     loop.poll();
     notifier.notify_all();
     loop.poll();
@@ -125,7 +125,7 @@ TEST_F(TaskScopeTest, StopCancelsServicesThatWaitForever) {
 }
 
 TEST_F(TaskScopeTest, StopBeforeTheLoopRanCancelsToo) {
-    scope.spawn("service", serve(*this));
+    scope.spawn("service", serve(this));
     scope.request_stop();
     loop.run();
     EXPECT_EQ(scope.running(), 0U);
@@ -133,15 +133,15 @@ TEST_F(TaskScopeTest, StopBeforeTheLoopRanCancelsToo) {
 
 TEST_F(TaskScopeTest, WhatIsSpawnedAfterStopIsCancelled) {
     scope.request_stop();
-    scope.spawn("late service", serve(*this));
-    scope.spawn("late and short", end_at_once(*this));
+    scope.spawn("late service", serve(this));
+    scope.spawn("late and short", end_at_once(this));
     loop.run();
     EXPECT_EQ(scope.running(), 0U);
     EXPECT_EQ(finished, 1);
 }
 
 TEST_F(TaskScopeTest, WhatIsSpawnedOnTheLoopWhileStoppingIsCancelled) {
-    scope.spawn("parent", spawn_another(*this));
+    scope.spawn("parent", spawn_another(this));
     loop.poll();
     notifier.notify_all();
     scope.request_stop();
@@ -152,7 +152,7 @@ TEST_F(TaskScopeTest, WhatIsSpawnedOnTheLoopWhileStoppingIsCancelled) {
 TEST_F(TaskScopeTest, AnExceptionIsLoggedAndEndsThatCoroutineOnly) {
     ::testing::internal::CaptureStderr();
     log::configure({});
-    scope.spawn("other", wait_for_notification(*this));
+    scope.spawn("other", wait_for_notification(this));
     scope.spawn("cheese shop", fail());
     loop.poll();
     log::flush();
@@ -164,8 +164,8 @@ TEST_F(TaskScopeTest, AnExceptionIsLoggedAndEndsThatCoroutineOnly) {
 TEST_F(TaskScopeTest, AStopIsNoNewsButAFailureWhileStoppingIs) {
     ::testing::internal::CaptureStderr();
     log::configure({});
-    scope.spawn("quiet", serve(*this));
-    scope.spawn("loud", fail_when_cancelled(*this));
+    scope.spawn("quiet", serve(this));
+    scope.spawn("loud", fail_when_cancelled(this));
     loop.poll();
     scope.request_stop();
     loop.run();

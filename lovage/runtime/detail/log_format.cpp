@@ -1,5 +1,6 @@
 #include <lovage/runtime/detail/log_format.hpp>
 
+#include <lovage/runtime/detail/printable.hpp>
 #include <lovage/runtime/detail/utf8.hpp>
 
 #include <ctime>
@@ -8,7 +9,10 @@ namespace lovage::log::detail {
 
 namespace {
 
+using lovage::detail::append_printable;
+using lovage::detail::is_control;
 using lovage::detail::kReplacementCharacter;
+using lovage::detail::Lines;
 using lovage::detail::utf8_prefix;
 using lovage::detail::utf8_sequence_length;
 
@@ -78,45 +82,11 @@ std::string_view level_color(Level level) noexcept {
 constexpr std::string_view kDim = "\x1b[2m";
 constexpr std::string_view kPlain = "\x1b[0m";
 
-bool is_control(unsigned char byte) {
-    return byte < 0x20 || byte == 0x7F;
-}
-
-/// C1 controls (U+0080–U+009F) steer terminals just as the ASCII ones do.
-bool is_c1_control(std::string_view sequence) {
-    return sequence.size() == 2 && sequence[0] == '\xC2' &&
-           static_cast<unsigned char>(sequence[1]) < 0xA0;
-}
-
-enum class Lines : std::uint8_t { keep, escape };
-
-void append_readable(std::string& out, std::string_view text, Lines lines) {
-    while (!text.empty()) {
-        const std::size_t length = utf8_sequence_length(text);
-        const std::string_view sequence = text.substr(0, length);
-        const auto first = static_cast<unsigned char>(text[0]);
-        if (length == 0) {
-            out += kReplacementCharacter;
-        } else if (first == '\n') {
-            out += lines == Lines::keep ? "\n    " : "\\n";
-        } else if (first == '\t') {
-            out += lines == Lines::keep ? "    " : "\\t";
-        } else if (is_control(first)) {
-            out += fmt::format("\\x{:02x}", first);
-        } else if (is_c1_control(sequence)) {
-            out += fmt::format("\\x{:02x}", static_cast<unsigned char>(sequence[1]));
-        } else {
-            out += sequence;
-        }
-        text.remove_prefix(length == 0 ? 1 : length);
-    }
-}
-
 void append_readable_value(std::string& out, std::string_view value) {
     const bool quote = value.empty() || value.find_first_of(" \t\n\"=") != std::string_view::npos;
-    if (!quote) return append_readable(out, value, Lines::escape);
+    if (!quote) return append_printable(out, value, Lines::escape);
     std::string inner;
-    append_readable(inner, value, Lines::escape);
+    append_printable(inner, value, Lines::escape);
     out += '"';
     for (const char c : inner) {
         if (c == '"') out += '\\';
@@ -193,11 +163,11 @@ void append_text_line(std::string& out, const Record& record, bool color) {
     out += fmt::format(" {}{:<8}{} ", color ? level_color(record.level) : "",
                        level_label(record.level), color ? kPlain : "");
     out += fmt::format("{:<7} ", record.logger);
-    append_readable(out, presentable(record.message), Lines::keep);
+    append_printable(out, presentable(record.message), Lines::keep);
     for (const Field& field : record.fields) {
         out += ' ';
         if (color) out += kDim;
-        append_readable(out, field.name, Lines::escape);
+        append_printable(out, field.name, Lines::escape);
         out += '=';
         if (color) out += kPlain;
         append_readable_value(out, presentable(field.value));

@@ -1,0 +1,95 @@
+// How many tasks a second go send → run a no-op → result stored → ack, in one process, durably, on the embedded
+// broker? The other side is sqlite_limit: a bare loop that executes the same statements in the same batches.
+//
+//     sqlite_tasks FOLDER [TASKS] [SENDERS] [SLOTS]
+#include <lovage/app/app_core.hpp>
+#include <lovage/lovage.hpp>
+#include <lovage/worker/worker.hpp>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/use_future.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <future>
+#include <iostream>
+#include <semaphore>
+#include <vector>
+
+namespace asio = boost::asio;
+using namespace std::chrono_literals;
+
+namespace {
+
+struct Run {
+    lovage::App* app;
+    std::atomic<long> left;
+    std::atomic<long> refused{0};
+};
+
+lovage::Awaitable<void> send_some(Run& run) {
+    while (run.left.fetch_sub(1) > 0) {
+        const auto sent = co_await run.app->send("noop");
+        if (!sent.accepted()) ++run.refused;
+    }
+}
+
+lovage::Awaitable<bool> drained(std::shared_ptr<lovage::AppCore> core) {
+    const auto status = co_await core->broker().queue_status("celery", lovage::Deadline::in(10s));
+    co_return status && status->ready == 0 && status->unsettled == 0;
+}
+
+long argument(int argc, char** argv, int index, long otherwise) {
+    return argc > index ? std::strtol(argv[index], nullptr, 10) : otherwise;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    if (argc < 2) {
+        std::cerr << "usage: sqlite_tasks FOLDER [TASKS] [SENDERS] [SLOTS]\n";
+        return 2;
+    }
+    const long tasks = argument(argc, argv, 2, 50'000);
+    const long senders = argument(argc, argv, 3, 256);
+    const long slots = argument(argc, argv, 4, 2);
+
+    lovage::log::configure({.level = lovage::log::Level::warning});
+    lovage::Settings settings;
+    settings.broker_url = "sqlite:///" + std::string{argv[1]};
+    settings.result_backend = settings.broker_url;
+    settings.task_publish_timeout = 60s;
+    lovage::App app{"bench", settings};
+    app.task("noop", [] {});
+
+    std::binary_semaphore ready{0};
+    lovage::WorkerOptions options;
+    options.concurrency = static_cast<std::size_t>(slots);
+    options.on_ready = [&ready] { ready.release(); };
+    lovage::Worker worker{app, options};
+    auto serving = asio::co_spawn(app.core()->loop().executor(), worker.run(), asio::use_future);
+    ready.acquire();
+
+    Run run{&app, tasks};
+    const auto begin = std::chrono::steady_clock::now();
+    std::vector<std::future<void>> sending;
+    for (long i = 0; i < senders; ++i) {
+        sending.push_back(
+            asio::co_spawn(app.core()->loop().executor(), send_some(run), asio::use_future));
+    }
+    for (auto& sender : sending) sender.get();
+    const auto sent = std::chrono::steady_clock::now();
+    while (!app.core()->loop().run_blocking(drained(app.core()))) std::this_thread::sleep_for(1ms);
+    const auto end = std::chrono::steady_clock::now();
+
+    worker.request_stop();
+    serving.get();
+    const double seconds = std::chrono::duration<double>(end - begin).count();
+    const double send_seconds = std::chrono::duration<double>(sent - begin).count();
+    std::cout << "{\"tasks\": " << tasks << ", \"refused\": " << run.refused
+              << ", \"seconds\": " << seconds << ", \"send_seconds\": " << send_seconds
+              << ", \"tasks_per_second\": " << static_cast<double>(tasks) / seconds << "}\n";
+    return run.refused == 0 ? 0 : 1;
+}
