@@ -22,10 +22,11 @@ struct QueueDeclaration {
     bool durable = true;
     bool exclusive = false;    ///< Only this connection uses it; gone with the connection.
     bool auto_delete = false;  ///< Gone when its last consumer is (once it had one).
-    std::optional<std::uint8_t> max_priority = std::nullopt;              ///< x-max-priority
-    std::optional<std::chrono::milliseconds> expires = std::nullopt;      ///< x-expires: unused that long → gone
+    std::optional<std::uint8_t> max_priority = std::nullopt;  ///< x-max-priority
+    std::optional<std::chrono::milliseconds> expires =
+        std::nullopt;  ///< x-expires: unused that long → gone
     std::optional<std::chrono::milliseconds> message_ttl = std::nullopt;  ///< x-message-ttl
-    Json arguments = Json::object();                                      ///< Passed to the broker as they are.
+    Json arguments = Json::object();  ///< Passed to the broker as they are.
 };
 
 enum class ExchangeType : std::uint8_t { direct, fanout, topic };
@@ -52,7 +53,8 @@ struct Publication {
     std::chrono::milliseconds delay{0};  ///< Not visible to consumers before that long from now.
 };
 
-/// Identifies one delivery of one consumer; stale tags are recognised and dropped, never misapplied.
+/// Identifies one delivery of one consumer; stale tags are recognised and dropped, never
+/// misapplied.
 struct DeliveryTag {
     std::uint64_t epoch = 0;  ///< Which incarnation of the connection delivered it.
     std::uint64_t value = 0;
@@ -65,8 +67,8 @@ struct Delivery {
     std::string exchange;
     std::string routing_key;
     bool redelivered = false;  ///< A consumer had it before and did not settle it.
-    /// The message's time to live ran out. Drivers that can, deliver such a message marked instead of
-    /// discarding it, so that its task can end as REVOKED (RabbitMQ discards by itself).
+    /// The message's time to live ran out. Drivers that can, deliver such a message marked instead
+    /// of discarding it, so that its task can end as REVOKED (RabbitMQ discards by itself).
     bool expired = false;
     Message message;
 };
@@ -81,21 +83,24 @@ struct ConsumeOptions {
 
 /// A consumer of one or more queues. Belongs to the broker's loop; not thread-safe.
 ///
-/// Dropping it without close() counts as the death of the consumer: what it has not settled is redelivered.
+/// Dropping it without close() counts as the death of the consumer: what it has not settled is
+/// redelivered.
 class Consumer {
 public:
     virtual ~Consumer() = default;
 
     /// Waits for deliveries; returns at least one, at most what prefetch allows. Higher priority
     /// first, then oldest first, the queues in turn. One caller at a time.
-    /// Errors: deadline_exceeded (nothing came), cancelled (by cancel() or close()), disconnected.
+    /// Errors: deadline_exceeded (nothing came), cancelled (by cancel() or close()), disconnected,
+    /// not_found (a queue was deleted; the detail names it, it is no longer consumed, the others
+    /// are).
     virtual Awaitable<Result<std::vector<Delivery>>> receive(Deadline deadline) = 0;
 
-    /// Settles a delivery: it is gone. Returns at once; flush() tells when it is durable. Stale tags are
-    /// ignored and counted.
+    /// Settles a delivery: it is gone. Returns at once; flush() tells when it is durable. Stale
+    /// tags are ignored and counted.
     virtual void ack(DeliveryTag tag) = 0;
-    /// Gives a delivery back (`yes`: to its place in the queue, marked redelivered) or discards it (`no`:
-    /// dead-lettered where the broker has that).
+    /// Gives a delivery back (`yes`: to its place in the queue, marked redelivered) or discards it
+    /// (`no`: dead-lettered where the broker has that).
     virtual void reject(DeliveryTag tag, Requeue requeue) = 0;
     /// Waits until every ack and reject made so far is carried out.
     virtual Awaitable<Result<void>> flush(Deadline deadline) = 0;
@@ -108,10 +113,13 @@ public:
 
     /// Stops deliveries. What is out can still be settled.
     virtual Awaitable<Result<void>> cancel(Deadline deadline) = 0;
-    /// Flushes, then returns everything unsettled to its queue. The consumer is unusable afterwards.
+    /// Flushes, then returns everything unsettled to its queue. The consumer is unusable
+    /// afterwards.
     virtual Awaitable<Result<void>> close(Deadline deadline) = 0;
 
     [[nodiscard]] virtual std::size_t unsettled() const noexcept = 0;
+    /// Acks and rejects dropped because their delivery was no longer this consumer's.
+    [[nodiscard]] virtual std::uint64_t stale_settlements() const noexcept { return 0; }
 };
 
 struct QueueStatus {
@@ -121,10 +129,12 @@ struct QueueStatus {
     std::uint32_t consumers = 0;
 };
 
-/// A connection to a message broker. Belongs to one loop; not thread-safe.
+/// A connection to a message broker. Belongs to one loop; not thread-safe. Once connected it must
+/// be closed before it is destroyed, and its consumers must not be used after that.
 ///
-/// Every operation takes a deadline. Errors common to all: disconnected (nothing was done), unavailable
-/// (disk full, alarm), deadline_exceeded (nothing was done), unknown_outcome (it may have been done).
+/// Every operation takes a deadline. Errors common to all: disconnected (nothing was done),
+/// unavailable (disk full, alarm), deadline_exceeded (nothing was done), unknown_outcome (it may
+/// have been done).
 class Broker {
 public:
     virtual ~Broker() = default;
@@ -141,20 +151,21 @@ public:
     /// Removes the queue with what is in it. Errors: not_found.
     virtual Awaitable<Result<void>> delete_queue(std::string queue, Deadline deadline) = 0;
 
-    /// Publishes and waits for the broker's confirm: success means the message is stored as durably as its
-    /// delivery mode asks for. Any number at the same time; they are batched.
-    /// Errors: unroutable, too_large, rejected: not stored; unknown_outcome: it may be stored.
+    /// Publishes and waits for the broker's confirm: success means the message is stored as durably
+    /// as its delivery mode asks for. Any number at the same time; they are batched. Errors:
+    /// unroutable, too_large, rejected: not stored; unknown_outcome: it may be stored.
     virtual Awaitable<Result<void>> publish(Publication publication, Deadline deadline) = 0;
 
     virtual Awaitable<Result<std::unique_ptr<Consumer>>> consume(ConsumeOptions options,
                                                                  Deadline deadline) = 0;
 
-    /// Removes what is ready or delayed (not what is unsettled); returns how many. Errors: not_found.
+    /// Removes what is ready or delayed (not what is unsettled); returns how many. Errors:
+    /// not_found.
     virtual Awaitable<Result<std::uint64_t>> purge(std::string queue, Deadline deadline) = 0;
     /// Errors: not_found.
     virtual Awaitable<Result<QueueStatus>> queue_status(std::string queue, Deadline deadline) = 0;
-    /// Names of all queues this connection may know of, sorted. A broker that cannot list them returns
-    /// those declared here.
+    /// Names of all queues this connection may know of, sorted. A broker that cannot list them
+    /// returns those declared here.
     virtual Awaitable<Result<std::vector<std::string>>> list_queues(Deadline deadline) = 0;
 
     /// The URL without credentials, for banners and logs.

@@ -106,6 +106,10 @@ public:
             Initiate{this}, boost::asio::use_awaitable, std::move(op), deadline);
     }
 
+    /// For operations that must neither be refused nor withdrawn: they are run even when the
+    /// session is gone (their outcome is dropped then).
+    [[nodiscard]] static Deadline never();
+
     /// run() for callers that are not coroutines: `done(Result<T>)` is called later, on the loop,
     /// exactly once.
     template <class F, class Done>
@@ -138,7 +142,6 @@ private:
             session->submit(std::move(op), deadline, std::move(handler));
         }
     };
-    static Deadline never();
     void start(detail::Operation* operation);
 
     std::shared_ptr<Database> database_;

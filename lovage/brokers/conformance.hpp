@@ -1,0 +1,47 @@
+#pragma once
+
+#include <lovage/brokers/broker.hpp>
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+
+namespace lovage::conformance {
+
+/// One empty store of a driver, and connections to it. Lives as long as one test.
+class BrokerStore {
+public:
+    virtual ~BrokerStore() = default;
+    /// A connection for the loop of `executor`; the suite connects and closes it.
+    [[nodiscard]] virtual std::unique_ptr<Broker> make_broker(Executor executor) = 0;
+};
+
+/// A driver and what it can do: where brokers differ by nature, the suite asks.
+struct BrokerDriver {
+    std::string name;  ///< Letters and digits: part of the tests' names.
+    std::function<std::unique_ptr<BrokerStore>()> make_store;
+    /// Messages whose time is over are delivered, marked (RabbitMQ discards them).
+    bool delivers_expired = true;
+    /// A rejected message goes back to its place (Redis appends it).
+    bool requeues_in_place = true;
+};
+
+/// The suite every broker driver passes. A driver's test file instantiates it:
+///
+///     INSTANTIATE_TEST_SUITE_P(Memory, BrokerConformance, testing::Values(driver), driver_name);
+///
+/// Each connection has a loop (a thread) of its own. The tests wait for events, never for a fixed
+/// time.
+class BrokerConformance : public testing::TestWithParam<BrokerDriver> {
+protected:
+    void SetUp() override { store_ = GetParam().make_store(); }
+    std::unique_ptr<BrokerStore> store_;
+};
+
+inline std::string driver_name(const testing::TestParamInfo<BrokerDriver>& info) {
+    return info.param.name;
+}
+
+}  // namespace lovage::conformance

@@ -1,0 +1,85 @@
+#pragma once
+
+#include <lovage/app/send_options.hpp>
+#include <lovage/core/json.hpp>
+#include <lovage/runtime/settings.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <expected>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace lovage::cli {
+
+// The sub-commands with their options, checked and converted. Names and letters are Celery's where
+// it has them.
+
+struct WorkerArguments {
+    std::vector<std::string> queues;           ///< Empty: the default queue.
+    std::string hostname;                      ///< As given with -n; empty: "celery@%h".
+    std::optional<std::uint16_t> health_port;  ///< 0: the system chooses.
+    std::string health_host = "127.0.0.1";
+};
+
+struct CallArguments {
+    std::string task;
+    Json args = Json::array();
+    Json kwargs = Json::object();
+    SendOptions options;
+};
+
+struct ResultArguments {
+    std::string task_id;
+    std::optional<std::chrono::milliseconds> timeout;  ///< None: as long as it takes.
+    bool traceback = false;  ///< Print the traceback instead of the value.
+};
+
+struct StatusArguments {
+    std::chrono::milliseconds timeout{5000};
+    bool json = false;
+};
+
+struct PurgeArguments {
+    std::vector<std::string> queues;  ///< Empty: the default queue and those of `task_routes`.
+    bool force = false;
+};
+
+struct QuarantineArguments {
+    enum class Action : std::uint8_t { list, show, replay, drop };
+    Action action = Action::list;
+    std::vector<std::string> queues;  ///< Whose quarantines; empty: all there are.
+    std::vector<std::string> ids;     ///< Task ids (or their beginnings) to act on.
+    bool all = false;                 ///< Act on everything.
+    bool force = false;               ///< Drop without asking.
+};
+
+using Command = std::variant<WorkerArguments, CallArguments, ResultArguments, StatusArguments,
+                             PurgeArguments, QuarantineArguments>;
+
+/// What the command line asks for.
+struct Invocation {
+    Command command;
+    std::vector<SettingFlag> flags;               ///< Options that are settings.
+    std::optional<std::filesystem::path> config;  ///< --config
+    bool color = true;
+};
+
+/// The command line is answered already: with help, the version, or what is wrong with it.
+struct Ending {
+    int exit_code = 0;  ///< 0: `text` goes to standard output; 2: to standard error.
+    std::string text;   ///< With its final newline.
+};
+
+/// Reads the arguments behind the program's name. `program` is how usage lines call it.
+[[nodiscard]] std::expected<Invocation, Ending> parse_arguments(std::vector<std::string> arguments,
+                                                                const std::string& program);
+
+/// "Lovage 0.1.0"
+[[nodiscard]] std::string version_text();
+
+}  // namespace lovage::cli

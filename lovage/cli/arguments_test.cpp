@@ -1,0 +1,207 @@
+#include <lovage/cli/arguments.hpp>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+namespace lovage::cli {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+template <class T>
+T parsed(std::vector<std::string> arguments) {
+    auto invocation = parse_arguments(std::move(arguments), "shop");
+    if (!invocation) {
+        ADD_FAILURE() << invocation.error().text;
+        return {};
+    }
+    if (!std::holds_alternative<T>(invocation->command)) {
+        ADD_FAILURE() << "another command was chosen";
+        return {};
+    }
+    return std::get<T>(invocation->command);
+}
+
+Invocation invocation_of(std::vector<std::string> arguments) {
+    auto invocation = parse_arguments(std::move(arguments), "shop");
+    EXPECT_TRUE(invocation) << invocation.error().text;
+    return invocation ? *invocation : Invocation{};
+}
+
+/// The first line of a usage error; "" when there is none.
+std::string problem_of(std::vector<std::string> arguments) {
+    const auto invocation = parse_arguments(std::move(arguments), "shop");
+    if (invocation) return "";
+    EXPECT_EQ(invocation.error().exit_code, 2);
+    return invocation.error().text.substr(0, invocation.error().text.find('\n'));
+}
+
+TEST(Arguments, WorkerTakesCelerysOptions) {
+    const Invocation invocation =
+        invocation_of({"worker", "-Q", "a,b", "-c", "2", "-n", "w1@%h", "-l", "DEBUG", "-P",
+                       "threads", "--health-port", "9000", "--health-host", "0.0.0.0"});
+    const auto& worker = std::get<WorkerArguments>(invocation.command);
+    EXPECT_THAT(worker.queues, ElementsAre("a", "b"));
+    EXPECT_EQ(worker.hostname, "w1@%h");
+    EXPECT_EQ(worker.health_port, 9000);
+    EXPECT_EQ(worker.health_host, "0.0.0.0");
+    ASSERT_EQ(invocation.flags.size(), 2U);
+    EXPECT_EQ(invocation.flags[0].name, "worker_concurrency");
+    EXPECT_EQ(invocation.flags[0].value, "2");
+    EXPECT_EQ(invocation.flags[0].flag, "-c/--concurrency");
+    EXPECT_EQ(invocation.flags[1].name, "log_level");
+}
+
+TEST(Arguments, WorkerNeedsNone) {
+    const auto worker = parsed<WorkerArguments>({"worker"});
+    EXPECT_THAT(worker.queues, IsEmpty());
+    EXPECT_EQ(worker.hostname, "");
+    EXPECT_EQ(worker.health_port, std::nullopt);
+    EXPECT_THAT(problem_of({"worker", "--health-port", "70000"}),
+                HasSubstr("'70000' is no whole number from 0 to 65535"));
+}
+
+TEST(Arguments, QueuesMayBeRepeatedAndNamedTwice) {
+    EXPECT_THAT(parsed<WorkerArguments>({"worker", "-Q", "a", "--queues=b,a"}).queues,
+                ElementsAre("a", "b"));
+    EXPECT_THAT(problem_of({"worker", "-Q", "a,,b"}),
+                HasSubstr("'a,,b' holds an empty queue name"));
+}
+
+TEST(Arguments, PoolsThatDoNotExistAreRefusedByName) {
+    EXPECT_EQ(
+        problem_of({"worker", "-P", "gevent"}),
+        "Error: worker: -P/--pool: there is no pool 'gevent' in this version; there is: threads");
+}
+
+TEST(Arguments, GlobalOptionsStandBeforeOrBehindTheCommand) {
+    for (const auto& arguments :
+         {std::vector<std::string>{"-b", "memory://", "--config", "x.toml", "-C", "status"},
+          std::vector<std::string>{"status", "-b", "memory://", "--config", "x.toml", "-C"}}) {
+        const Invocation invocation = invocation_of(arguments);
+        ASSERT_EQ(invocation.flags.size(), 1U);
+        EXPECT_EQ(invocation.flags[0].name, "broker_url");
+        EXPECT_EQ(invocation.flags[0].flag, "-b/--broker");
+        EXPECT_EQ(invocation.config, "x.toml");
+        EXPECT_FALSE(invocation.color);
+    }
+}
+
+TEST(Arguments, CallReadsJsonAndTimes) {
+    const auto call =
+        parsed<CallArguments>({"call", "add", "-a", "[1, \"x\"]", "-k", "{\"n\": 2}", "--queue",
+                               "q", "--priority", "5", "--countdown", "1.5", "--expires", "60"});
+    EXPECT_EQ(call.task, "add");
+    EXPECT_EQ(to_json_text(call.args), "[1, \"x\"]");
+    EXPECT_EQ(to_json_text(call.kwargs), "{\"n\": 2}");
+    EXPECT_EQ(call.options.queue, "q");
+    EXPECT_EQ(call.options.priority, 5);
+    EXPECT_EQ(call.options.countdown, 1500ms);
+    EXPECT_EQ(std::get<std::chrono::milliseconds>(call.options.expires), 60s);
+}
+
+TEST(Arguments, CallTakesAbsoluteTimes) {
+    const auto call = parsed<CallArguments>(
+        {"call", "add", "--eta", "2026-11-21T18:00:00+01:00", "--expires", "2026-11-21T19:00:00Z"});
+    ASSERT_TRUE(call.options.eta);
+    EXPECT_EQ(to_iso8601(*call.options.eta), "2026-11-21T17:00:00+00:00");
+    EXPECT_EQ(to_iso8601(std::get<TimePoint>(call.options.expires)), "2026-11-21T19:00:00+00:00");
+}
+
+TEST(Arguments, CallNamesWhatIsWrong) {
+    EXPECT_THAT(problem_of({"call"}), HasSubstr("NAME is required"));
+    EXPECT_THAT(problem_of({"call", "x", "-a", "[1,"}),
+                StartsWith("Error: call: -a/--args: '[1,' is no JSON list"));
+    EXPECT_THAT(problem_of({"call", "x", "-a", "{}"}),
+                HasSubstr("is no JSON list, such as [1, 2]"));
+    EXPECT_THAT(problem_of({"call", "x", "-k", "[]"}), HasSubstr("is no JSON map"));
+    EXPECT_THAT(problem_of({"call", "x", "--eta", "soon"}),
+                HasSubstr("--eta: 'soon' is no ISO 8601 time"));
+    EXPECT_THAT(problem_of({"call", "x", "--countdown", "x"}), HasSubstr("no number of seconds"));
+    EXPECT_THAT(problem_of({"call", "x", "--expires", "never"}), HasSubstr("no number of seconds"));
+    EXPECT_THAT(problem_of({"call", "x", "--priority", "256"}),
+                HasSubstr("whole number from 0 to 255"));
+    EXPECT_THAT(problem_of({"call", "x", "--eta", "2026-01-01", "--countdown", "1"}),
+                HasSubstr("--eta or --countdown, not both"));
+}
+
+TEST(Arguments, ResultTakesAnIdAndATimeout) {
+    const auto result = parsed<ResultArguments>({"result", "abc", "-t", "2.5", "--traceback"});
+    EXPECT_EQ(result.task_id, "abc");
+    EXPECT_EQ(result.timeout, 2500ms);
+    EXPECT_TRUE(result.traceback);
+    EXPECT_EQ(parsed<ResultArguments>({"result", "abc"}).timeout, std::nullopt);
+    EXPECT_THAT(problem_of({"result"}), HasSubstr("ID is required"));
+}
+
+TEST(Arguments, PurgeAndStatus) {
+    EXPECT_TRUE(parsed<PurgeArguments>({"purge", "-f"}).force);
+    EXPECT_THAT(parsed<PurgeArguments>({"purge", "-Q", "a,b"}).queues, ElementsAre("a", "b"));
+    EXPECT_TRUE(parsed<StatusArguments>({"status", "--json"}).json);
+    EXPECT_EQ(parsed<StatusArguments>({"status", "-t", "1"}).timeout, 1s);
+}
+
+TEST(Arguments, QuarantineHasFourActions) {
+    using enum QuarantineArguments::Action;
+    EXPECT_EQ(parsed<QuarantineArguments>({"quarantine", "list"}).action, list);
+    EXPECT_THAT(parsed<QuarantineArguments>({"quarantine", "list", "-Q", "q"}).queues,
+                ElementsAre("q"));
+    EXPECT_THAT(parsed<QuarantineArguments>({"quarantine", "show", "a", "b"}).ids,
+                ElementsAre("a", "b"));
+    EXPECT_TRUE(parsed<QuarantineArguments>({"quarantine", "replay", "--all"}).all);
+    const auto dropping = parsed<QuarantineArguments>({"quarantine", "drop", "-f", "a"});
+    EXPECT_EQ(dropping.action, drop);
+    EXPECT_TRUE(dropping.force);
+
+    EXPECT_THAT(problem_of({"quarantine", "drop"}), HasSubstr("name the messages by id"));
+    EXPECT_THAT(problem_of({"quarantine", "replay", "a", "--all"}), HasSubstr("not both"));
+    EXPECT_THAT(problem_of({"quarantine"}), HasSubstr("a command is needed"));
+}
+
+TEST(Arguments, UnknownWordsAreAnsweredWithWhatWasMeant) {
+    EXPECT_EQ(problem_of({"wroker"}), "Error: unknown command 'wroker'; did you mean 'worker'?");
+    EXPECT_EQ(problem_of({"beat"}),
+              "Error: unknown command 'beat'; there are: worker, call, result, status, purge, "
+              "quarantine");
+    EXPECT_EQ(problem_of({"worker", "--quues", "a"}),
+              "Error: worker: unknown option '--quues'; did you mean '--queues'?");
+    EXPECT_EQ(problem_of({"worker", "--concurency=3"}),
+              "Error: worker: unknown option '--concurency'; did you mean '--concurrency'?");
+    EXPECT_EQ(problem_of({"worker", "-Z"}), "Error: worker: unknown option '-Z'");
+    EXPECT_EQ(problem_of({"-A", "proj", "worker"}),
+              "Error: worker: unknown option '-A': the program is its own app; leave it out");
+    EXPECT_EQ(problem_of({"quarantine", "lst"}),
+              "Error: quarantine: unknown command 'lst'; did you mean 'list'?");
+    EXPECT_EQ(problem_of({"status", "extra"}), "Error: status: unexpected argument 'extra'");
+    EXPECT_THAT(problem_of({}), HasSubstr("a command is needed"));
+}
+
+TEST(Arguments, HelpAndVersionEndWell) {
+    const auto ending = [](std::vector<std::string> arguments) {
+        const auto invocation = parse_arguments(std::move(arguments), "shop");
+        EXPECT_FALSE(invocation);
+        return invocation ? Ending{-1, ""} : invocation.error();
+    };
+    EXPECT_EQ(ending({"--version"}).exit_code, 0);
+    EXPECT_EQ(ending({"--version"}).text, version_text() + "\n");
+    EXPECT_EQ(ending({"--help"}).exit_code, 0);
+    EXPECT_THAT(ending({"--help"}).text,
+                AllOf(HasSubstr("worker"), HasSubstr("quarantine"), HasSubstr("--result-backend")));
+    EXPECT_THAT(
+        ending({"worker", "--help"}).text,
+        AllOf(HasSubstr("shop worker"), HasSubstr("--queues"), Not(HasSubstr("--countdown"))));
+    EXPECT_THAT(ending({"quarantine", "drop", "-h"}).text, HasSubstr("shop quarantine drop"));
+}
+
+}  // namespace
+}  // namespace lovage::cli

@@ -1,0 +1,298 @@
+// The commands over the in-memory drivers. Where a command waits for an answer of a worker, a
+// worker runs.
+#include <lovage/cli/commands.hpp>
+
+#include <lovage/app/app_core.hpp>
+#include <lovage/app/queues.hpp>
+#include <lovage/cli/default_drivers.hpp>
+#include <lovage/core/json.hpp>
+#include <lovage/runtime/log.hpp>
+#include <lovage/worker/quarantine.hpp>
+#include <lovage/worker/worker.hpp>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <future>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+
+namespace lovage::cli {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::MatchesRegex;
+using ::testing::Not;
+
+using Action = QuarantineArguments::Action;
+
+std::string greet(std::string name) {
+    return "hello " + name;
+}
+std::vector<int> numbers() {
+    return {1, 2, 3};
+}
+int fail(std::string why) {
+    throw std::invalid_argument{why};
+}
+
+class Commands : public ::testing::Test {
+protected:
+    Commands() {
+        log::configure({.level = log::Level::off});  // what a test expects to go wrong is no news
+        register_default_drivers();
+        Settings settings;
+        // A store of its own for each test; it is gone with the app.
+        settings.broker_url = std::string{"memory://"} +
+                              ::testing::UnitTest::GetInstance()->current_test_info()->name();
+        settings.result_backend = settings.broker_url;
+        app.configure(settings);
+        (void)app.task("greet", greet, arg("name"));
+        (void)app.task("numbers", numbers);
+        (void)app.task("fail", fail, arg("why"));
+    }
+
+    /// Calls `during` while a worker runs.
+    template <class During>
+    void with_worker(During during) {
+        std::promise<void> ready;
+        Worker worker{app, {.concurrency = 1, .on_ready = [&ready] { ready.set_value(); }}};
+        auto serving = std::async(std::launch::async,
+                                  [&] { return app.core()->loop().run_blocking(worker.run()); });
+        ready.get_future().get();
+        during();
+        worker.request_stop();
+        EXPECT_TRUE(serving.get());
+    }
+
+    std::string call(CallArguments arguments) {
+        out.str("");
+        EXPECT_EQ(run_call(app, arguments, console), kSuccess) << err.str();
+        std::string id = out.str();
+        id.erase(id.find_last_not_of('\n') + 1);
+        out.str("");
+        return id;
+    }
+
+    /// Puts a message into the quarantine of `queue` as a worker does.
+    void quarantine(const std::string& queue, const std::string& id, const std::string& body) {
+        Message message;
+        if (!id.empty()) message.headers.set("id", id);
+        message.headers.set("task", "greet");
+        message.body = body;
+        run(put(app.core(), queue,
+                to_quarantine(message, {.reason = "unregistered",
+                                        .detail = "no such task",
+                                        .queue = queue,
+                                        .worker = "w@test",
+                                        .time = parse_iso8601("2026-11-21T18:00:00Z").value()})));
+    }
+    static Awaitable<Result<void>> put(std::shared_ptr<AppCore> core, std::string queue,
+                                       Publication publication) {
+        const Deadline deadline = Deadline::in(10s);
+        if (auto done = co_await core->connect(deadline); !done) co_return done;
+        QueueDeclaration kept;
+        kept.name = quarantine_queue(queue);
+        if (auto done = co_await core->broker().declare_queue(std::move(kept), deadline); !done) {
+            co_return done;
+        }
+        co_return co_await core->broker().publish(std::move(publication), deadline);
+    }
+    static Awaitable<Result<QueueStatus>> status(std::shared_ptr<AppCore> core, std::string queue) {
+        co_return co_await core->broker().queue_status(std::move(queue), Deadline::in(10s));
+    }
+    static Awaitable<Result<Message>> take_one(std::shared_ptr<AppCore> core, std::string queue) {
+        const Deadline deadline = Deadline::in(10s);
+        ConsumeOptions consume;
+        consume.queues.push_back(std::move(queue));
+        auto consumer = co_await core->broker().consume(std::move(consume), deadline);
+        if (!consumer) co_return std::unexpected{std::move(consumer.error())};
+        auto deliveries = co_await (*consumer)->receive(deadline);
+        if (!deliveries) co_return std::unexpected{std::move(deliveries.error())};
+        Message message = std::move(deliveries->front().message);
+        if (auto closed = co_await (*consumer)->close(deadline); !closed) {
+            co_return std::unexpected{std::move(closed.error())};
+        }
+        co_return message;
+    }
+    std::uint64_t ready_in(const std::string& queue) {
+        const auto found = app.core()->loop().run_blocking(status(app.core(), queue));
+        return found ? found->ready : 0;
+    }
+    void run(Awaitable<Result<void>> work) {
+        const auto done = app.core()->loop().run_blocking(std::move(work));
+        ASSERT_TRUE(done) << done.error().message();
+    }
+    int quarantine_command(QuarantineArguments arguments) {
+        out.str("");
+        err.str("");
+        return run_quarantine(app, arguments, console);
+    }
+
+    std::ostringstream out;
+    std::ostringstream err;
+    std::istringstream in;
+    Console console{out, err, in};
+    App app{"shop"};
+};
+
+TEST_F(Commands, CallPrintsTheIdAndResultPrintsTheValue) {
+    with_worker([&] {
+        const std::string id = call({.task = "greet", .kwargs = *parse_json(R"({"name": "you"})")});
+        EXPECT_THAT(id, MatchesRegex("[0-9a-f-]{36}"));
+        EXPECT_EQ(run_result(app, {.task_id = id, .timeout = 20s}, console), kSuccess);
+        EXPECT_EQ(out.str(), "hello you\n");
+    });
+}
+
+TEST_F(Commands, ResultPrintsOtherValuesAsJson) {
+    with_worker([&] {
+        const std::string id = call({.task = "numbers"});
+        EXPECT_EQ(run_result(app, {.task_id = id, .timeout = 20s}, console), kSuccess);
+        EXPECT_EQ(out.str(), "[1, 2, 3]\n");
+    });
+}
+
+TEST_F(Commands, ResultTellsAFailureOnStandardError) {
+    with_worker([&] {
+        const std::string id = call({.task = "fail", .args = *parse_json(R"(["too\u001bsmall"])")});
+        EXPECT_EQ(run_result(app, {.task_id = id, .timeout = 20s}, console), kFailure);
+        EXPECT_EQ(out.str(), "");
+        EXPECT_EQ(err.str(), "FAILURE: ValueError: too\\x1bsmall\n");
+    });
+}
+
+TEST_F(Commands, ResultGivesUpAfterItsTimeout) {
+    EXPECT_EQ(run_result(app, {.task_id = "nobody", .timeout = 0ms}, console), kFailure);
+    EXPECT_THAT(err.str(), HasSubstr("Error: "));
+}
+
+TEST_F(Commands, CallReportsABadOption) {
+    CallArguments bad{.task = "greet"};
+    bad.options.countdown = -1ms;
+    EXPECT_EQ(run_call(app, bad, console), kUsage);
+    EXPECT_THAT(err.str(), HasSubstr("countdown is negative"));
+}
+
+TEST_F(Commands, StatusShowsServersAndQueues) {
+    (void)call({.task = "greet", .args = *parse_json(R"(["x"])")});
+    EXPECT_EQ(run_status(app, {}, console), kSuccess);
+    EXPECT_THAT(
+        out.str(),
+        AllOf(HasSubstr("broker          memory://StatusShowsServersAndQueues  reachable\n"),
+              HasSubstr("queue   ready  delayed  unsettled  consumers\n"
+                        "celery      1        0          0          0\n")));
+}
+
+TEST_F(Commands, StatusSpeaksJsonToPrograms) {
+    (void)call({.task = "greet", .args = *parse_json(R"(["x"])")});
+    EXPECT_EQ(run_status(app, {.json = true}, console), kSuccess);
+    const auto json = parse_json(out.str());
+    ASSERT_TRUE(json);
+    EXPECT_EQ(json->find("broker")->find("reachable")->as_bool(), true);
+    EXPECT_EQ(json->find("queues")->as_array().at(0).find("ready")->as_int64(), 1);
+}
+
+TEST_F(Commands, PurgeAsksAndTakesNoForAnAnswer) {
+    (void)call({.task = "greet", .args = *parse_json(R"(["x"])")});
+    in.str("no\n");
+    EXPECT_EQ(run_purge(app, {}, console), kFailure);
+    EXPECT_THAT(out.str(), AllOf(HasSubstr("celery        1\n"), HasSubstr("(yes/NO)")));
+    EXPECT_EQ(ready_in("celery"), 1U);
+
+    in.str("");
+    in.clear();
+    EXPECT_EQ(run_purge(app, {}, console), kFailure) << "the end of input is no yes";
+    EXPECT_EQ(ready_in("celery"), 1U);
+}
+
+TEST_F(Commands, PurgeErasesWhatWaits) {
+    (void)call({.task = "greet", .args = *parse_json(R"(["x"])")});
+    in.str("yes\n");
+    EXPECT_EQ(run_purge(app, {}, console), kSuccess);
+    EXPECT_THAT(out.str(), HasSubstr("Purged 1 message from 1 queue.\n"));
+    EXPECT_EQ(ready_in("celery"), 0U);
+
+    out.str("");
+    EXPECT_EQ(run_purge(app, {.queues = {"celery", "nobody"}, .force = true}, console), kSuccess);
+    EXPECT_EQ(out.str(), "Purged 0 messages from 2 queues.\n");
+}
+
+TEST_F(Commands, QuarantineListsWhatIsKept) {
+    EXPECT_EQ(quarantine_command({.action = Action::list}), kSuccess);
+    EXPECT_EQ(out.str(), "Nothing is in quarantine.\n");
+
+    quarantine("celery", "id-1", "[]");
+    quarantine("slow", "id-2", "[]");
+    EXPECT_EQ(quarantine_command({.action = Action::list}), kSuccess);
+    EXPECT_THAT(out.str(),
+                AllOf(HasSubstr("2026-11-21T18:00:00+00:00  unregistered  celery  greet  id-1\n"),
+                      HasSubstr("id-2"), HasSubstr("2 messages in quarantine")));
+    EXPECT_EQ(quarantine_command({.action = Action::list, .queues = {"slow"}}), kSuccess);
+    EXPECT_THAT(out.str(), AllOf(Not(HasSubstr("id-1")), HasSubstr("id-2")));
+}
+
+TEST_F(Commands, QuarantineShowsAMessageByTheBeginningOfItsId) {
+    quarantine("celery", "id-1", "[\"\x1b[2J\"]");
+    EXPECT_EQ(quarantine_command({.action = Action::show, .ids = {"id"}}), kSuccess);
+    EXPECT_THAT(out.str(),
+                AllOf(HasSubstr("reason    unregistered\n"), HasSubstr("detail    no such task\n"),
+                      HasSubstr("worker    w@test\n"), HasSubstr("body      [\"\\x1b[2J\"]\n")));
+    EXPECT_EQ(quarantine_command({.action = Action::show, .ids = {"nobody"}}), kFailure);
+    EXPECT_EQ(err.str(), "Error: no message 'nobody' is in quarantine\n");
+    EXPECT_EQ(ready_in("celery.quarantine"), 1U);
+}
+
+TEST_F(Commands, QuarantineMakesAnIdForAMessageWithoutOne) {
+    quarantine("celery", "", "junk");
+    EXPECT_EQ(quarantine_command({.action = Action::show}), kSuccess);
+    const std::string shown = out.str();
+    const std::string id = shown.substr(shown.find("id        ") + 10, 36);
+    EXPECT_EQ(quarantine_command({.action = Action::drop, .ids = {id}}), kSuccess);
+    EXPECT_EQ(ready_in("celery.quarantine"), 0U);
+}
+
+TEST_F(Commands, QuarantineReplaysTheMessageAsItWas) {
+    const std::string body =
+        R"([["you"],  {}, {"callbacks": null}])";  // Python would write it otherwise
+    quarantine("celery", "id-1", body);
+    quarantine("celery", "id-2", body);
+    EXPECT_EQ(quarantine_command({.action = Action::replay, .ids = {"id-1"}}), kSuccess)
+        << err.str();
+    EXPECT_EQ(out.str(), "Replayed 1 message.\n");
+    EXPECT_EQ(ready_in("celery.quarantine"), 1U);
+    ASSERT_EQ(ready_in("celery"), 1U);
+
+    auto taken = app.core()->loop().run_blocking(take_one(app.core(), "celery"));
+    ASSERT_TRUE(taken);
+    EXPECT_EQ(taken->body, body);
+    EXPECT_EQ(to_json_text(taken->headers), R"({"id": "id-1", "task": "greet"})");
+}
+
+TEST_F(Commands, QuarantineDropsEverythingOnlyAfterAYes) {
+    quarantine("celery", "id-1", "[]");
+    quarantine("slow", "id-2", "[]");
+    in.str("no\n");
+    EXPECT_EQ(quarantine_command({.action = Action::drop, .all = true}), kFailure);
+    EXPECT_THAT(out.str(), HasSubstr("Erase 2 messages for good?"));
+    EXPECT_EQ(ready_in("celery.quarantine"), 1U);
+
+    EXPECT_EQ(quarantine_command({.action = Action::drop, .all = true, .force = true}), kSuccess);
+    EXPECT_EQ(out.str(), "Dropped 2 messages.\n");
+    EXPECT_EQ(ready_in("celery.quarantine") + ready_in("slow.quarantine"), 0U);
+}
+
+TEST_F(Commands, KnownQueuesComeFromSettingsAndTasks) {
+    Settings settings;
+    settings.task_routes = {{"a.*", {"routed"}}, {"b", {"", 3}}};
+    App other{"other", settings};
+    (void)other.task("greet", greet, arg("name")).queue("own");
+    EXPECT_THAT(known_queues(other), ::testing::ElementsAre("celery", "own", "routed"));
+}
+
+}  // namespace
+}  // namespace lovage::cli

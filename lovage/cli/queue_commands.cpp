@@ -1,0 +1,204 @@
+// The commands that look at queues: status and purge.
+#include <lovage/cli/commands.hpp>
+
+#include <lovage/app/app_core.hpp>
+#include <lovage/app/drivers.hpp>
+#include <lovage/cli/table.hpp>
+#include <lovage/runtime/log.hpp>
+
+#include <cstdint>
+#include <optional>
+#include <ostream>
+#include <set>
+#include <utility>
+
+#include <fmt/core.h>
+
+namespace lovage::cli {
+
+namespace {
+
+/// One server as `status` shows it.
+struct Server {
+    std::string url;  ///< Without secrets.
+    std::optional<Error> problem;
+};
+
+struct Report {
+    Server broker;
+    Server results;
+    std::vector<std::pair<std::string, QueueStatus>> queues;
+};
+
+using CorePtr = std::shared_ptr<AppCore>;
+
+/// All queues the broker lists and those the app knows of, with their counts; a queue that does not
+/// exist is left out.
+Awaitable<Result<void>> read_queues(Broker* broker, std::vector<std::string> known, Report* report,
+                                    Deadline deadline) {
+    auto listed = co_await broker->list_queues(deadline);
+    if (!listed) co_return std::unexpected{std::move(listed.error())};
+    std::set<std::string> names{listed->begin(), listed->end()};
+    names.insert(known.begin(), known.end());
+    for (const std::string& name : names) {
+        const auto status = co_await broker->queue_status(name, deadline);
+        if (status) {
+            report->queues.emplace_back(name, *status);
+        } else if (status.error().code != Errc::not_found) {
+            co_return std::unexpected{status.error()};
+        }
+    }
+    co_return Result<void>{};
+}
+
+/// Broker and result backend get connections of their own, so that one's failure does not hide the
+/// other.
+Awaitable<Report> read_report(CorePtr core, std::vector<std::string> known,
+                              std::chrono::milliseconds timeout) {
+    const Settings& settings = core->settings();
+    Report report{{log::mask_secrets(settings.broker_url), std::nullopt},
+                  {log::mask_secrets(settings.result_backend), std::nullopt},
+                  {}};
+    // Both before either connects: an unknown scheme throws.
+    const auto broker = make_broker(core->loop().executor(), settings);
+    const auto results = make_results(core->loop().executor(), settings);
+    const Deadline for_broker = Deadline::in(timeout);
+    Result<void> done = co_await broker->connect(for_broker);
+    if (done) done = co_await read_queues(broker.get(), std::move(known), &report, for_broker);
+    if (!done) report.broker.problem = std::move(done.error());
+
+    const Deadline for_results = Deadline::in(timeout);
+    done = co_await results->connect(for_results);
+    if (!done) report.results.problem = std::move(done.error());
+
+    const Deadline closing = Deadline::in(std::chrono::seconds{5});
+    co_await broker->close(closing);
+    co_await results->close(closing);
+    co_return report;
+}
+
+Json server_json(const Server& server) {
+    Json json = Json::object();
+    json.set("url", server.url);
+    json.set("reachable", !server.problem);
+    json.set("error", server.problem ? Json{server.problem->message()} : Json{});
+    return json;
+}
+
+Json report_json(const Report& report) {
+    Json queues = Json::array();
+    for (const auto& [name, status] : report.queues) {
+        Json queue = Json::object();
+        queue.set("name", name);
+        queue.set("ready", status.ready);
+        queue.set("delayed", status.delayed);
+        queue.set("unsettled", status.unsettled);
+        queue.set("consumers", status.consumers);
+        queues.push_back(std::move(queue));
+    }
+    Json json = Json::object();
+    json.set("broker", server_json(report.broker));
+    json.set("result_backend", server_json(report.results));
+    json.set("queues", std::move(queues));
+    return json;
+}
+
+std::string report_text(const Report& report) {
+    Table servers{{{"server"}, {"url"}, {"state"}}};
+    const auto state = [](const Server& server) {
+        return server.problem ? "unreachable: " + server.problem->detail : std::string{"reachable"};
+    };
+    servers.add_row({"broker", report.broker.url, state(report.broker)});
+    servers.add_row({"result backend", report.results.url, state(report.results)});
+    std::string text = servers.text();
+    if (report.broker.problem) return text;
+    if (report.queues.empty()) return text + "\nNo queues yet.\n";
+
+    using enum Table::Align;
+    Table queues{{{"queue"},
+                  {"ready", right},
+                  {"delayed", right},
+                  {"unsettled", right},
+                  {"consumers", right}}};
+    for (const auto& [name, status] : report.queues) {
+        queues.add_row({name, std::to_string(status.ready), std::to_string(status.delayed),
+                        std::to_string(status.unsettled), std::to_string(status.consumers)});
+    }
+    return text + '\n' + queues.text();
+}
+
+struct Waiting {
+    std::string queue;
+    std::uint64_t messages = 0;
+};
+
+/// How much `purge` would erase; a queue that does not exist holds nothing.
+Awaitable<Result<std::vector<Waiting>>> count_waiting(CorePtr core, std::vector<std::string> queues,
+                                                      Deadline deadline) {
+    if (auto connected = co_await core->connect(deadline); !connected) {
+        co_return std::unexpected{std::move(connected.error())};
+    }
+    std::vector<Waiting> waiting;
+    for (std::string& queue : queues) {
+        const auto status = co_await core->broker().queue_status(queue, deadline);
+        if (!status && status.error().code != Errc::not_found) {
+            co_return std::unexpected{status.error()};
+        }
+        waiting.push_back({std::move(queue), status ? status->ready + status->delayed : 0});
+    }
+    co_return waiting;
+}
+
+Awaitable<Result<std::uint64_t>> purge_queues(CorePtr core, std::vector<std::string> queues,
+                                              Deadline deadline) {
+    std::uint64_t erased = 0;
+    for (const std::string& queue : queues) {
+        const auto count = co_await core->broker().purge(queue, deadline);
+        if (!count && count.error().code != Errc::not_found)
+            co_return std::unexpected{count.error()};
+        erased += count.value_or(0);
+    }
+    co_return erased;
+}
+
+}  // namespace
+
+int run_status(App& app, const StatusArguments& arguments, Console& console) {
+    const Report report = app.core()->loop().run_blocking(
+        read_report(app.core(), known_queues(app), arguments.timeout));
+    console.out << (arguments.json ? to_json_text(report_json(report)) + '\n'
+                                   : report_text(report));
+    return report.broker.problem || report.results.problem ? kUnreachable : kSuccess;
+}
+
+int run_purge(App& app, const PurgeArguments& arguments, Console& console) {
+    constexpr std::chrono::seconds kPatience{30};
+    const std::vector<std::string> queues =
+        arguments.queues.empty() ? known_queues(app) : arguments.queues;
+    if (!arguments.force) {
+        const auto waiting = app.core()->loop().run_blocking(
+            count_waiting(app.core(), queues, Deadline::in(kPatience)));
+        if (!waiting) return report(console, waiting.error());
+        Table table{{{"queue"}, {"waiting", Table::Align::right}}};
+        for (const Waiting& queue : *waiting) {
+            table.add_row({queue.queue, std::to_string(queue.messages)});
+        }
+        console.out << table.text() << '\n';
+        if (!confirm(console, "Erase these messages for good?")) {
+            console.err << "Nothing was erased.\n";
+            return kFailure;
+        }
+    } else if (auto connected =
+                   app.core()->loop().run_blocking(app.core()->connect(Deadline::in(kPatience)));
+               !connected) {
+        return report(console, connected.error());
+    }
+    const auto erased =
+        app.core()->loop().run_blocking(purge_queues(app.core(), queues, Deadline::in(kPatience)));
+    if (!erased) return report(console, erased.error());
+    console.out << fmt::format("Purged {} from {}.\n", count_of(*erased, "message"),
+                               count_of(queues.size(), "queue"));
+    return kSuccess;
+}
+
+}  // namespace lovage::cli

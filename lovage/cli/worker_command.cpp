@@ -1,0 +1,157 @@
+#include <lovage/app/app_core.hpp>
+#include <lovage/cli/banner.hpp>
+#include <lovage/cli/commands.hpp>
+#include <lovage/http/api.hpp>
+#include <lovage/http/server.hpp>
+#include <lovage/runtime/log.hpp>
+#include <lovage/runtime/task_scope.hpp>
+#include <lovage/worker/worker.hpp>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <ctime>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <ostream>
+#include <string>
+#include <utility>
+
+#include <sys/utsname.h>
+
+#include <fmt/chrono.h>
+#include <fmt/core.h>
+
+namespace lovage::cli {
+
+namespace asio = boost::asio;
+
+namespace {
+
+/// Stops the worker at the first SIGTERM or SIGINT and hurries it at the next one; SIGQUIT hurries
+/// at once.
+Awaitable<void> watch_signals(Worker* worker) {
+    asio::signal_set signals{co_await asio::this_coro::executor, SIGTERM, SIGINT, SIGQUIT};
+    while (true) {
+        const auto [error, signal] =
+            co_await signals.async_wait(asio::as_tuple(asio::use_awaitable));
+        if (error) co_return;
+        worker->request_stop();
+        if (signal == SIGQUIT) worker->request_stop();
+    }
+}
+
+Awaitable<Result<void>> check_consuming(const Worker* worker) {
+    if (worker->ready()) co_return Result<void>{};
+    co_return fail(Errc::unavailable, "not consuming");
+}
+
+/// The worker's own small HTTP server: /health/live, /health/ready (does it consume?) and /metrics.
+class HealthServer {
+public:
+    HealthServer(const Executor& executor, const std::string& name, const Worker* worker)
+        : api_{{.title = name + " worker"}} {
+        api_.ready_check("worker", [worker] { return check_consuming(worker); });
+        server_.emplace(executor, api_);  // from here on the api is fixed
+    }
+
+    Result<void> listen(const std::string& host, std::uint16_t port) {
+        auto listening = server_->listen(host, port);
+        if (!listening) {
+            listening.error().detail += " (--health-port and --health-host choose another address)";
+        }
+        return listening;
+    }
+    [[nodiscard]] std::string url() const { return server_->urls().front(); }
+    http::Server& server() { return *server_; }
+
+private:
+    http::Api api_;
+    std::optional<http::Server> server_;
+};
+
+/// Runs the worker until it is stopped, and beside it what belongs to a worker process. `health`
+/// may be null.
+Awaitable<Result<void>> serve(Worker* worker, HealthServer* health) {
+    TaskScope scope{co_await asio::this_coro::executor};
+    scope.spawn("signals", watch_signals(worker));
+    if (health != nullptr) scope.spawn("health", health->server().run());
+    Result<void> outcome;
+    std::exception_ptr failure;
+    try {
+        outcome = co_await worker->run();
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    // Health is served to the end: while the worker finishes its tasks it is alive but not ready.
+    const Deadline closing = Deadline::in(std::chrono::seconds{5});
+    if (health != nullptr) {
+        health->server().request_stop();
+        co_await health->server().join(closing);
+    }
+    scope.request_stop();
+    co_await scope.join(closing);
+    if (failure) std::rethrow_exception(failure);
+    co_return outcome;
+}
+
+std::string platform_name() {
+    utsname name{};
+    if (::uname(&name) != 0) return "unknown";
+    return fmt::format("{}-{}-{}", name.sysname, name.release, name.machine);
+}
+
+BannerFacts facts_of(App& app, const Worker& worker) {
+    const Settings& settings = app.settings();
+    return {.hostname = worker.hostname(),
+            .version = version_text(),
+            .platform = platform_name(),
+            .started = fmt::format("{:%Y-%m-%d %H:%M:%S}", fmt::localtime(std::time(nullptr))),
+            .app = app.name(),
+            .transport = log::mask_secrets(settings.broker_url),
+            .results = log::mask_secrets(settings.result_backend),
+            .concurrency = worker.concurrency(),
+            .pool = "threads",
+            .queues = worker.queues(),
+            .tasks = app.tasks().names()};
+}
+
+}  // namespace
+
+int run_worker(App& app, const WorkerArguments& arguments, Console& console) {
+    WorkerOptions options;
+    options.queues = arguments.queues;
+    options.hostname = arguments.hostname;
+    Worker worker{app, std::move(options)};
+    std::unique_ptr<HealthServer> health;
+    if (arguments.health_port) {
+        health = std::make_unique<HealthServer>(app.core()->loop().executor(), app.name(), &worker);
+        auto listening = health->listen(arguments.health_host, *arguments.health_port);
+        if (!listening) {
+            report(console, listening.error());
+            return kFailure;
+        }
+    }
+    console.out << banner(facts_of(app, worker), console.color) << std::flush;
+    if (health) log::info("worker", "health and metrics at {}", health->url());
+    if (app.tasks().names().empty()) {
+        log::warning("worker", "this program registers no task: every message will be quarantined");
+    }
+
+    const Result<void> outcome = app.core()->loop().run_blocking(serve(&worker, health.get()));
+    if (const std::size_t left = worker.left_behind(); left != 0) {
+        // Their threads cannot be ended one by one; their messages are back in the queue.
+        log::warning("worker", "{} running tasks are left behind", left);
+        console.out.flush();
+        log::flush();
+        std::_Exit(outcome ? kSuccess : kFailure);
+    }
+    return outcome ? kSuccess : report(console, outcome.error());
+}
+
+}  // namespace lovage::cli
