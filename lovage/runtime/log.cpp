@@ -143,19 +143,13 @@ public:
     }
 
     void write(detail::Record record) {
-        std::array<char, 16> thread_name{};
-        pthread_getname_np(pthread_self(), thread_name.data(), thread_name.size());
-        record.thread_name = thread_name.data();
-        record.pid = ::getpid();
-        record.time = std::chrono::system_clock::now();
-
         const Destination to = destination();
-        record.service_name = to.service_name;
-        std::string line;
-        append_line(line, to.style, record);
+        const std::string line = make_line(to, record);
         if (to.writer) {
             to.writer->post(line);
-            if (const std::uint64_t lost = newly_lost(); lost != 0) report_loss(to, record, lost);
+            if (const std::uint64_t lost = loss_to_report(); lost != 0) {
+                to.writer->post(loss_line(to, lost));
+            }
         } else if (to.stuck || !write_all(line)) {
             ++lost_without_writer_;
         }
@@ -170,11 +164,17 @@ public:
         }
         if (!writer) return;
         const bool drained = writer->drain();
-        const std::lock_guard lock{mutex_};
-        lost_before_ += writer->lost();
-        if (drained) return;
-        // The thread sits in write(2) and cannot be joined: it is left to the end of the process.
-        stuck_writer_ = std::move(writer);
+        std::uint64_t lost = 0;
+        {
+            const std::lock_guard lock{mutex_};
+            lost = lost_before_ += writer->lost();
+            // The thread sits in write(2) and cannot be joined: it is left to the end of the
+            // process.
+            if (!drained) stuck_writer_ = std::move(writer);
+        }
+        if (drained && lost > lost_reported_.exchange(lost)) {
+            write_all(loss_line(destination(), lost));
+        }
     }
 
     [[nodiscard]] std::uint64_t lost() {
@@ -206,26 +206,35 @@ private:
         at_exit_registered_ = true;
     }
 
-    /// Lines lost since the last report, at most once in kLossReportInterval; else 0.
-    std::uint64_t newly_lost() {
+    /// All lines lost so far, when there are new ones and the last report is long enough ago; else
+    /// 0. The report may be lost itself, which is why each one tells the whole number.
+    std::uint64_t loss_to_report() {
         const std::uint64_t now_lost = lost();
         const auto now = std::chrono::steady_clock::now();
         const std::lock_guard lock{mutex_};
-        if (now_lost == lost_reported_ || now - loss_reported_at_ < kLossReportInterval) return 0;
+        if (now_lost <= lost_reported_ || now - loss_reported_at_ < kLossReportInterval) return 0;
         loss_reported_at_ = now;
-        return now_lost - std::exchange(lost_reported_, now_lost);
+        lost_reported_ = now_lost;
+        return now_lost;
     }
 
-    static void report_loss(const Destination& to, detail::Record record, std::uint64_t lost) {
-        const std::string message = fmt::format(
-            "{} log lines were lost: standard error takes them too slowly or not at all", lost);
-        record.level = Level::warning;
-        record.logger = "log";
-        record.message = message;
-        record.fields = {};
+    static std::string make_line(const Destination& to, detail::Record record) {
+        std::array<char, 16> thread_name{};
+        pthread_getname_np(pthread_self(), thread_name.data(), thread_name.size());
+        record.thread_name = thread_name.data();
+        record.pid = ::getpid();
+        record.time = std::chrono::system_clock::now();
+        record.service_name = to.service_name;
         std::string line;
         append_line(line, to.style, record);
-        to.writer->post(line);
+        return line;
+    }
+
+    static std::string loss_line(const Destination& to, std::uint64_t lost) {
+        const std::string message = fmt::format(
+            "{} log lines are lost so far: standard error takes them too slowly or not at all",
+            lost);
+        return make_line(to, {.level = Level::warning, .logger = "log", .message = message});
     }
 
     std::mutex mutex_;
@@ -236,7 +245,7 @@ private:
     bool flushed_ = false;
     bool at_exit_registered_ = false;
     std::uint64_t lost_before_ = 0;
-    std::uint64_t lost_reported_ = 0;
+    std::atomic<std::uint64_t> lost_reported_{0};
     std::chrono::steady_clock::time_point loss_reported_at_{};
     std::atomic<std::uint64_t> lost_without_writer_{0};
 };

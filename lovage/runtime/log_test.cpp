@@ -5,10 +5,16 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
+#include <cstdint>
 #include <cstdlib>
 #include <ctime>
+#include <string>
+#include <thread>
 #include <vector>
+
+#include <unistd.h>
 
 namespace lovage::log {
 namespace {
@@ -181,6 +187,65 @@ TEST_F(ProcessLog, StillWritesAfterAFlush) {
     flush();
     info("worker", "late");
     EXPECT_THAT(written(), HasSubstr("late\n"));
+}
+
+/// Standard error as a pipe that nobody reads until drain().
+class StandardErrorPipe {
+public:
+    StandardErrorPipe() {
+        EXPECT_EQ(::pipe(ends_), 0);
+        saved_ = ::dup(STDERR_FILENO);
+        ::dup2(ends_[1], STDERR_FILENO);
+        ::close(ends_[1]);
+    }
+    ~StandardErrorPipe() {
+        ::dup2(saved_, STDERR_FILENO);
+        ::close(saved_);
+        if (reader_.joinable()) reader_.join();
+        ::close(ends_[0]);
+    }
+    void drain() {
+        reader_ = std::thread{[this] {
+            char bytes[4096];
+            for (ssize_t n = 0; (n = ::read(ends_[0], bytes, sizeof bytes)) > 0;) {
+                text_.append(bytes, static_cast<std::size_t>(n));
+            }
+        }};
+    }
+    /// Everything that was written. Gives standard error back.
+    const std::string& text() {
+        ::dup2(saved_, STDERR_FILENO);
+        reader_.join();
+        return text_;
+    }
+
+private:
+    int ends_[2] = {};
+    int saved_ = -1;
+    std::thread reader_;
+    std::string text_;
+};
+
+TEST(ProcessLogOnASlowPipe, WritersGoOnAndLostLinesAreCountedAndReported) {
+    StandardErrorPipe pipe;
+    configure({.format = Format::text});
+    const std::uint64_t lost_before = lost_lines();
+    // Far more than the pipe (64 KiB) and the queue (1,024 lines) take: this would block for ever
+    // if it waited.
+    const std::string text(200, 'x');
+    for (int i = 0; i < 3000; ++i) info("worker", "line {} {}", i, text);
+    const std::uint64_t lost = lost_lines() - lost_before;
+    EXPECT_GT(lost, 1000U);
+
+    pipe.drain();
+    flush();
+    const std::string& written = pipe.text();
+    EXPECT_THAT(written, HasSubstr("line 0 "));
+    EXPECT_THAT(written, HasSubstr("line 2999 "))
+        << "the oldest lines are given up, not the newest";
+    EXPECT_THAT(written, HasSubstr(fmt::format("{} log lines are lost so far", lost_lines())));
+    EXPECT_GE(static_cast<std::uint64_t>(std::ranges::count(written, '\n')) + lost, 3000U + 2U)
+        << "every line is written or counted, and the loss is reported at least twice";
 }
 
 }  // namespace
