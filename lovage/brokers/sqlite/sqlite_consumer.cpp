@@ -51,7 +51,7 @@ Subscription::Subscription(Session& session, PeerId peer, std::string name, Queu
       retry_{session.executor()} {}
 
 // --- receiving
-// --------------------------------------------------------------------------------------------
+// ------------------------------------------------------------------------------------
 
 Awaitable<Result<std::vector<Delivery>>> Subscription::receive(Deadline deadline) {
     struct Receiving {
@@ -162,7 +162,7 @@ void Subscription::set_prefetch(std::uint32_t prefetch) {
 }
 
 // --- settling
-// ---------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------
 
 void Subscription::settle(DeliveryTag tag, Settlement how) {
     const auto held = tag.epoch == epoch_ ? held_.find(tag.value) : held_.end();
@@ -275,7 +275,7 @@ void Subscription::count_stale(std::uint64_t count) {
 }
 
 // --- queues and the end
-// -----------------------------------------------------------------------------------
+// ---------------------------------------------------------------------------
 
 Awaitable<Result<void>> Subscription::add_queue(std::string queue, Deadline deadline) {
     const auto self = shared_from_this();

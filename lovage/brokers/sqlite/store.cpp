@@ -197,7 +197,7 @@ const std::string& boot_id() {
 }
 
 // --- Topology
-// ---------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------
 
 namespace {
 
@@ -395,7 +395,7 @@ Result<std::vector<std::string>> list_queues(Connection& connection, Now now) {
 }
 
 // --- peers and consumers
-// ----------------------------------------------------------------------------------
+// --------------------------------------------------------------------------
 
 Result<PeerId> add_peer(Connection& connection, std::string_view name, std::string_view tag,
                         std::int64_t lease_until) {

@@ -41,7 +41,7 @@ struct Now {
 [[nodiscard]] const std::string& boot_id();
 
 // --- topology (store.cpp)
-// ---------------------------------------------------------------------------------
+// -------------------------------------------------------------------------
 
 /// First thing on a connection: after a reboot, unused queues start counting anew.
 Result<void> enter(Connection& connection, const std::string& boot, Now now);
@@ -55,7 +55,7 @@ Result<QueueStatus> status(Connection& connection, std::string_view name, Now no
 Result<std::vector<std::string>> list_queues(Connection& connection, Now now);
 
 // --- peers and consumers (store.cpp)
-// ----------------------------------------------------------------------
+// --------------------------------------------------------------
 
 /// `name` is that of the peer's lock file.
 Result<PeerId> add_peer(Connection& connection, std::string_view name, std::string_view tag,
@@ -87,7 +87,7 @@ Result<void> remove_consumer(Connection& connection, PeerId peer, std::string_vi
                              std::span<const std::string> queues, Now now);
 
 // --- messages (store_messages.cpp)
-// ------------------------------------------------------------------------
+// ----------------------------------------------------------------
 
 /// Errors: unroutable, not_found (no such exchange).
 Result<void> publish(Connection& connection, const Publication& publication,

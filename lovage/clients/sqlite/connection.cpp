@@ -72,7 +72,7 @@ Error to_error(int code, std::string_view message, int system_errno,
 }
 
 // --- Statement
-// --------------------------------------------------------------------------------------------
+// ------------------------------------------------------------------------------------
 
 Statement::Statement(Statement&& other) noexcept
     : connection_{other.connection_},
@@ -167,7 +167,7 @@ std::string_view Statement::blob(int column) const noexcept {
 }
 
 // --- Connection
-// -------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------
 
 Result<std::unique_ptr<Connection>> Connection::open(std::filesystem::path file,
                                                      const OpenOptions& options) {
@@ -285,7 +285,7 @@ Result<void> Connection::checkpoint(Checkpoint mode) {
 }
 
 // --- migrate
-// ----------------------------------------------------------------------------------------------
+// --------------------------------------------------------------------------------------
 
 namespace {
 

@@ -46,7 +46,7 @@ struct flock whole_file(short type) {
 }  // namespace
 
 // --- WakeFile
-// ---------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------
 
 struct WakeFile::Listener {
     Executor executor;
@@ -128,7 +128,7 @@ bool WakeFile::touched_by_others(Listener& listener) noexcept {
 }
 
 // --- FolderWatch
-// ------------------------------------------------------------------------------------------
+// ----------------------------------------------------------------------------------
 
 FolderWatch::FolderWatch(const Executor& executor, std::shared_ptr<WakeFile> wake_file,
                          Handlers handlers)
@@ -208,7 +208,7 @@ void FolderWatch::handle(std::string_view events) {
 }
 
 // --- PeerLock
-// ---------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------
 
 Result<PeerLock> PeerLock::create(const std::filesystem::path& folder, std::string_view peer) {
     const std::filesystem::path file = lock_path(folder, peer);
