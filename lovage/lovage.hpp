@@ -2,6 +2,7 @@
 // Everything a program that defines, sends or runs tasks needs. HTTP servers include <lovage/http/…> beside it.
 
 #include <lovage/app/app.hpp>
+#include <lovage/cli/default_drivers.hpp>
 #include <lovage/cli/main.hpp>
 #include <lovage/core/error.hpp>
 #include <lovage/core/task_context.hpp>

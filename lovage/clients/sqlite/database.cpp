@@ -1,5 +1,6 @@
 #include <lovage/clients/sqlite/database.hpp>
 
+#include <lovage/clients/sqlite/detail/reserve.hpp>
 #include <lovage/clients/sqlite/detail/turn.hpp>
 
 #include <sqlite3.h>
@@ -29,12 +30,12 @@ namespace {
 /// Above this many pages (64 MiB of 4 KiB) the log is cut back even if that means waiting for
 /// readers.
 constexpr int kWalPagesMax = 16'384;
+/// With little disk space left the log is copied back sooner and its space given back.
+constexpr int kWalPagesLow = 200;
+constexpr std::int64_t kPageBytes = 4096;
 /// How long the last operations may wait for another process's lock when the database is being
 /// closed.
 constexpr std::chrono::seconds kStopPatience{5};
-
-constexpr std::string_view kTooSlowToStart = "the disk was too slow to start it in time";
-constexpr std::string_view kTooSlowToConfirm = "the disk did not confirm it in time";
 
 }  // namespace
 
@@ -64,6 +65,7 @@ struct Database::Impl {
     std::unique_ptr<Connection> connection;
     std::shared_ptr<WakeFile> wake_file;
     detail::Turn turn;
+    detail::Reserve reserve;
     std::vector<Operation*> batch;
     std::vector<std::pair<SessionState*, detail::Finished>> finished;
     std::thread thread;
@@ -78,7 +80,8 @@ struct Database::Impl {
     void run_alone(Operation& operation);
     Result<void> begin(std::span<Operation*> waiting);
     Result<void> commit();
-    void rollback();
+    /// True when that freed disk space, so that another attempt may succeed.
+    bool rollback();
     void deliver();
     void maintain();
 };
@@ -105,8 +108,7 @@ bool somebody_waits(std::span<Operation*> operations) {
 
 }  // namespace
 
-// --- the writer's thread
-// ----------------------------------------------------------------------------------
+// --- the writer's thread -------------------------------------------------------------
 
 void Database::Impl::loop() {
     while (take_batch()) {
@@ -171,6 +173,7 @@ Result<void> Database::Impl::open_files() {
     connection = std::move(*opened);
     if (auto done = migrate(*connection, options.schema); !done) return done;
     if (auto done = turn.open(options.file); !done) return done;
+    if (auto done = reserve.open(options.file, options.reserve_bytes); !done) return done;
     connection->set_busy_timeout(std::chrono::milliseconds{0});  // begin() waits by itself
     return {};
 }
@@ -193,25 +196,21 @@ std::size_t Database::Impl::transact(std::span<Operation*> pending) {
     std::size_t taken = 0;
     while (taken < pending.size() && now < limit) {
         Operation& operation = *pending[taken++];
+        if (operation.deadline() <= now) continue;  // its loop withdraws it
         if (!operation.move_phase(Phase::queued, Phase::running)) continue;  // withdrawn
-        if (operation.deadline() <= now) {
-            operation.set_error(
-                Error{Errc::deadline_exceeded, std::string{kTooSlowToStart}, std::nullopt});
-            continue;
-        }
         const std::int64_t changes = connection->total_changes();
         const bool succeeded = operation.execute(*connection);
         const bool lost_transaction = !connection->in_transaction();
         if (lost_transaction || (!succeeded && connection->total_changes() != changes)) {
-            rollback();
+            (void)rollback();
             isolate(pending.first(taken));
             return taken;
         }
         now = Clock::now();
     }
     if (auto committed = commit(); !committed) {
-        rollback();
-        if (committed.error().code == Errc::unavailable && taken > 1) {
+        const bool freed = rollback();
+        if (committed.error().code == Errc::unavailable && (taken > 1 || freed)) {
             isolate(pending.first(taken));  // some may be small enough, or free space
             return taken;
         }
@@ -240,17 +239,17 @@ void Database::Impl::run_alone(Operation& operation) {
         return;
     }
     if (!operation.execute(*connection)) {
-        rollback();
+        (void)rollback();
         return;
     }
-    if (!connection->in_transaction()) {  // an operation must not end it, and must not hide that it
-                                          // was lost
+    // An operation must not end its transaction, nor hide that it was lost.
+    if (!connection->in_transaction()) {
         operation.set_error(
             Error{Errc::internal, "an operation lost its transaction", std::nullopt});
         return;
     }
     if (auto committed = commit(); !committed) {
-        rollback();
+        (void)rollback();
         operation.set_error(committed.error());
     }
 }
@@ -269,6 +268,7 @@ Result<void> Database::Impl::begin(std::span<Operation*> waiting) {
     if (code != SQLITE_OK) return std::unexpected{connection->error(code)};
     ++connection->transaction_number_;
     connection->wake_requested_ = false;
+    connection->low_on_space_ = reserve.low();
     return {};
 }
 
@@ -280,10 +280,12 @@ Result<void> Database::Impl::commit() {
     return {};
 }
 
-void Database::Impl::rollback() {
+bool Database::Impl::rollback() {
     if (connection->in_transaction()) (void)connection->execute("ROLLBACK");
+    const bool full = std::exchange(connection->full_seen_, false);
     // A connection that cannot even roll back is thrown away; the next batch opens another.
     if (connection->in_transaction()) connection.reset();
+    return full && reserve.release();
 }
 
 void Database::Impl::deliver() {
@@ -306,16 +308,20 @@ void Database::Impl::deliver() {
 /// After the outcomes are out: keeps the log short, and lets other processes in.
 void Database::Impl::maintain() {
     if (!connection) return;
-    if (connection->wal_pages() >= kWalPagesMax) {
+    const int pages = connection->wal_pages();
+    if (pages >= kWalPagesMax || (reserve.low() && pages >= kWalPagesLow)) {
         (void)connection->checkpoint(Connection::Checkpoint::truncate);
-    } else if (connection->wal_pages() >= options.checkpoint_pages) {
+    } else if (pages >= options.checkpoint_pages) {
         (void)connection->checkpoint(Connection::Checkpoint::passive);
+    }
+    if (reserve.is_missing()) {
+        const auto free_pages = connection->integer("PRAGMA freelist_count");
+        reserve.refresh(free_pages ? free_pages->value_or(0) * kPageBytes : 0);
     }
     turn.yield_to_waiting();
 }
 
-// --- Database
-// ---------------------------------------------------------------------------------------------
+// --- Database ------------------------------------------------------------------------
 
 std::shared_ptr<Database> Database::open(DatabaseOptions options) {
     static std::mutex mutex;
@@ -379,193 +385,5 @@ bool Database::enqueue(Operation* operation) {
     if (must_wake) impl_->wake.notify_one();
     return true;
 }
-
-// --- Session
-// ----------------------------------------------------------------------------------------------
-
-Session::Session(std::shared_ptr<Database> database, const Executor& executor)
-    : database_{std::move(database)}, state_{std::make_shared<SessionState>(executor)} {}
-
-Session::~Session() {
-    state_->close();
-    state_->sweep(true);
-    state_->timer.cancel();
-}
-
-Executor Session::executor() const {
-    return state_->executor;
-}
-
-std::size_t Session::outstanding() const noexcept {
-    return state_->outstanding;
-}
-
-Deadline Session::never() {
-    return Deadline::at(Clock::time_point::max());
-}
-
-void Session::start(Operation* operation) {
-    state_->link(operation);
-    if (database_->enqueue(operation)) {
-        if (operation->has_deadline()) state_->arm(operation->deadline());
-        return;
-    }
-    // Refused. Its outcome still comes later, never from inside submit().
-    (void)operation->move_phase(Phase::queued, Phase::running);
-    operation->set_error(Error{Errc::unavailable,
-                               "'" + database_->file().string() +
-                                   "': too many operations wait for the disk; send more slowly",
-                               std::nullopt});
-    (void)operation->move_phase(Phase::running, Phase::done);
-    detail::Finished chain;
-    chain.add(operation);
-    state_->deliver(chain);
-    operation->release();
-}
-
-Awaitable<Result<void>> Session::flush(Deadline deadline) {
-    auto state = state_;
-    auto done = co_await run([](Connection&) { return Result<void>{}; }, deadline);
-    if (done && state->post_error) {
-        done = std::unexpected{std::move(*state->post_error)};
-        state->post_error.reset();
-    }
-    co_return done;
-}
-
-// --- detail::SessionState
-// ---------------------------------------------------------------------------------
-
-namespace detail {
-
-namespace {
-
-/// The loop's reference, for handlers that may be dropped with their loop.
-class LoopReference {
-public:
-    explicit LoopReference(Operation* operation) noexcept : operation_{operation} {}
-    LoopReference(LoopReference&& other) noexcept
-        : operation_{std::exchange(other.operation_, nullptr)} {}
-    LoopReference& operator=(LoopReference&&) = delete;
-    ~LoopReference() {
-        if (operation_ != nullptr) operation_->release();
-    }
-    Operation* operator->() const noexcept { return operation_; }
-
-private:
-    Operation* operation_;
-};
-
-}  // namespace
-
-void SessionState::deliver(Finished chain) {
-    std::unique_lock lock{mutex};
-    if (closed) {
-        lock.unlock();
-        for (Operation* operation = chain.first; operation != nullptr;) {
-            Operation* const next = operation->next;
-            operation->release();  // only posts are left by now: nobody waits
-            operation = next;
-        }
-        return;
-    }
-    (finished.last != nullptr ? finished.last->next : finished.first) = chain.first;
-    finished.last = chain.last;
-    if (!std::exchange(drain_posted, true)) {
-        asio::post(executor, [state = shared_from_this()] { state->drain(); });
-    }
-}
-
-void SessionState::drain() {
-    Finished chain;
-    {
-        const std::lock_guard lock{mutex};
-        chain = std::exchange(finished, {});
-        drain_posted = false;
-    }
-    for (Operation* operation = chain.first; operation != nullptr;) {
-        Operation* const next = operation->next;
-        unlink(operation);
-        operation->finish();
-        operation->release();
-        operation = next;
-    }
-}
-
-void SessionState::close() {
-    Finished chain;
-    {
-        const std::lock_guard lock{mutex};
-        closed = true;
-        chain = std::exchange(finished, {});
-    }
-    for (Operation* operation = chain.first; operation != nullptr;) {
-        Operation* const next = operation->next;
-        unlink(operation);
-        asio::post(executor, [reference = LoopReference{operation}] { reference->finish(); });
-        operation = next;
-    }
-}
-
-void SessionState::link(Operation* operation) {
-    operation->earlier = newest;
-    (newest != nullptr ? newest->later : oldest) = operation;
-    newest = operation;
-    ++outstanding;
-}
-
-void SessionState::unlink(Operation* operation) {
-    (operation->earlier != nullptr ? operation->earlier->later : oldest) = operation->later;
-    (operation->later != nullptr ? operation->later->earlier : newest) = operation->earlier;
-    --outstanding;
-}
-
-void SessionState::arm(Clock::time_point when) {
-    if (closed || (armed_for && *armed_for <= when)) return;
-    armed_for = when;
-    timer.expires_at(when);
-    timer.async_wait([state = shared_from_this(), when](const boost::system::error_code& error) {
-        if (error || state->armed_for != when) return;
-        state->armed_for.reset();
-        state->sweep(false);
-    });
-}
-
-void SessionState::sweep(bool closing) {
-    const auto now = Clock::now();
-    auto next_deadline = Clock::time_point::max();
-    std::vector<std::pair<Operation*, Errc>> given_up;
-    for (Operation* operation = oldest; operation != nullptr; operation = operation->later) {
-        const bool passed = operation->deadline() <= now;
-        if (!passed && !closing) {
-            next_deadline = std::min(next_deadline, operation->deadline());
-        } else if (closing && !operation->has_deadline()) {
-            continue;  // posts run to their end
-        } else if (operation->move_phase(Phase::queued, Phase::abandoned)) {
-            given_up.emplace_back(operation, passed ? Errc::deadline_exceeded : Errc::closed);
-        } else if (operation->move_phase(Phase::running, Phase::abandoned)) {
-            given_up.emplace_back(operation, Errc::unknown_outcome);
-        }
-    }
-    for (const auto& [operation, errc] : given_up) unlink(operation);
-    if (next_deadline != Clock::time_point::max()) arm(next_deadline);
-    for (const auto& [operation, errc] : given_up) {
-        const std::string_view reason = errc == Errc::deadline_exceeded ? kTooSlowToStart
-                                        : errc == Errc::closed ? "the connection was closed"
-                                                               : kTooSlowToConfirm;
-        if (closing) {
-            // The waiting side may be what is being destroyed: let it hear of it on the loop's next
-            // turn.
-            asio::post(executor, [reference = LoopReference{operation}, errc, reason] {
-                reference->abandon(Error{errc, std::string{reason}, std::nullopt});
-            });
-        } else {
-            operation->abandon(Error{errc, std::string{reason}, std::nullopt});
-            operation->release();
-        }
-    }
-}
-
-}  // namespace detail
 
 }  // namespace lovage::sqlite

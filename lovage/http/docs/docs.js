@@ -60,8 +60,8 @@ function isList(document_, schema) {
 function parameterField(document_, parameter) {
   const list = isList(document_, parameter.schema);
   const id = `p${parameterField.count++}`;
-  const label = element("label", { for: id, class: parameter.required ? "required" : null },
-    element("code", {}, parameter.name), ` ${parameter.in}`,
+  const label = element("label", { for: id },
+    element("code", { class: parameter.required ? "required" : null }, parameter.name), ` ${parameter.in}`,
     element("small", {}, describe(document_, parameter.schema)));
   const input = list
     ? element("textarea", { id, placeholder: "one value a line", spellcheck: "false" })

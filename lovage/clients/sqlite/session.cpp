@@ -1,0 +1,210 @@
+#include <lovage/clients/sqlite/database.hpp>
+
+#include <boost/asio/post.hpp>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+namespace lovage::sqlite {
+
+namespace asio = boost::asio;
+using detail::Operation;
+using detail::Phase;
+using detail::SessionState;
+using Clock = Deadline::Clock;
+
+namespace {
+
+constexpr std::string_view kTooSlowToStart = "the disk was too slow to start it in time";
+constexpr std::string_view kTooSlowToConfirm = "the disk did not confirm it in time";
+
+}  // namespace
+
+// --- Session -------------------------------------------------------------------------
+
+Session::Session(std::shared_ptr<Database> database, const Executor& executor)
+    : database_{std::move(database)}, state_{std::make_shared<SessionState>(executor)} {}
+
+Session::~Session() {
+    state_->close();
+    state_->sweep(true);
+    state_->timer.cancel();
+}
+
+Executor Session::executor() const {
+    return state_->executor;
+}
+
+std::size_t Session::outstanding() const noexcept {
+    return state_->outstanding;
+}
+
+Deadline Session::never() {
+    return Deadline::at(Clock::time_point::max());
+}
+
+void Session::start(Operation* operation) {
+    state_->link(operation);
+    if (database_->enqueue(operation)) {
+        if (operation->has_deadline()) state_->arm(operation->deadline());
+        return;
+    }
+    // Refused. Its outcome still comes later, never from inside submit().
+    (void)operation->move_phase(Phase::queued, Phase::running);
+    operation->set_error(Error{Errc::unavailable,
+                               "'" + database_->file().string() +
+                                   "': too many operations wait for the disk; send more slowly",
+                               std::nullopt});
+    (void)operation->move_phase(Phase::running, Phase::done);
+    detail::Finished chain;
+    chain.add(operation);
+    state_->deliver(chain);
+    operation->release();
+}
+
+Awaitable<Result<void>> Session::flush(Deadline deadline) {
+    auto state = state_;
+    auto done = co_await run([](Connection&) { return Result<void>{}; }, deadline);
+    if (done && state->post_error) {
+        done = std::unexpected{std::move(*state->post_error)};
+        state->post_error.reset();
+    }
+    co_return done;
+}
+
+// --- detail::SessionState ------------------------------------------------------------
+
+namespace detail {
+
+namespace {
+
+/// The loop's reference, for handlers that may be dropped with their loop.
+class LoopReference {
+public:
+    explicit LoopReference(Operation* operation) noexcept : operation_{operation} {}
+    LoopReference(LoopReference&& other) noexcept
+        : operation_{std::exchange(other.operation_, nullptr)} {}
+    LoopReference& operator=(LoopReference&&) = delete;
+    ~LoopReference() {
+        if (operation_ != nullptr) operation_->release();
+    }
+    Operation* operator->() const noexcept { return operation_; }
+
+private:
+    Operation* operation_;
+};
+
+}  // namespace
+
+void SessionState::deliver(Finished chain) {
+    std::unique_lock lock{mutex};
+    if (closed) {
+        lock.unlock();
+        for (Operation* operation = chain.first; operation != nullptr;) {
+            Operation* const next = operation->next;
+            operation->release();  // only posts are left by now: nobody waits
+            operation = next;
+        }
+        return;
+    }
+    (finished.last != nullptr ? finished.last->next : finished.first) = chain.first;
+    finished.last = chain.last;
+    if (!std::exchange(drain_posted, true)) {
+        asio::post(executor, [state = shared_from_this()] { state->drain(); });
+    }
+}
+
+void SessionState::drain() {
+    Finished chain;
+    {
+        const std::lock_guard lock{mutex};
+        chain = std::exchange(finished, {});
+        drain_posted = false;
+    }
+    for (Operation* operation = chain.first; operation != nullptr;) {
+        Operation* const next = operation->next;
+        unlink(operation);
+        operation->finish();
+        operation->release();
+        operation = next;
+    }
+}
+
+void SessionState::close() {
+    Finished chain;
+    {
+        const std::lock_guard lock{mutex};
+        closed = true;
+        chain = std::exchange(finished, {});
+    }
+    for (Operation* operation = chain.first; operation != nullptr;) {
+        Operation* const next = operation->next;
+        unlink(operation);
+        asio::post(executor, [reference = LoopReference{operation}] { reference->finish(); });
+        operation = next;
+    }
+}
+
+void SessionState::link(Operation* operation) {
+    operation->earlier = newest;
+    (newest != nullptr ? newest->later : oldest) = operation;
+    newest = operation;
+    ++outstanding;
+}
+
+void SessionState::unlink(Operation* operation) {
+    (operation->earlier != nullptr ? operation->earlier->later : oldest) = operation->later;
+    (operation->later != nullptr ? operation->later->earlier : newest) = operation->earlier;
+    --outstanding;
+}
+
+void SessionState::arm(Clock::time_point when) {
+    if (closed || (armed_for && *armed_for <= when)) return;
+    armed_for = when;
+    timer.expires_at(when);
+    timer.async_wait([state = shared_from_this(), when](const boost::system::error_code& error) {
+        if (error || state->armed_for != when) return;
+        state->armed_for.reset();
+        state->sweep(false);
+    });
+}
+
+void SessionState::sweep(bool closing) {
+    const auto now = Clock::now();
+    auto next_deadline = Clock::time_point::max();
+    std::vector<std::pair<Operation*, Errc>> given_up;
+    for (Operation* operation = oldest; operation != nullptr; operation = operation->later) {
+        const bool passed = operation->deadline() <= now;
+        if (!passed && !closing) {
+            next_deadline = std::min(next_deadline, operation->deadline());
+        } else if (closing && !operation->has_deadline()) {
+            continue;  // posts run to their end
+        } else if (operation->move_phase(Phase::queued, Phase::abandoned)) {
+            given_up.emplace_back(operation, passed ? Errc::deadline_exceeded : Errc::closed);
+        } else if (operation->move_phase(Phase::running, Phase::abandoned)) {
+            given_up.emplace_back(operation, Errc::unknown_outcome);
+        }
+    }
+    for (const auto& [operation, errc] : given_up) unlink(operation);
+    if (next_deadline != Clock::time_point::max()) arm(next_deadline);
+    for (const auto& [operation, errc] : given_up) {
+        const std::string_view reason = errc == Errc::deadline_exceeded ? kTooSlowToStart
+                                        : errc == Errc::closed ? "the connection was closed"
+                                                               : kTooSlowToConfirm;
+        if (closing) {
+            // The waiting side may be what is being destroyed: let it hear of it on the loop's next
+            // turn.
+            asio::post(executor, [reference = LoopReference{operation}, errc, reason] {
+                reference->abandon(Error{errc, std::string{reason}, std::nullopt});
+            });
+        } else {
+            operation->abandon(Error{errc, std::string{reason}, std::nullopt});
+            operation->release();
+        }
+    }
+}
+
+}  // namespace detail
+
+}  // namespace lovage::sqlite
