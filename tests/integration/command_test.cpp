@@ -1,0 +1,81 @@
+#include "project.hpp"
+
+#include <lovage/core/uuid.hpp>
+
+namespace lovage::integration {
+namespace {
+
+using testing::HasSubstr;
+using testing::IsEmpty;
+using Command = Project;
+
+std::string without_newline(std::string text) {
+    if (text.ends_with('\n')) text.pop_back();
+    return text;
+}
+
+TEST_F(Command, CallPrintsAnIdAndResultItsValue) {
+    Process worker = start_worker("worker");
+    const Output call = run({"call", "ledger.add", "-a", "[40]", "-k", R"({"y": 2})"});
+    ASSERT_EQ(call.ending, Ending{.exit_code = 0}) << call.err;
+    const std::string id = without_newline(call.out);
+    EXPECT_TRUE(is_uuid(id)) << id;
+
+    const Output result = run({"result", id, "-t", "60"});
+    EXPECT_EQ(result.ending, Ending{.exit_code = 0}) << result.err;
+    EXPECT_EQ(result.out, "42\n");
+    stop(worker);
+}
+
+TEST_F(Command, ResultOfAFailedTaskIsItsFailure) {
+    Process worker = start_worker("worker");
+    const Output call = run({"call", "ledger.refuse", "-a", R"(["not today"])"});
+    const Output result = run({"result", without_newline(call.out), "-t", "60"});
+    EXPECT_EQ(result.ending, Ending{.exit_code = 1});
+    EXPECT_THAT(result.out, IsEmpty());
+    EXPECT_THAT(result.err, HasSubstr("ValueError: not today"));
+    stop(worker);
+}
+
+TEST_F(Command, AWrongArgumentIsAFailureThatNamesIt) {
+    Process worker = start_worker("worker");
+    const Output call = run({"call", "ledger.add", "-a", R"(["forty"])"});
+    const Output result = run({"result", without_newline(call.out), "-t", "60"});
+    EXPECT_EQ(result.ending, Ending{.exit_code = 1});
+    EXPECT_THAT(result.err, HasSubstr("TypeError"));
+    EXPECT_THAT(result.err, HasSubstr("x"));
+    stop(worker);
+}
+
+TEST_F(Command, ResultGivesUpAtItsTimeout) {
+    send_work("makes the files");
+    const Output result = run({"result", "nobody", "-t", "1"});
+    EXPECT_EQ(result.ending, Ending{.exit_code = 1});
+    EXPECT_THAT(result.err, HasSubstr("nobody"));
+}
+
+TEST_F(Command, StatusAndPurgeTellWhatIsQueued) {
+    for (const auto* const key : {"a", "b", "c"}) send_work(key);
+    const Output status = run({"status", "--json"});
+    ASSERT_EQ(status.ending, Ending{.exit_code = 0}) << status.err;
+    const auto report = parse_json(status.out);
+    ASSERT_TRUE(report) << status.out;
+    const Json& queue = report->find("queues")->as_array().at(0);
+    EXPECT_EQ(*queue.find("name"), Json{"celery"});
+    EXPECT_EQ(*queue.find("ready"), Json{3});
+
+    const Output purge = run({"purge", "--force"});
+    EXPECT_EQ(purge.ending, Ending{.exit_code = 0}) << purge.err;
+    EXPECT_THAT(purge.out, HasSubstr("3 messages"));
+    EXPECT_EQ(queue_status().ready, 0U);
+}
+
+TEST_F(Command, AWorkerSaysWhatIsWrongWithItsOptions) {
+    const Output wrong = run({"worker", "--concurency", "2"});
+    EXPECT_EQ(wrong.ending, Ending{.exit_code = 2});
+    EXPECT_THAT(wrong.err, HasSubstr("--concurrency"));
+    EXPECT_THAT(wrong.out, IsEmpty());
+}
+
+}  // namespace
+}  // namespace lovage::integration

@@ -1,0 +1,100 @@
+// The program the integration tests run: tasks that write down what they do, independently of
+// Lovage.
+//
+// TEST_LEDGER names the file. Each line is appended with one write: "<event> <key> <pid>
+// <nanoseconds>", the time on the monotonic clock, which all processes of the machine share.
+
+#include <lovage/lovage.hpp>
+
+#include <fmt/core.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <stdexcept>
+#include <string>
+#include <thread>
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <time.h>
+#include <unistd.h>
+
+namespace {
+
+using namespace std::chrono_literals;
+
+std::filesystem::path ledger_file() {
+    const char* const file = std::getenv("TEST_LEDGER");
+    if (file == nullptr) throw std::runtime_error{"TEST_LEDGER is not set"};
+    return file;
+}
+
+void note(const char* event, const std::string& key) {
+    static const int ledger =
+        open(ledger_file().c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+    timespec now{};
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    const std::string line = fmt::format("{} {} {} {}\n", event, key, getpid(),
+                                         now.tv_sec * 1'000'000'000LL + now.tv_nsec);
+    if (write(ledger, line.data(), line.size()) != static_cast<ssize_t>(line.size())) {
+        throw std::runtime_error{"the ledger cannot be written"};
+    }
+}
+
+/// Works for a while; returns the key.
+std::string work(std::string key, std::int64_t milliseconds) {
+    note("start", key);
+    if (milliseconds > 0) std::this_thread::sleep_for(std::chrono::milliseconds{milliseconds});
+    note("end", key);
+    return key;
+}
+
+/// Works until the file <ledger>.<key>.open appears, or until asked to stop when `heeds_stop`.
+std::string hold(lovage::TaskContext& context, std::string key, bool heeds_stop) {
+    note("start", key);
+    const auto gate = ledger_file().string() + "." + key + ".open";
+    while (!std::filesystem::exists(gate)) {
+        if (heeds_stop && context.stop_token().stop_requested()) {
+            note("stopped", key);
+            return key;
+        }
+        std::this_thread::sleep_for(2ms);
+    }
+    note("end", key);
+    return key;
+}
+
+void refuse(std::string reason) {
+    throw std::invalid_argument{reason};
+}
+
+/// Sends `count` tasks called "<prefix>-<n>" and writes down those that were accepted.
+int produce(const lovage::App& app, const std::string& prefix, int count) {
+    lovage::register_default_drivers();
+    for (int index = 0; index < count; ++index) {
+        const std::string key = fmt::format("{}-{}", prefix, index);
+        lovage::Json args = lovage::Json::array({key, 0});
+        app.send_task("ledger.work", std::move(args));
+        note("accepted", key);
+    }
+    return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    // Whatever becomes of the test, its processes end with it.
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    using lovage::arg;
+    lovage::App app{"ledger"};
+    app.task("ledger.work", work, arg("key"), arg("milliseconds") = 0);
+    app.task("ledger.hold", hold, arg("key"), arg("heeds_stop") = false);
+    app.task("ledger.refuse", refuse, arg("reason"));
+    app.task(
+        "ledger.add", [](std::int64_t x, std::int64_t y) { return x + y; }, arg("x"), arg("y") = 1);
+    if (argc == 4 && std::string{argv[1]} == "produce")
+        return produce(app, argv[2], std::atoi(argv[3]));
+    return lovage::main(app, argc, argv);
+}
