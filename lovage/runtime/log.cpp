@@ -114,8 +114,9 @@ public:
 
 private:
     std::shared_ptr<StderrSink> sink_ = std::make_shared<StderrSink>();
-    std::shared_ptr<spdlog::details::thread_pool> pool_;
     std::shared_ptr<spdlog::async_logger> logger_;
+    // Goes first and joins its thread, so that logger and sink are nobody else's when they go.
+    std::shared_ptr<spdlog::details::thread_pool> pool_;
     std::atomic<std::uint64_t> posted_{0};
 };
 
