@@ -161,6 +161,24 @@ TEST_F(ServerTest, RefusesTooLargeABodyBeforeItIsSent) {
                 testing::AllOf(StartsWith("HTTP/1.1 413 "), HasSubstr("connection: close")));
 }
 
+TEST_F(ServerTest, ARequestThatDoesNotArriveWholeLeavesNothingInProgress) {
+    api_.post("/", [] {});
+    start();
+    {
+        auto wire = connect();
+        wire.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhalf");
+        auto other = connect();
+        other.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nnonsense\r\n");
+        EXPECT_THAT(other.rest(), StartsWith("HTTP/1.1 400 "));
+    }
+    EXPECT_TRUE(stop());
+    const auto text = registry_.scrape();
+    EXPECT_THAT(text,
+                HasSubstr(R"(starlette_requests_in_progress{method="POST",path_template="/"} 0)"));
+    EXPECT_THAT(text, HasSubstr(R"(status_code="400"} 1)"));
+    EXPECT_THAT(text, testing::Not(HasSubstr(R"(status_code="200")")));
+}
+
 TEST_F(ServerTest, TheReplyToABadRequestArrivesAlthoughTheClientGoesOnSending) {
     start();
     auto wire = connect();

@@ -414,13 +414,19 @@ Result<void> apply_environment(LoadedSettings& loaded,
 
 constexpr std::string_view kConfigVariable = "LOVAGE_CONFIG";
 
+/// Variables of `./dev` and of test programs, which reach the programs they start.
+bool is_for_tools(std::string_view name) {
+    return name.starts_with("LOVAGE_DEV_") || name.starts_with("LOVAGE_TEST_") ||
+           name == "LOVAGE_JOBS" || name == "LOVAGE_SKIP_SETUP" || name == "LOVAGE_OS_RELEASE";
+}
+
 void warn_of_unknown_variables(LoadedSettings& loaded,
                                const std::map<std::string, std::string>& environment) {
     std::set<std::string, std::less<>> known{std::string{kConfigVariable}};
     for (const Setting& setting : table()) known.insert("LOVAGE_" + to_upper(setting.name));
     const std::vector<std::string_view> views{known.begin(), known.end()};
     for (const auto& [name, value] : environment) {
-        if (!name.starts_with("LOVAGE_") || known.contains(name)) continue;
+        if (!name.starts_with("LOVAGE_") || known.contains(name) || is_for_tools(name)) continue;
         loaded.warnings.push_back(
             fmt::format("environment variable {} is no setting and is ignored{}", name,
                         did_you_mean(name, views)));
