@@ -27,9 +27,9 @@ public:
         : TestClient{[&](Executor executor) { return store.make_broker(std::move(executor)); }} {}
 };
 
-Awaitable<Result<void>> publish_many(Broker& broker, std::string queue, int first, int count) {
+Awaitable<Result<void>> publish_many(Broker* broker, std::string queue, int first, int count) {
     for (int i = 0; i < count; ++i) {
-        auto sent = co_await broker.publish(
+        auto sent = co_await broker->publish(
             {.routing_key = queue, .message = {.body = std::to_string(first + i)}}, soon());
         if (!sent) co_return sent;
     }
@@ -42,7 +42,7 @@ void flood(TestClient& client, const std::string& queue, int count) {
     std::vector<std::future<Result<void>>> parts;
     for (int first = 0; first < count; first += kEach) {
         parts.push_back(client.start(
-            publish_many(client.broker(), queue, first, std::min(kEach, count - first))));
+            publish_many(&client.broker(), queue, first, std::min(kEach, count - first))));
     }
     for (auto& part : parts) {
         const auto sent = part.get();

@@ -50,9 +50,9 @@ int die(const Error& error) {
     return 1;
 }
 
-Awaitable<int> publish(Broker& broker, Arguments arguments) {
+Awaitable<int> publish(Broker* broker, Arguments arguments) {
     for (std::size_t i = 0; i < arguments.count; ++i) {
-        const auto sent = co_await broker.publish(
+        const auto sent = co_await broker->publish(
             {.routing_key = arguments.queue, .message = {.body = std::to_string(i)}},
             Deadline::in(30s));
         if (!sent) co_return die(sent.error());
@@ -61,9 +61,9 @@ Awaitable<int> publish(Broker& broker, Arguments arguments) {
     co_return 0;
 }
 
-Awaitable<int> work(Broker& broker, Arguments arguments) {
+Awaitable<int> work(Broker* broker, Arguments arguments) {
     auto consumer =
-        co_await broker.consume({.queues = {arguments.queue}, .prefetch = 10}, Deadline::in(30s));
+        co_await broker->consume({.queues = {arguments.queue}, .prefetch = 10}, Deadline::in(30s));
     if (!consumer) co_return die(consumer.error());
     say("ready");
     while (!input_ended) {
@@ -78,8 +78,8 @@ Awaitable<int> work(Broker& broker, Arguments arguments) {
     co_return 0;
 }
 
-Awaitable<int> hold(Broker& broker, Arguments arguments) {
-    auto consumer = co_await broker.consume(
+Awaitable<int> hold(Broker* broker, Arguments arguments) {
+    auto consumer = co_await broker->consume(
         {.queues = {arguments.queue}, .prefetch = static_cast<std::uint32_t>(arguments.count)},
         Deadline::in(30s));
     if (!consumer) co_return die(consumer.error());
@@ -99,16 +99,16 @@ Awaitable<int> hold(Broker& broker, Arguments arguments) {
 }
 
 /// Publishes until the disk is full, settles what it can, and publishes again after space was made.
-Awaitable<int> fill(Broker& broker, Arguments arguments) {
+Awaitable<int> fill(Broker* broker, Arguments arguments) {
     const auto declared =
-        co_await broker.declare_queue({.name = arguments.queue}, Deadline::in(30s));
+        co_await broker->declare_queue({.name = arguments.queue}, Deadline::in(30s));
     if (!declared) co_return die(declared.error());
     auto consumer =
-        co_await broker.consume({.queues = {arguments.queue}, .prefetch = 10}, Deadline::in(30s));
+        co_await broker->consume({.queues = {arguments.queue}, .prefetch = 10}, Deadline::in(30s));
     if (!consumer) co_return die(consumer.error());
     std::size_t sent = 0;
     while (true) {
-        const auto published = co_await broker.publish(
+        const auto published = co_await broker->publish(
             {.routing_key = arguments.queue, .message = {.body = std::string(50'000, 'x')}},
             Deadline::in(30s));
         if (!published) {
@@ -130,7 +130,7 @@ Awaitable<int> fill(Broker& broker, Arguments arguments) {
     say("settled " + std::to_string(settled));
     const Deadline limit = Deadline::in(30s);
     while (!limit.passed()) {
-        const auto published = co_await broker.publish(
+        const auto published = co_await broker->publish(
             {.routing_key = arguments.queue, .message = {.body = std::string(50'000, 'x')}}, limit);
         if (published) {
             say("accepted again");
@@ -156,10 +156,10 @@ Awaitable<int> run(Executor executor, Arguments arguments) {
     if (const auto connected = co_await broker->connect(Deadline::in(30s)); !connected) {
         co_return die(connected.error());
     }
-    if (arguments.mode == "publish") status = co_await publish(*broker, arguments);
-    if (arguments.mode == "work") status = co_await work(*broker, arguments);
-    if (arguments.mode == "hold") status = co_await hold(*broker, arguments);
-    if (arguments.mode == "fill") status = co_await fill(*broker, arguments);
+    if (arguments.mode == "publish") status = co_await publish(broker.get(), arguments);
+    if (arguments.mode == "work") status = co_await work(broker.get(), arguments);
+    if (arguments.mode == "hold") status = co_await hold(broker.get(), arguments);
+    if (arguments.mode == "fill") status = co_await fill(broker.get(), arguments);
     co_await broker->close(Deadline::in(30s));
     co_return status;
 }
