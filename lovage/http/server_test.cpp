@@ -228,8 +228,8 @@ TEST_F(ServerTest, StoppingFinishesWhatIsUnderWay) {
     auto idle = connect();
     idle.send(get("/health/live"));
     (void)idle.until("ok\"}");
-    auto busy = connect();
-    busy.send(get("/gate"));
+    auto busy = std::make_unique<Wire>(server_->port());
+    busy->send(get("/gate"));
     gate.entered.get_future().wait();
 
     const auto port = server_->port();
@@ -237,7 +237,8 @@ TEST_F(ServerTest, StoppingFinishesWhatIsUnderWay) {
     EXPECT_EQ(idle.rest(), "") << "an idle connection is closed at once";
     EXPECT_THROW(Wire{port}, LovageError) << "nobody listens any more";
     loop_.post([&gate] { gate.opened.notify_all(); });
-    EXPECT_THAT(busy.rest(), testing::AllOf(HasSubstr("connection: close"), HasSubstr("passed")));
+    EXPECT_THAT(busy->rest(), testing::AllOf(HasSubstr("connection: close"), HasSubstr("passed")));
+    busy.reset();
     EXPECT_TRUE(stop());
 }
 
