@@ -476,15 +476,14 @@ TEST_P(BrokerConformance, ADelayedMessageIsNotSeenBeforeItsTime) {
     client.queue("q");
     const auto consumer = client.consume({"q"}, 3);
     const auto start = std::chrono::steady_clock::now();
-    ASSERT_TRUE(client.publish({.routing_key = "q", .message = {.body = "later"}, .delay = 300ms}));
+    ASSERT_TRUE(
+        client.publish({.routing_key = "q", .message = {.body = "later"}, .delay = 1500ms}));
     ASSERT_TRUE(
         client.publish({.routing_key = "q", .message = {.body = "sooner"}, .delay = 150ms}));
-    EXPECT_EQ(client.status("q").delayed, 2U);
-    EXPECT_EQ(client.status("q").ready, 0U);
     EXPECT_EQ(consumer->receive_one().message.body, "sooner");
     EXPECT_GE(std::chrono::steady_clock::now() - start, 145ms);
     EXPECT_EQ(consumer->receive_one().message.body, "later");
-    EXPECT_GE(std::chrono::steady_clock::now() - start, 295ms);
+    EXPECT_GE(std::chrono::steady_clock::now() - start, 1495ms);
 }
 
 TEST_P(BrokerConformance, AnEarlierDelayedMessageShortensTheWait) {
@@ -494,6 +493,8 @@ TEST_P(BrokerConformance, AnEarlierDelayedMessageShortensTheWait) {
     client.queue("q");
     ASSERT_TRUE(
         client.publish({.routing_key = "q", .message = {.body = "tomorrow"}, .delay = 24h}));
+    EXPECT_EQ(client.status("q").delayed, 1U);
+    EXPECT_EQ(client.status("q").ready, 0U);
     const auto consumer = client.consume({"q"}, 1);
     auto waiting = client.start(consumer->consumer().receive(soon()));
     ASSERT_TRUE(client.publish({.routing_key = "q", .message = {.body = "now"}, .delay = 30ms}));

@@ -27,6 +27,10 @@ using namespace std::chrono_literals;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
+/// Longer than any test waits: neither its end nor the renewals (every third of it) can be what
+/// helped.
+constexpr std::chrono::milliseconds kLongLease{600'000};
+
 /// A running lovage_broker_peer; killed when it goes out of scope.
 class Peer {
 public:
@@ -133,19 +137,17 @@ protected:
 };
 
 TEST_F(SqliteProcesses, WhatAKilledProcessHeldComesBackLongBeforeItsLeaseEnds) {
-    const auto here = client();
+    const auto here = client(kLongLease);
     here->queue("q");
     send_many(*here, 3);
-    Peer holder{arguments("hold", 2)};
+    Peer holder{arguments("hold", 2, kLongLease)};
     ASSERT_EQ(holder.line(), "holding");
     const auto heir = here->consume({"q"}, 5);
     EXPECT_EQ(heir->receive_one().message.body, "2");
 
     auto waiting = here->start(heir->consumer().receive(soon()));
-    const auto before = std::chrono::steady_clock::now();
     holder.kill(SIGKILL);
     const auto got = waiting.get();
-    EXPECT_LT(std::chrono::steady_clock::now() - before, 5s) << "the lease would take 15 s";
     ASSERT_TRUE(got) << got.error().message();
     EXPECT_EQ(bodies(*got), (std::vector<std::string>{"0", "1"}));
     EXPECT_TRUE(got->front().redelivered);
@@ -169,7 +171,7 @@ TEST_F(SqliteProcesses, WhatADeadProcessHeldIsFoundByTheNextThatComes) {
 }
 
 TEST_F(SqliteProcesses, AStoppedProcessLosesItsDeliveriesAtTheEndOfItsLease) {
-    constexpr auto kLease = 600ms;
+    constexpr auto kLease = 1500ms;
     const auto here = client(kLease);
     here->queue("q");
     send_many(*here, 2);
@@ -283,17 +285,14 @@ TEST_F(SqliteProcesses, EveryConfirmedMessageSurvivesTheDeathOfItsPublisher) {
 }
 
 TEST_F(SqliteProcesses, AWaitingConsumerHearsOfTheMessageOfAnotherProcess) {
-    const auto here = client();
+    const auto here = client(kLongLease);
     here->queue("q");
     const auto consumer = here->consume({"q"}, 1);
     ASSERT_TRUE(consumer->nothing_comes());
     auto waiting = here->start(consumer->consumer().receive(soon()));
-    const auto before = std::chrono::steady_clock::now();
     Peer publisher{arguments("publish", 1)};
     const auto got = waiting.get();
     ASSERT_TRUE(got) << got.error().message();
-    EXPECT_LT(std::chrono::steady_clock::now() - before, 4s)
-        << "the renewal every 5 s would find it too";
     EXPECT_EQ(publisher.wait(), 0);
 }
 

@@ -14,13 +14,6 @@ using detail::Phase;
 using detail::SessionState;
 using Clock = Deadline::Clock;
 
-namespace {
-
-constexpr std::string_view kTooSlowToStart = "the disk was too slow to start it in time";
-constexpr std::string_view kTooSlowToConfirm = "the disk did not confirm it in time";
-
-}  // namespace
-
 // --- Session -------------------------------------------------------------------------
 
 Session::Session(std::shared_ptr<Database> database, const Executor& executor)
@@ -28,8 +21,6 @@ Session::Session(std::shared_ptr<Database> database, const Executor& executor)
 
 Session::~Session() {
     state_->close();
-    state_->sweep(true);
-    state_->timer.cancel();
 }
 
 Executor Session::executor() const {
@@ -98,16 +89,8 @@ private:
 }  // namespace
 
 void SessionState::deliver(Finished chain) {
-    std::unique_lock lock{mutex};
-    if (closed) {
-        lock.unlock();
-        for (Operation* operation = chain.first; operation != nullptr;) {
-            Operation* const next = operation->next;
-            operation->release();  // only posts are left by now: nobody waits
-            operation = next;
-        }
-        return;
-    }
+    const std::lock_guard lock{mutex};
+    if (closed) return;  // close() has taken care of the loop's side of these
     (finished.last != nullptr ? finished.last->next : finished.first) = chain.first;
     finished.last = chain.last;
     if (!std::exchange(drain_posted, true)) {
@@ -138,11 +121,33 @@ void SessionState::close() {
         closed = true;
         chain = std::exchange(finished, {});
     }
+    timer.cancel();
+    // The waiting side may be what is being destroyed: it hears of everything on the loop's next
+    // turn.
     for (Operation* operation = chain.first; operation != nullptr;) {
         Operation* const next = operation->next;
         unlink(operation);
         asio::post(executor, [reference = LoopReference{operation}] { reference->finish(); });
         operation = next;
+    }
+    while (oldest != nullptr) {
+        Operation* const operation = oldest;
+        unlink(operation);
+        LoopReference reference{operation};
+        if (!operation->has_deadline()) {
+            operation->drop_handler();  // a post runs to its end without us
+            continue;
+        }
+        Error error{Errc::closed, "the connection was closed", std::nullopt};
+        if (!operation->move_phase(Phase::queued, Phase::abandoned)) {
+            (void)operation->move_phase(Phase::running, Phase::abandoned);
+            error = Error{Errc::unknown_outcome,
+                          "the connection was closed before the disk confirmed it", std::nullopt};
+        }
+        asio::post(executor,
+                   [reference = std::move(reference), error = std::move(error)]() mutable {
+                       reference->abandon(std::move(error));
+                   });
     }
 }
 
@@ -166,42 +171,32 @@ void SessionState::arm(Clock::time_point when) {
     timer.async_wait([state = shared_from_this(), when](const boost::system::error_code& error) {
         if (error || state->armed_for != when) return;
         state->armed_for.reset();
-        state->sweep(false);
+        state->sweep();
     });
 }
 
-void SessionState::sweep(bool closing) {
+void SessionState::sweep() {
     const auto now = Clock::now();
     auto next_deadline = Clock::time_point::max();
-    std::vector<std::pair<Operation*, Errc>> given_up;
+    std::vector<std::pair<Operation*, Error>> given_up;
     for (Operation* operation = oldest; operation != nullptr; operation = operation->later) {
-        const bool passed = operation->deadline() <= now;
-        if (!passed && !closing) {
+        if (operation->deadline() > now) {
             next_deadline = std::min(next_deadline, operation->deadline());
-        } else if (closing && !operation->has_deadline()) {
-            continue;  // posts run to their end
         } else if (operation->move_phase(Phase::queued, Phase::abandoned)) {
-            given_up.emplace_back(operation, passed ? Errc::deadline_exceeded : Errc::closed);
+            given_up.emplace_back(operation,
+                                  Error{Errc::deadline_exceeded,
+                                        "the disk was too slow to start it in time", std::nullopt});
         } else if (operation->move_phase(Phase::running, Phase::abandoned)) {
-            given_up.emplace_back(operation, Errc::unknown_outcome);
+            given_up.emplace_back(
+                operation,
+                Error{Errc::unknown_outcome, "the disk did not confirm it in time", std::nullopt});
         }
     }
-    for (const auto& [operation, errc] : given_up) unlink(operation);
+    for (const auto& [operation, error] : given_up) unlink(operation);
     if (next_deadline != Clock::time_point::max()) arm(next_deadline);
-    for (const auto& [operation, errc] : given_up) {
-        const std::string_view reason = errc == Errc::deadline_exceeded ? kTooSlowToStart
-                                        : errc == Errc::closed ? "the connection was closed"
-                                                               : kTooSlowToConfirm;
-        if (closing) {
-            // The waiting side may be what is being destroyed: let it hear of it on the loop's next
-            // turn.
-            asio::post(executor, [reference = LoopReference{operation}, errc, reason] {
-                reference->abandon(Error{errc, std::string{reason}, std::nullopt});
-            });
-        } else {
-            operation->abandon(Error{errc, std::string{reason}, std::nullopt});
-            operation->release();
-        }
+    for (auto& [operation, error] : given_up) {
+        operation->abandon(std::move(error));
+        operation->release();
     }
 }
 

@@ -90,11 +90,10 @@ WakeFile::~WakeFile() {
 void WakeFile::touch() noexcept {
     {
         const std::lock_guard lock{mutex_};
-        for (const auto& weak : listeners_) {
-            auto listener = weak.lock();
-            if (!listener || !listener->woken || listener->post_pending.exchange(true)) continue;
-            asio::post(listener->executor, [weak] {
-                if (auto alive = weak.lock()) {
+        for (const auto& listener : listeners_) {
+            if (listener->post_pending.exchange(true)) continue;
+            asio::post(listener->executor, [weak = std::weak_ptr{listener}] {
+                if (const auto alive = weak.lock()) {
                     alive->post_pending = false;
                     if (alive->woken) alive->woken();
                 }
@@ -111,9 +110,13 @@ void WakeFile::touch() noexcept {
 
 void WakeFile::add(const std::shared_ptr<Listener>& listener) {
     const std::lock_guard lock{mutex_};
-    std::erase_if(listeners_, [](const auto& weak) { return weak.expired(); });
     listeners_.push_back(listener);
     listener->seen_of_others = shared_count_->load() - own_count_.load();
+}
+
+void WakeFile::remove(const std::shared_ptr<Listener>& listener) {
+    const std::lock_guard lock{mutex_};
+    std::erase(listeners_, listener);
 }
 
 bool WakeFile::touched_by_others(Listener& listener) noexcept {
@@ -138,7 +141,9 @@ FolderWatch::FolderWatch(const Executor& executor, std::shared_ptr<WakeFile> wak
     listener_->woken = handlers_.woken;
 }
 
-FolderWatch::~FolderWatch() = default;
+FolderWatch::~FolderWatch() {
+    wake_file_->remove(listener_);
+}
 
 Result<std::unique_ptr<FolderWatch>> FolderWatch::open(const Executor& executor,
                                                        std::shared_ptr<WakeFile> wake_file,

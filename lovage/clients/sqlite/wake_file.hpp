@@ -42,6 +42,8 @@ private:
     struct Listener;
     explicit WakeFile(std::filesystem::path file) : file_{std::move(file)} {}
     void add(const std::shared_ptr<Listener>& listener);
+    /// Nothing is posted to it any more.
+    void remove(const std::shared_ptr<Listener>& listener);
     /// True when another process touched it since `listener` asked last.
     [[nodiscard]] bool touched_by_others(Listener& listener) noexcept;
 
@@ -50,7 +52,7 @@ private:
     std::atomic<std::uint64_t>* shared_count_ = nullptr;  ///< Touches by all processes.
     std::atomic<std::uint64_t> own_count_{0};             ///< Touches by this one.
     std::mutex mutex_;
-    std::vector<std::weak_ptr<Listener>> listeners_;
+    std::vector<std::shared_ptr<Listener>> listeners_;
 };
 
 /// Follows a WakeFile, and if wanted the locks of the peers in a folder, on one loop. Not

@@ -49,6 +49,8 @@ public:
     virtual void finish() = 0;
     /// Loop: hands `error` over instead of an outcome.
     virtual void abandon(Error error) = 0;
+    /// Loop: nobody will hear of the outcome. (The handler may hold things of the loop's.)
+    virtual void drop_handler() = 0;
 
     [[nodiscard]] bool move_phase(Phase from, Phase to) noexcept {
         return phase_.compare_exchange_strong(from, to, std::memory_order_acq_rel);
@@ -109,13 +111,13 @@ struct SessionState : std::enable_shared_from_this<SessionState> {
     /// Hands finished operations to the loop: one post for all of them. Any thread.
     void deliver(Finished chain);
     void drain();
-    /// The session ends: nothing is posted by the writer any more.
+    /// The session ends: nothing is posted by the writer any more, and no handler is left to it.
     void close();
     void link(Operation* operation);
     void unlink(Operation* operation);
     void arm(Deadline::Clock::time_point when);
-    /// Gives up operations whose deadline has passed (all of them when closing).
-    void sweep(bool closing);
+    /// Gives up operations whose deadline has passed.
+    void sweep();
 };
 
 template <class F, class Done>
@@ -131,6 +133,8 @@ public:
             outcome_.emplace(op_(connection));
         } catch (const std::exception& problem) {
             outcome_.emplace(fail(Errc::internal, problem.what()));
+        } catch (...) {
+            outcome_.emplace(fail(Errc::internal, "an unknown exception"));
         }
         return outcome_->has_value();
     }
@@ -146,6 +150,8 @@ public:
         done_.reset();
         std::move(done)(Outcome{std::unexpected{std::move(error)}});
     }
+
+    void drop_handler() override { done_.reset(); }
 
 private:
     F op_;
