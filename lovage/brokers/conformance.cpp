@@ -52,8 +52,7 @@ void flood(TestClient& client, const std::string& queue, int count) {
 
 }  // namespace
 
-// --- publishing and routing
-// -----------------------------------------------------------------------
+// --- publishing and routing ----------------------------------------------------------
 
 TEST_P(BrokerConformance, AMessageArrivesWithEverythingItWasSentWith) {
     Client client{*store_};
@@ -190,8 +189,7 @@ TEST_P(BrokerConformance, APublishWhoseDeadlineHasPassedStoresNothing) {
     EXPECT_EQ(client.status("q").ready, 1U);
 }
 
-// --- consuming and settling
-// -----------------------------------------------------------------------
+// --- consuming and settling ----------------------------------------------------------
 
 TEST_P(BrokerConformance, AWaitingConsumerHearsOfANewMessage) {
     Client consumer_side{*store_};
@@ -419,8 +417,7 @@ TEST_P(BrokerConformance, TenThousandInFlight) {
     EXPECT_EQ(consumer->consumer().unsettled(), 0U);
 }
 
-// --- order
-// ----------------------------------------------------------------------------------------
+// --- order ---------------------------------------------------------------------------
 
 TEST_P(BrokerConformance, MoreUrgentMessagesComeFirstThenOlderOnes) {
     Client client{*store_};
@@ -470,8 +467,7 @@ TEST_P(BrokerConformance, SeveralQueuesOfOneConsumerAreTakenInTurn) {
     EXPECT_EQ(std::ranges::count(from, "b"), 3);
 }
 
-// --- time
-// -----------------------------------------------------------------------------------------
+// --- time ----------------------------------------------------------------------------
 
 TEST_P(BrokerConformance, ADelayedMessageIsNotSeenBeforeItsTime) {
     Client client{*store_};
@@ -530,8 +526,7 @@ TEST_P(BrokerConformance, AMessageWhoseTimeIsOverArrivesMarked) {
     EXPECT_THAT(expired, UnorderedElementsAre("short", "by queue"));
 }
 
-// --- queues
-// ---------------------------------------------------------------------------------------
+// --- queues --------------------------------------------------------------------------
 
 TEST_P(BrokerConformance, PurgeTakesWhatWaitsAndNotWhatIsUnsettled) {
     Client client{*store_};

@@ -20,6 +20,9 @@ namespace {
 using namespace sqlite_broker;
 using sqlite::Session;
 
+/// Kept back on the disk so that messages can still be delivered and settled when it is full.
+constexpr std::int64_t kReserveBytes = std::int64_t{4} << 20U;
+
 std::unexpected<Error> not_connected() {
     return fail(Errc::disconnected, "the broker is not connected: call connect() first");
 }
@@ -82,7 +85,8 @@ Awaitable<Result<void>> SqliteBroker::connect(Deadline deadline) {
     auto session = std::make_unique<Session>(
         sqlite::Database::open({.file = options_.folder / "broker.sqlite3",
                                 .schema = schema(),
-                                .wake_file = options_.folder / "broker.wake"}),
+                                .wake_file = options_.folder / "broker.wake",
+                                .reserve_bytes = kReserveBytes}),
         executor_);
     auto entered = co_await session->run(
         [](Connection& connection) { return enter(connection, boot_id(), Now::read()); }, deadline);

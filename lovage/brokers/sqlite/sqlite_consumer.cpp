@@ -50,8 +50,7 @@ Subscription::Subscription(Session& session, PeerId peer, std::string name, Queu
       settled_{session.executor()},
       retry_{session.executor()} {}
 
-// --- receiving
-// ------------------------------------------------------------------------------------
+// --- receiving -----------------------------------------------------------------------
 
 Awaitable<Result<std::vector<Delivery>>> Subscription::receive(Deadline deadline) {
     struct Receiving {
@@ -161,8 +160,7 @@ void Subscription::set_prefetch(std::uint32_t prefetch) {
     wake();
 }
 
-// --- settling
-// -------------------------------------------------------------------------------------
+// --- settling ------------------------------------------------------------------------
 
 void Subscription::settle(DeliveryTag tag, Settlement how) {
     const auto held = tag.epoch == epoch_ ? held_.find(tag.value) : held_.end();
@@ -274,8 +272,7 @@ void Subscription::count_stale(std::uint64_t count) {
     stale_ += count;
 }
 
-// --- queues and the end
-// ---------------------------------------------------------------------------
+// --- queues and the end --------------------------------------------------------------
 
 Awaitable<Result<void>> Subscription::add_queue(std::string queue, Deadline deadline) {
     const auto self = shared_from_this();

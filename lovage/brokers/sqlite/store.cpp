@@ -196,8 +196,7 @@ const std::string& boot_id() {
     return id;
 }
 
-// --- Topology
-// -------------------------------------------------------------------------------------
+// --- Topology ------------------------------------------------------------------------
 
 namespace {
 
@@ -394,8 +393,7 @@ Result<std::vector<std::string>> list_queues(Connection& connection, Now now) {
     return (*topology)->table.queue_names();
 }
 
-// --- peers and consumers
-// --------------------------------------------------------------------------
+// --- peers and consumers -------------------------------------------------------------
 
 Result<PeerId> add_peer(Connection& connection, std::string_view name, std::string_view tag,
                         std::int64_t lease_until) {

@@ -40,8 +40,7 @@ struct Now {
 /// The kernel's id of this boot.
 [[nodiscard]] const std::string& boot_id();
 
-// --- topology (store.cpp)
-// -------------------------------------------------------------------------
+// --- topology (store.cpp) ------------------------------------------------------------
 
 /// First thing on a connection: after a reboot, unused queues start counting anew.
 Result<void> enter(Connection& connection, const std::string& boot, Now now);
@@ -54,8 +53,7 @@ Result<std::uint64_t> purge(Connection& connection, std::string_view name, Now n
 Result<QueueStatus> status(Connection& connection, std::string_view name, Now now);
 Result<std::vector<std::string>> list_queues(Connection& connection, Now now);
 
-// --- peers and consumers (store.cpp)
-// --------------------------------------------------------------
+// --- peers and consumers (store.cpp) -------------------------------------------------
 
 /// `name` is that of the peer's lock file.
 Result<PeerId> add_peer(Connection& connection, std::string_view name, std::string_view tag,
@@ -86,8 +84,7 @@ Result<void> add_consumer(Connection& connection, PeerId peer, std::string_view 
 Result<void> remove_consumer(Connection& connection, PeerId peer, std::string_view consumer,
                              std::span<const std::string> queues, Now now);
 
-// --- messages (store_messages.cpp)
-// ----------------------------------------------------------------
+// --- messages (store_messages.cpp) ---------------------------------------------------
 
 /// Errors: unroutable, not_found (no such exchange).
 Result<void> publish(Connection& connection, const Publication& publication,

@@ -134,6 +134,12 @@ Result<void> publish(Connection& connection, const Publication& publication,
         if (publication.mandatory) return no_queue_takes(publication);
         return {};
     }
+    if (connection.low_on_space()) {
+        return fail(Errc::unavailable,
+                    "'" + connection.file().string() +
+                        "': the disk is full: no message is taken until space is free (messages "
+                        "are still delivered and settled)");
+    }
     for (const auto key : keys) {
         auto done = insert(connection, (*topology)->queues.at(key), key, publication, headers, now);
         if (!done) return done;

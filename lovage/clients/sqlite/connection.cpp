@@ -71,8 +71,7 @@ Error to_error(int code, std::string_view message, int system_errno,
     return Error{advice.errc, std::move(detail), std::nullopt};
 }
 
-// --- Statement
-// ------------------------------------------------------------------------------------
+// --- Statement -----------------------------------------------------------------------
 
 Statement::Statement(Statement&& other) noexcept
     : connection_{other.connection_},
@@ -166,8 +165,7 @@ std::string_view Statement::blob(int column) const noexcept {
     return {data, static_cast<std::size_t>(sqlite3_column_bytes(handle_, column))};
 }
 
-// --- Connection
-// -----------------------------------------------------------------------------------
+// --- Connection ----------------------------------------------------------------------
 
 Result<std::unique_ptr<Connection>> Connection::open(std::filesystem::path file,
                                                      const OpenOptions& options) {
@@ -255,6 +253,7 @@ void Connection::set_busy_timeout(std::chrono::milliseconds timeout) noexcept {
 }
 
 Error Connection::error(int code) const {
+    if ((code & 0xff) == SQLITE_FULL) full_seen_ = true;
     const bool latest = handle_ != nullptr && sqlite3_extended_errcode(handle_) == code;
     return to_error(code, latest ? sqlite3_errmsg(handle_) : sqlite3_errstr(code),
                     handle_ != nullptr ? sqlite3_system_errno(handle_) : 0, file_);
@@ -284,8 +283,7 @@ Result<void> Connection::checkpoint(Checkpoint mode) {
     return {};
 }
 
-// --- migrate
-// --------------------------------------------------------------------------------------
+// --- migrate -------------------------------------------------------------------------
 
 namespace {
 

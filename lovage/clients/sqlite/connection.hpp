@@ -173,6 +173,10 @@ public:
     /// its Database touches its wake file. Forgotten on rollback.
     void request_wake() noexcept { wake_requested_ = true; }
 
+    /// True while the disk is too full to take anything new (DatabaseOptions::reserve_bytes):
+    /// operations that add data should refuse, those that remove it go on.
+    [[nodiscard]] bool low_on_space() const noexcept { return low_on_space_; }
+
     /// A value kept beside the connection (a cache of what the file holds), made on first use. One
     /// type a connection.
     template <std::default_initializable T>
@@ -215,6 +219,8 @@ private:
     std::uint64_t transaction_number_ = 0;
     int wal_pages_ = 0;
     bool wake_requested_ = false;
+    bool low_on_space_ = false;
+    mutable bool full_seen_ = false;  ///< An error was SQLITE_FULL since Database looked last.
 };
 
 /// What a module keeps in its file. `steps[n]` brings version n to version n+1; the number of steps

@@ -1,5 +1,6 @@
 #include <lovage/clients/sqlite/database.hpp>
 
+#include <lovage/clients/sqlite/detail/reserve.hpp>
 #include <lovage/clients/sqlite/detail/turn.hpp>
 
 #include <sqlite3.h>
@@ -29,6 +30,9 @@ namespace {
 /// Above this many pages (64 MiB of 4 KiB) the log is cut back even if that means waiting for
 /// readers.
 constexpr int kWalPagesMax = 16'384;
+/// With little disk space left the log is copied back sooner and its space given back.
+constexpr int kWalPagesLow = 200;
+constexpr std::int64_t kPageBytes = 4096;
 /// How long the last operations may wait for another process's lock when the database is being
 /// closed.
 constexpr std::chrono::seconds kStopPatience{5};
@@ -61,6 +65,7 @@ struct Database::Impl {
     std::unique_ptr<Connection> connection;
     std::shared_ptr<WakeFile> wake_file;
     detail::Turn turn;
+    detail::Reserve reserve;
     std::vector<Operation*> batch;
     std::vector<std::pair<SessionState*, detail::Finished>> finished;
     std::thread thread;
@@ -75,7 +80,8 @@ struct Database::Impl {
     void run_alone(Operation& operation);
     Result<void> begin(std::span<Operation*> waiting);
     Result<void> commit();
-    void rollback();
+    /// True when that freed disk space, so that another attempt may succeed.
+    bool rollback();
     void deliver();
     void maintain();
 };
@@ -102,8 +108,7 @@ bool somebody_waits(std::span<Operation*> operations) {
 
 }  // namespace
 
-// --- the writer's thread
-// --------------------------------------------------------------------------
+// --- the writer's thread -------------------------------------------------------------
 
 void Database::Impl::loop() {
     while (take_batch()) {
@@ -168,6 +173,7 @@ Result<void> Database::Impl::open_files() {
     connection = std::move(*opened);
     if (auto done = migrate(*connection, options.schema); !done) return done;
     if (auto done = turn.open(options.file); !done) return done;
+    if (auto done = reserve.open(options.file, options.reserve_bytes); !done) return done;
     connection->set_busy_timeout(std::chrono::milliseconds{0});  // begin() waits by itself
     return {};
 }
@@ -196,15 +202,15 @@ std::size_t Database::Impl::transact(std::span<Operation*> pending) {
         const bool succeeded = operation.execute(*connection);
         const bool lost_transaction = !connection->in_transaction();
         if (lost_transaction || (!succeeded && connection->total_changes() != changes)) {
-            rollback();
+            (void)rollback();
             isolate(pending.first(taken));
             return taken;
         }
         now = Clock::now();
     }
     if (auto committed = commit(); !committed) {
-        rollback();
-        if (committed.error().code == Errc::unavailable && taken > 1) {
+        const bool freed = rollback();
+        if (committed.error().code == Errc::unavailable && (taken > 1 || freed)) {
             isolate(pending.first(taken));  // some may be small enough, or free space
             return taken;
         }
@@ -233,17 +239,17 @@ void Database::Impl::run_alone(Operation& operation) {
         return;
     }
     if (!operation.execute(*connection)) {
-        rollback();
+        (void)rollback();
         return;
     }
-    if (!connection->in_transaction()) {  // an operation must not end it, and must not hide that it
-                                          // was lost
+    // An operation must not end its transaction, nor hide that it was lost.
+    if (!connection->in_transaction()) {
         operation.set_error(
             Error{Errc::internal, "an operation lost its transaction", std::nullopt});
         return;
     }
     if (auto committed = commit(); !committed) {
-        rollback();
+        (void)rollback();
         operation.set_error(committed.error());
     }
 }
@@ -262,6 +268,7 @@ Result<void> Database::Impl::begin(std::span<Operation*> waiting) {
     if (code != SQLITE_OK) return std::unexpected{connection->error(code)};
     ++connection->transaction_number_;
     connection->wake_requested_ = false;
+    connection->low_on_space_ = reserve.low();
     return {};
 }
 
@@ -273,10 +280,12 @@ Result<void> Database::Impl::commit() {
     return {};
 }
 
-void Database::Impl::rollback() {
+bool Database::Impl::rollback() {
     if (connection->in_transaction()) (void)connection->execute("ROLLBACK");
+    const bool full = std::exchange(connection->full_seen_, false);
     // A connection that cannot even roll back is thrown away; the next batch opens another.
     if (connection->in_transaction()) connection.reset();
+    return full && reserve.release();
 }
 
 void Database::Impl::deliver() {
@@ -299,16 +308,20 @@ void Database::Impl::deliver() {
 /// After the outcomes are out: keeps the log short, and lets other processes in.
 void Database::Impl::maintain() {
     if (!connection) return;
-    if (connection->wal_pages() >= kWalPagesMax) {
+    const int pages = connection->wal_pages();
+    if (pages >= kWalPagesMax || (reserve.low() && pages >= kWalPagesLow)) {
         (void)connection->checkpoint(Connection::Checkpoint::truncate);
-    } else if (connection->wal_pages() >= options.checkpoint_pages) {
+    } else if (pages >= options.checkpoint_pages) {
         (void)connection->checkpoint(Connection::Checkpoint::passive);
+    }
+    if (reserve.is_missing()) {
+        const auto free_pages = connection->integer("PRAGMA freelist_count");
+        reserve.refresh(free_pages ? free_pages->value_or(0) * kPageBytes : 0);
     }
     turn.yield_to_waiting();
 }
 
-// --- Database
-// -------------------------------------------------------------------------------------
+// --- Database ------------------------------------------------------------------------
 
 std::shared_ptr<Database> Database::open(DatabaseOptions options) {
     static std::mutex mutex;

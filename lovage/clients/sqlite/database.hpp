@@ -29,6 +29,9 @@ struct DatabaseOptions {
     std::chrono::microseconds batch_time_max{2000};  ///< Of work inside one transaction.
     /// Operations waiting; more are refused with unavailable at once (posts are not counted).
     std::size_t queue_max = 65'536;
+    /// Disk space kept back in `<file>-reserve` and given up when the disk is full; until it can be
+    /// taken back, Connection::low_on_space() tells operations to add nothing. 0: none.
+    std::int64_t reserve_bytes = 0;
     /// Pages in the write-ahead log that make the writer copy them into the file.
     int checkpoint_pages = 2000;
 };

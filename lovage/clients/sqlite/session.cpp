@@ -21,8 +21,7 @@ constexpr std::string_view kTooSlowToConfirm = "the disk did not confirm it in t
 
 }  // namespace
 
-// --- Session
-// --------------------------------------------------------------------------------------
+// --- Session -------------------------------------------------------------------------
 
 Session::Session(std::shared_ptr<Database> database, const Executor& executor)
     : database_{std::move(database)}, state_{std::make_shared<SessionState>(executor)} {}
@@ -74,8 +73,7 @@ Awaitable<Result<void>> Session::flush(Deadline deadline) {
     co_return done;
 }
 
-// --- detail::SessionState
-// -------------------------------------------------------------------------
+// --- detail::SessionState ------------------------------------------------------------
 
 namespace detail {
 

@@ -45,8 +45,7 @@ struct flock whole_file(short type) {
 
 }  // namespace
 
-// --- WakeFile
-// -------------------------------------------------------------------------------------
+// --- WakeFile ------------------------------------------------------------------------
 
 struct WakeFile::Listener {
     Executor executor;
@@ -127,8 +126,7 @@ bool WakeFile::touched_by_others(Listener& listener) noexcept {
     return true;
 }
 
-// --- FolderWatch
-// ----------------------------------------------------------------------------------
+// --- FolderWatch ---------------------------------------------------------------------
 
 FolderWatch::FolderWatch(const Executor& executor, std::shared_ptr<WakeFile> wake_file,
                          Handlers handlers)
@@ -207,8 +205,7 @@ void FolderWatch::handle(std::string_view events) {
     }
 }
 
-// --- PeerLock
-// -------------------------------------------------------------------------------------
+// --- PeerLock ------------------------------------------------------------------------
 
 Result<PeerLock> PeerLock::create(const std::filesystem::path& folder, std::string_view peer) {
     const std::filesystem::path file = lock_path(folder, peer);
