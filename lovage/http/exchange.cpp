@@ -47,6 +47,10 @@ std::string exception_text(const std::exception_ptr& error) {
 
 }  // namespace
 
+Exchange::~Exchange() {
+    if (open_) metrics_->abandoned();
+}
+
 void Exchange::open(Request& request, std::string_view client) {
     started_ = Clock::now();
     request_ = &request;
@@ -86,6 +90,7 @@ void Exchange::open(Request& request, std::string_view client) {
         }
     }
     metrics_->started();
+    open_ = true;
 }
 
 void Exchange::answer_without_route(std::string allow) {
@@ -188,7 +193,12 @@ void Exchange::answer_exception(const std::exception_ptr& error) {
                 {"error.type", exception_name(error)}});
 }
 
+void Exchange::fail(int status, std::string_view detail) {
+    response_ = Response::error(status, detail);
+}
+
 void Exchange::close() {
+    open_ = false;
     add_cors_headers();
     const auto duration = Clock::now() - started_;
     metrics_->finished(response_.status(), std::chrono::duration<double>(duration).count());

@@ -29,6 +29,11 @@ public:
 
     /// Lifetime: `api` (frozen) and `ids` must outlive the Exchange.
     Exchange(Api& api, RequestIds& ids) : api_{api}, ids_{ids} {}
+    /// A request that was opened and not closed (its client went away, its handler was cancelled)
+    /// counts as abandoned.
+    ~Exchange();
+    Exchange(const Exchange&) = delete;
+    Exchange& operator=(const Exchange&) = delete;
 
     /// Finds the route of `request`, whose body may still be on its way, and gives the request its
     /// id. Lifetime: `request` until close(). `client` is the peer's address, for the log.
@@ -43,7 +48,12 @@ public:
     /// Runs a coroutine handler. Cancellation passes through as an exception.
     [[nodiscard]] Awaitable<void> run_async();
 
+    /// Counts and logs the reply.
     void close();
+    /// Is a request open()ed and not yet close()d?
+    [[nodiscard]] bool is_open() const noexcept { return open_; }
+    /// Answers with an error instead of running the handler: the body did not arrive as it should.
+    void fail(int status, std::string_view detail);
     [[nodiscard]] const Response& response() const noexcept { return response_; }
     [[nodiscard]] bool head_only() const noexcept { return request_->method() == Method::head; }
 
@@ -62,6 +72,7 @@ private:
     const Route* route_ = nullptr;  ///< nullptr: answered without a handler
     HttpMetrics::Route* metrics_ = nullptr;
     Handler::Kind kind_ = Handler::Kind::immediate;
+    bool open_ = false;
     Clock::time_point started_;
     std::vector<std::string> path_values_;
     std::optional<Input> input_;

@@ -5,7 +5,6 @@
 
 #include <fmt/format.h>
 
-#include <lovage/core/error.hpp>
 #include <lovage/http/request.hpp>
 #include <lovage/http/wire/characters.hpp>
 
@@ -59,7 +58,9 @@ Response Response::empty(int status) {
 }
 
 Response& Response::set_status(int status) {
-    LOVAGE_ASSERT(status >= 200 && status <= 599);
+    if (status < 200 || status > 599) {
+        throw std::invalid_argument{fmt::format("{} is no status of a reply", status)};
+    }
     status_ = status;
     return *this;
 }
@@ -104,7 +105,9 @@ HttpError::HttpError(int status, Json detail)
                                      to_json_text(detail, JsonStyle::compact))},
       status_{status},
       detail_{std::move(detail)} {
-    LOVAGE_ASSERT(status >= 400 && status <= 599);
+    if (status < 400 || status > 599) {
+        throw std::invalid_argument{fmt::format("{} is no status of an error", status)};
+    }
 }
 
 HttpError& HttpError::header(std::string_view name, std::string_view value) {

@@ -26,6 +26,7 @@ public:
     [[nodiscard]] static Response empty(int status);
 
     [[nodiscard]] int status() const noexcept { return status_; }
+    /// Throws std::invalid_argument for one that is not 200–599.
     Response& set_status(int status);
 
     [[nodiscard]] const std::string& body() const noexcept { return body_; }
@@ -58,7 +59,7 @@ private:
 /// An error a handler throws to answer with `{"detail": …}`, like FastAPI's HTTPException.
 class HttpError : public std::runtime_error {
 public:
-    /// `status` is 400–599.
+    /// Throws std::invalid_argument for a status that is not 400–599.
     HttpError(int status, Json detail);
     [[nodiscard]] int status() const noexcept { return status_; }
     [[nodiscard]] const Json& detail() const noexcept { return detail_; }

@@ -18,7 +18,7 @@ using std::chrono_literals::operator""s;
 
 namespace {
 constexpr auto kTick = 1s;
-/// How long what was cancelled may take to end.
+/// How long what was cancelled may take to end before that is worth a line in the log.
 constexpr auto kCancelledTime = 5s;
 }  // namespace
 
@@ -163,6 +163,8 @@ Awaitable<bool> Server::join(Deadline deadline) {
     impl->scope.request_stop();
     const auto cancelled = Deadline::in(kCancelledTime);
     while (impl->running && !cancelled.passed()) co_await impl->changed.wait(cancelled);
+    if (impl->running) log::warning("http", "waiting for plain handlers that still block");
+    while (impl->running) co_await impl->changed.wait();
     co_return false;
 }
 

@@ -161,6 +161,24 @@ TEST_F(ServerTest, RefusesTooLargeABodyBeforeItIsSent) {
                 testing::AllOf(StartsWith("HTTP/1.1 413 "), HasSubstr("connection: close")));
 }
 
+TEST_F(ServerTest, ARequestThatDoesNotArriveWholeLeavesNothingInProgress) {
+    api_.post("/", [] {});
+    start();
+    {
+        auto wire = connect();
+        wire.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhalf");
+        auto other = connect();
+        other.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nnonsense\r\n");
+        EXPECT_THAT(other.rest(), StartsWith("HTTP/1.1 400 "));
+    }
+    EXPECT_TRUE(stop());
+    const auto text = registry_.scrape();
+    EXPECT_THAT(text,
+                HasSubstr(R"(starlette_requests_in_progress{method="POST",path_template="/"} 0)"));
+    EXPECT_THAT(text, HasSubstr(R"(status_code="400"} 1)"));
+    EXPECT_THAT(text, testing::Not(HasSubstr(R"(status_code="200")")));
+}
+
 TEST_F(ServerTest, TheReplyToABadRequestArrivesAlthoughTheClientGoesOnSending) {
     start();
     auto wire = connect();
@@ -210,8 +228,8 @@ TEST_F(ServerTest, StoppingFinishesWhatIsUnderWay) {
     auto idle = connect();
     idle.send(get("/health/live"));
     (void)idle.until("ok\"}");
-    auto busy = connect();
-    busy.send(get("/gate"));
+    auto busy = std::make_unique<Wire>(server_->port());
+    busy->send(get("/gate"));
     gate.entered.get_future().wait();
 
     const auto port = server_->port();
@@ -219,7 +237,8 @@ TEST_F(ServerTest, StoppingFinishesWhatIsUnderWay) {
     EXPECT_EQ(idle.rest(), "") << "an idle connection is closed at once";
     EXPECT_THROW(Wire{port}, LovageError) << "nobody listens any more";
     loop_.post([&gate] { gate.opened.notify_all(); });
-    EXPECT_THAT(busy.rest(), testing::AllOf(HasSubstr("connection: close"), HasSubstr("passed")));
+    EXPECT_THAT(busy->rest(), testing::AllOf(HasSubstr("connection: close"), HasSubstr("passed")));
+    busy.reset();
     EXPECT_TRUE(stop());
 }
 

@@ -19,8 +19,8 @@ enum class StoreOutcome : std::uint8_t {
 
 /// Keeps task records and tells waiters about them. Belongs to one loop; not thread-safe.
 ///
-/// Records expire `result_expires` after their last write. Errors common to all: disconnected, unavailable,
-/// deadline_exceeded, unknown_outcome.
+/// Records expire `result_expires` after their last write. Errors common to all: disconnected,
+/// unavailable, deadline_exceeded, unknown_outcome.
 class ResultBackend {
 public:
     virtual ~ResultBackend() = default;
@@ -38,13 +38,14 @@ public:
     /// The record, or nothing when there is none (a bare sent-marker is none).
     virtual Awaitable<Result<std::optional<TaskMeta>>> get(std::string task_id,
                                                            Deadline deadline) = 0;
-    /// Waits for the record to be in a ready state. Subscribes first, then reads, so nothing slips through;
-    /// survives restarts of the other side. Errors: deadline_exceeded.
+    /// Waits for the record to be in a ready state. Subscribes first, then reads, so nothing slips
+    /// through; survives restarts of the other side. Errors: deadline_exceeded.
     virtual Awaitable<Result<TaskMeta>> wait(std::string task_id, Deadline deadline) = 0;
     /// Removes the record and the sent-marker. Forgetting what is not there is fine.
     virtual Awaitable<Result<void>> forget(std::string task_id, Deadline deadline) = 0;
 
-    /// Leaves a mark that this id was sent (`task_track_sent`), so that "unknown" can be told from PENDING.
+    /// Leaves a mark that this id was sent (`task_track_sent`), so that "unknown" can be told from
+    /// PENDING.
     virtual Awaitable<Result<void>> mark_sent(std::string task_id, Deadline deadline) = 0;
     /// True when a mark or a record exists.
     virtual Awaitable<Result<bool>> is_known(std::string task_id, Deadline deadline) = 0;

@@ -20,8 +20,8 @@ struct StateEntry {
     std::uint64_t version = 0;
 };
 
-/// Small shared facts (leases, crash counts, revocations, uniqueness, rate buckets, schedules) under
-/// compare-and-set with a time to live. Belongs to one loop; not thread-safe.
+/// Small shared facts (leases, crash counts, revocations, uniqueness, rate buckets, schedules)
+/// under compare-and-set with a time to live. Belongs to one loop; not thread-safe.
 class StateStore {
 public:
     virtual ~StateStore() = default;

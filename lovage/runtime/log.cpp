@@ -114,9 +114,10 @@ public:
 
 private:
     std::shared_ptr<StderrSink> sink_ = std::make_shared<StderrSink>();
-    std::shared_ptr<spdlog::details::thread_pool> pool_;
-    std::shared_ptr<spdlog::async_logger> logger_;
     std::atomic<std::uint64_t> posted_{0};
+    std::shared_ptr<spdlog::async_logger> logger_;
+    // Goes first: its thread must not be the one that drops the last reference to the logger.
+    std::shared_ptr<spdlog::details::thread_pool> pool_;
 };
 
 /// The process-wide log. Never destroyed: other threads and static destructors may still write.

@@ -22,7 +22,7 @@ struct TaskRoute {
 };
 
 /// Everything that can be set, under Celery's lower-case names. A plain value; see load_settings()
-/// for where it comes from and settings.cpp for the accepted forms.
+/// for where it comes from and detail/settings_table.cpp for the accepted forms.
 struct Settings {
     std::string broker_url = "sqlite:///.lovage";
     std::string result_backend = "sqlite:///.lovage";

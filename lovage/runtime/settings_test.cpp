@@ -270,6 +270,8 @@ TEST(Settings, UnknownLovageVariablesAreWarnings) {
     const auto loaded = resolve_settings(from_environment({{"LOVAGE_BROKER", "x"},
                                                            {"LOVAGE_ZZZ", "x"},
                                                            {"LOVAGE_CONFIG", "x"},
+                                                           {"LOVAGE_DEV_STARTED", "1"},
+                                                           {"LOVAGE_JOBS", "2"},
                                                            {"CELERY_MAX_RETRIES", "5"},
                                                            {"PATH", "/bin"}}));
     ASSERT_TRUE(loaded);

@@ -20,8 +20,8 @@ build libcli11-dev command lines
 build libtomlplusplus-dev settings files
 build libgtest-dev tests
 build libgmock-dev test matchers
+build python3 the other side of tests, and their runner
 build curl to try the demonstration's API
-test python3 the other side of interoperability tests
 test python3-venv an environment of their own for them
 test ca-certificates lets pip check whom it talks to
 sanitize libclang-rt-19-dev AddressSanitizer, UBSan, ThreadSanitizer and libFuzzer's runtime

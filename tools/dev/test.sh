@@ -58,7 +58,7 @@ sanitizer_options() {
     export ASAN_SYMBOLIZER_PATH=/usr/bin/llvm-symbolizer-19 TSAN_SYMBOLIZER_PATH=/usr/bin/llvm-symbolizer-19
     export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
     export ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1
-    export TSAN_OPTIONS=second_deadlock_stack=1:external_symbolizer_path=/usr/bin/llvm-symbolizer-19
+    export TSAN_OPTIONS=second_deadlock_stack=1:external_symbolizer_path=/usr/bin/llvm-symbolizer-19:suppressions=$PWD/tests/support/tsan.supp
 }
 
 # nothing_left_behind MARK: every process a test starts inherits MARK, so survivors can be named.

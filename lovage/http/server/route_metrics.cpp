@@ -1,5 +1,7 @@
 #include <lovage/http/server/route_metrics.hpp>
 
+#include <utility>
+
 namespace lovage::http {
 
 // Wire: names, labels and help texts are starlette-prometheus' (middleware.py, version 0.9).
@@ -42,6 +44,10 @@ void HttpMetrics::Route::started() {
     }
     requests_.increment();
     in_progress_.add(1);
+}
+
+void HttpMetrics::Route::abandoned() noexcept {
+    in_progress_.add(-1);
 }
 
 void HttpMetrics::Route::finished(int status, double seconds) {

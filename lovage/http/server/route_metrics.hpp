@@ -23,6 +23,8 @@ public:
         Route() = default;
         void started();
         void finished(int status, double seconds);
+        /// Started, and no reply could be given.
+        void abandoned() noexcept;
 
     private:
         friend class HttpMetrics;

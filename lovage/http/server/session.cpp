@@ -9,6 +9,8 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <lovage/runtime/log.hpp>
+
 namespace lovage::http {
 
 namespace asio = boost::asio;
@@ -80,7 +82,6 @@ Awaitable<void> Session::run() {
                 open = co_await answer();
                 break;
             case Reader::Status::error:
-                if (phase_ == Phase::body) exchange_.close();
                 co_await refuse(reader_.error().status, reader_.error().detail);
                 open = false;
                 break;
@@ -111,7 +112,6 @@ Awaitable<bool> Session::read_more() {
     const auto bytes = co_await stream_->read_some(reader_.prepare());
     if (!bytes) {
         if (!expired_ || phase_ == Phase::idle) co_return false;
-        if (phase_ == Phase::body) exchange_.close();
         co_await refuse(408, "the request took too long to arrive");
         co_return false;
     }
@@ -193,9 +193,17 @@ Awaitable<bool> Session::flush(std::string_view body) {
     co_return true;
 }
 
-/// The last reply of a connection, to something that is no request.
+/// The last reply of a connection, to what is no request or does not end like one.
 Awaitable<void> Session::refuse(int status, std::string detail) {
-    const auto response = Response::error(status, std::move(detail));
+    if (exchange_.is_open()) {
+        // The head was fine: the reply belongs to its request.
+        exchange_.fail(status, detail);
+        exchange_.close();
+        co_await write_reply(false);
+        co_return;
+    }
+    log::info("http", "{} sent no request: {} {}", stream_->peer(), status, detail);
+    const auto response = Response::error(status, detail);
     wire::append_head(out_, response,
                       {.keep_alive = false,
                        .date = context_.date.at(std::time(nullptr)),

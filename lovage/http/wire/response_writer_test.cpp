@@ -42,6 +42,8 @@ TEST(Response, LetsNobodySmuggleLinesIntoTheHead) {
     EXPECT_THROW(response.set_header("content-length", "1"), std::invalid_argument);
     EXPECT_THROW(response.set_body("", "text/html\r\nX: y"), std::invalid_argument);
     EXPECT_THROW(HttpError(400, "x").header("X", "\n"), std::invalid_argument);
+    EXPECT_THROW(HttpError(200, "x"), std::invalid_argument);
+    EXPECT_THROW(response.set_status(600), std::invalid_argument);
 }
 
 TEST(Response, ReplacesAHeaderOfTheSameName) {
