@@ -40,17 +40,21 @@ Awaitable<void> pause(std::chrono::milliseconds length) {
 
 }  // namespace
 
-DirectClient::DirectClient(AppCore& core)
-    : core_{core},
-      published_{metrics::default_registry().counter(
-          "lovage_publish_total", "Task messages sent, by how the send ended.", {"outcome"})} {}
+DirectClient::DirectClient(AppCore& core) : core_{core} {
+    const auto sends = metrics::default_registry().counter(
+        "lovage_publish_total", "Task messages sent, by how the send ended.", {"outcome"});
+    accepted_ = sends.with({"accepted"});
+    rejected_ = sends.with({"rejected"});
+    unknown_ = sends.with({"unknown"});
+}
 
 void DirectClient::count(const Result<void>& outcome) {
     if (outcome) {
-        published_.with({"accepted"}).increment();
+        accepted_.increment();
+    } else if (outcome.error().code == Errc::unknown_outcome) {
+        unknown_.increment();
     } else {
-        const bool unknown = outcome.error().code == Errc::unknown_outcome;
-        published_.with({unknown ? "unknown" : "rejected"}).increment();
+        rejected_.increment();
     }
 }
 

@@ -31,7 +31,9 @@ private:
 
     AppCore& core_;
     std::set<std::string> declared_;
-    metrics::CounterFamily published_;
+    metrics::Counter accepted_;
+    metrics::Counter rejected_;
+    metrics::Counter unknown_;
 };
 
 }  // namespace lovage

@@ -124,26 +124,50 @@ void Settler::log_end(const TaskRequest& request, const TaskOutcome& outcome) co
     }
 }
 
-void Settler::task_finished(FinishedTask finished) {
-    log_end(*finished.request, finished.outcome);
-    metrics_.ran(finished.request->definition->name, !finished.outcome.failure,
-                 finished.outcome.started - finished.request->received,
-                 finished.outcome.ended - finished.outcome.started);
-    ++pending_;
-    scope_.spawn("settle", settle_finished(std::move(finished)));
+bool Settler::wants_result(const FinishedTask& finished) const {
+    return !finished.request->message.ignore_result ||
+           (finished.outcome.failure && core_.settings().task_store_errors_even_if_ignored);
+}
+
+void Settler::tasks_finished(std::vector<FinishedTask> finished) {
+    for (const FinishedTask& task : finished) {
+        log_end(*task.request, task.outcome);
+        metrics_.ran(task.request->definition->name, !task.outcome.failure,
+                     task.outcome.started - task.request->received,
+                     task.outcome.ended - task.outcome.started);
+    }
+    pending_ += finished.size();
+    scope_.spawn("settle", settle_together(std::move(finished)));
+}
+
+Awaitable<void> Settler::settle_together(std::vector<FinishedTask> finished) {
+    const bool extended = core_.settings().result_extended;
+    std::vector<TaskMeta> metas;
+    metas.reserve(finished.size());
+    for (const FinishedTask& task : finished) {
+        if (wants_result(task)) metas.push_back(make_meta(*task.request, task.outcome, extended));
+    }
+    std::vector<Result<StoreOutcome>> stored;
+    if (!metas.empty()) {
+        stored = co_await core_.results().store_many(std::move(metas), Deadline::in(kAttempt));
+    }
+    std::size_t next = 0;
+    for (FinishedTask& task : finished) {
+        const bool durable = !wants_result(task) || stored[next++].has_value();
+        if (durable) {
+            conclude(task.request->tag, task.request, &task.outcome);
+        } else {
+            scope_.spawn("settle", settle_finished(std::move(task)));
+        }
+    }
 }
 
 Awaitable<void> Settler::settle_finished(FinishedTask finished) {
-    const Settings& settings = core_.settings();
-    const TaskRequest& request = *finished.request;
-    const bool wanted = !request.message.ignore_result ||
-                        (finished.outcome.failure && settings.task_store_errors_even_if_ignored);
-    if (wanted) {
-        TaskMeta meta = make_meta(request, finished.outcome, settings.result_extended);
-        const bool durable = co_await store(std::move(meta));
-        if (!durable) co_return;
-    }
-    conclude(request.tag, finished.request, &finished.outcome);
+    TaskMeta meta =
+        make_meta(*finished.request, finished.outcome, core_.settings().result_extended);
+    const bool durable = co_await store(std::move(meta));
+    if (!durable) co_return;
+    conclude(finished.request->tag, finished.request, &finished.outcome);
 }
 
 void Settler::revoke(std::shared_ptr<TaskRequest> request, std::string reason) {

@@ -5,6 +5,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <vector>
 
 #include <lovage/app/app_core.hpp>
 #include <lovage/awaitable.hpp>
@@ -37,7 +38,7 @@ public:
 
     /// Stores STARTED (`task_track_started`).
     void task_started(std::shared_ptr<TaskRequest> request);
-    void task_finished(FinishedTask finished);
+    void tasks_finished(std::vector<FinishedTask> finished);
     /// Ends a task as REVOKED without running it; `reason` is "revoked" or "expired".
     void revoke(std::shared_ptr<TaskRequest> request, std::string reason);
     /// Keeps a message that cannot become a task. When its id is known, `failure` becomes its result.
@@ -52,7 +53,10 @@ public:
     void give_up() noexcept;
 
 private:
+    /// The usual case: all records in one call. Those that cannot be stored at once go on one by one.
+    Awaitable<void> settle_together(std::vector<FinishedTask> finished);
     Awaitable<void> settle_finished(FinishedTask finished);
+    [[nodiscard]] bool wants_result(const FinishedTask& finished) const;
     Awaitable<void> settle_revoked(std::shared_ptr<TaskRequest> request, std::string reason);
     Awaitable<void> settle_quarantined(Delivery delivery, QuarantineNote note,
                                        std::optional<TaskMeta> meta);

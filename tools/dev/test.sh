@@ -49,7 +49,7 @@ run_ctest() {
     if ! nothing_left_behind "$mark"; then
         status=1
     fi
-    say "tests ($preset) took $(took "$LOVAGE_DEV_STARTED") with set-up and build"
+    say "tests ($preset) took $(took "${dev_started:?}") with set-up and build"
     grep -E '^[0-9]+% tests passed' "$summary" || true
     return $status
 }

@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <optional>
 #include <utility>
+#include <vector>
 
 namespace lovage {
 namespace {
@@ -74,6 +75,19 @@ struct StoreOperation {
         return stored;
     }
 };
+
+/// All in one transaction; the first problem ends it, and then none is stored.
+Result<std::vector<Stored>> store_all(Connection& connection,
+                                      const std::vector<StoreOperation>& operations) {
+    std::vector<Stored> all;
+    all.reserve(operations.size());
+    for (const StoreOperation& operation : operations) {
+        auto stored = operation(connection);
+        if (!stored) return std::unexpected(std::move(stored.error()));
+        all.push_back(*stored);
+    }
+    return all;
+}
 
 /// A task's record, and a `seq` that every later change will exceed.
 struct Look {
@@ -143,24 +157,47 @@ public:
     }
 
     Awaitable<Result<StoreOutcome>> store(TaskMeta meta, Deadline deadline) override {
-        if (!live_) co_return not_connected();
-        const auto json = std::make_shared<const std::string>(meta.to_json());
-        if (json->size() > options_.result_bytes_max) {
-            co_return fail(Errc::too_large,
-                           fmt::format("the record of task '{}' is {} bytes; the limit is {}",
-                                       meta.task_id, json->size(), options_.result_bytes_max));
+        std::vector<TaskMeta> one;
+        one.push_back(std::move(meta));
+        auto outcomes = co_await store_many(std::move(one), deadline);
+        co_return std::move(outcomes.front());
+    }
+
+    Awaitable<std::vector<Result<StoreOutcome>>> store_many(std::vector<TaskMeta> metas,
+                                                            Deadline deadline) override {
+        std::vector<Result<StoreOutcome>> outcomes(metas.size(), StoreOutcome::kept_existing);
+        if (!live_) {
+            std::ranges::fill(outcomes, Result<StoreOutcome>{not_connected()});
+            co_return outcomes;
         }
-        const auto announcer = announcer_;
         const TimePoint now = options_.now();
-        const auto stored = co_await live_->session->run(
-            StoreOperation{meta.task_id, meta.status, json, expiry(now), now}, deadline);
-        if (!stored) co_return std::unexpected(stored.error());
-        if (stored->outcome == StoreOutcome::stored) {
-            if (meta.ready()) announcer->announce(meta.task_id, json);
-            // Nobody wrote in between: what we wrote ourselves need not be read again.
-            if (seen_ && stored->seq == *seen_ + 1) seen_ = stored->seq;
+        const auto operations = std::make_shared<std::vector<StoreOperation>>();
+        operations->reserve(metas.size());
+        std::vector<std::size_t> places;  // of each operation among the outcomes
+        for (std::size_t i = 0; i < metas.size(); ++i) {
+            auto json = std::make_shared<const std::string>(metas[i].to_json());
+            if (json->size() > options_.result_bytes_max) {
+                outcomes[i] = too_large(metas[i].task_id, json->size());
+                continue;
+            }
+            places.push_back(i);
+            operations->push_back({std::move(metas[i].task_id), std::move(metas[i].status),
+                                   std::move(json), expiry(now), now});
         }
-        co_return stored->outcome;
+        if (operations->empty()) co_return outcomes;
+        const auto announcer = announcer_;
+        auto stored = co_await live_->session->run(
+            [operations](Connection& connection) { return store_all(connection, *operations); },
+            deadline);
+        for (std::size_t i = 0; i < places.size(); ++i) {
+            if (stored) {
+                note_stored(*announcer, (*operations)[i], (*stored)[i]);
+                outcomes[places[i]] = (*stored)[i].outcome;
+            } else {
+                outcomes[places[i]] = std::unexpected(stored.error());
+            }
+        }
+        co_return outcomes;
     }
 
     Awaitable<Result<std::optional<TaskMeta>>> get(std::string task_id,
@@ -251,6 +288,20 @@ private:
 
     [[nodiscard]] std::unexpected<Error> not_connected() const {
         return fail(Errc::disconnected, "result backend " + display_url() + " is not connected");
+    }
+    [[nodiscard]] std::unexpected<Error> too_large(const std::string& task_id,
+                                                   std::size_t bytes) const {
+        return fail(Errc::too_large, fmt::format("the record of task '{}' is {} bytes; the limit is {}",
+                                                 task_id, bytes, options_.result_bytes_max));
+    }
+    /// Tells this process's waiters. `announcer` is the one of the time of the store: close() may have come
+    /// since.
+    void note_stored(detail::Announcer& announcer, const StoreOperation& operation,
+                     const Stored& stored) {
+        if (stored.outcome != StoreOutcome::stored) return;
+        if (states::is_ready(operation.status)) announcer.announce(operation.task_id, operation.json);
+        // Nobody wrote in between: what we wrote ourselves need not be read again.
+        if (seen_ && stored.seq == *seen_ + 1) seen_ = stored.seq;
     }
     [[nodiscard]] std::optional<TimePoint> expiry(TimePoint now) const {
         if (options_.result_expires.count() == 0) return std::nullopt;
