@@ -52,6 +52,8 @@ public:
     /// Errc::closed for everything that follows.
     [[nodiscard]] Awaitable<void> close(Deadline deadline);
 
+    [[nodiscard]] bool connected() const noexcept { return connected_; }
+
     // Valid after a successful connect().
     [[nodiscard]] Broker& broker() { return *broker_; }
     [[nodiscard]] ResultBackend& results() { return *results_; }

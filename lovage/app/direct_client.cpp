@@ -59,7 +59,9 @@ void DirectClient::count(const Result<void>& outcome) {
 }
 
 Awaitable<Result<void>> DirectClient::publish_once(const TaskSend& task, Deadline deadline) {
-    if (auto connected = co_await core_.connect(deadline); !connected) co_return connected;
+    if (!core_.connected()) {
+        if (auto connected = co_await core_.connect(deadline); !connected) co_return connected;
+    }
     if (!declared_.contains(task.queue)) {
         auto declared = co_await core_.broker().declare_queue(
             task_queue(core_.settings(), task.queue), deadline);
@@ -68,15 +70,15 @@ Awaitable<Result<void>> DirectClient::publish_once(const TaskSend& task, Deadlin
     }
     Publication publication;
     publication.routing_key = task.queue;
-    publication.message = encode_task_message(task.message);
-    if (task.message.expires) {
+    publication.message = task.message;  // a copy: another attempt may need it
+    if (task.expires) {
         publication.message.properties.expiration =
-            std::max(0ms, std::chrono::ceil<std::chrono::milliseconds>(*task.message.expires -
+            std::max(0ms, std::chrono::ceil<std::chrono::milliseconds>(*task.expires -
                                                                        wall_clock_now()));
     }
-    if (task.message.eta && core_.broker().delays_natively()) {
+    if (task.eta && core_.broker().delays_natively()) {
         publication.delay = std::max(0ms, std::chrono::ceil<std::chrono::milliseconds>(
-                                              *task.message.eta - wall_clock_now()));
+                                              *task.eta - wall_clock_now()));
     }
     co_return co_await core_.broker().publish(std::move(publication), deadline);
 }
@@ -113,7 +115,7 @@ Awaitable<Result<void>> DirectClient::send(TaskSend task, Deadline deadline) {
     // Marker and message go to different stores: both at once, since the id is told to nobody before both are
     // there.
     using namespace asio::experimental::awaitable_operators;
-    std::string id = task.message.id;
+    std::string id = task.task_id;
     auto [marked, outcome] = co_await (core_.results().mark_sent(id, deadline) &&
                                        publish_until(std::move(task), deadline));
     count(outcome);
