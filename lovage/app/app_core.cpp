@@ -104,6 +104,18 @@ Awaitable<Result<void>> AppCore::connect_drivers(Deadline deadline) {
     co_return co_await results_->connect(deadline);
 }
 
+/// One attempt to connect; others wait for its end, also when it is cancelled.
+struct AppCore::Connecting {
+    explicit Connecting(AppCore& of) : core{of} { core.connecting_ = true; }
+    ~Connecting() {
+        core.connecting_ = false;
+        core.connect_ended_->notify_all();
+    }
+    Connecting(const Connecting&) = delete;
+    Connecting& operator=(const Connecting&) = delete;
+    AppCore& core;
+};
+
 Awaitable<Result<void>> AppCore::connect(Deadline deadline) {
     if (auto made = make_drivers(); !made) co_return made;
     while (!connected_) {
@@ -115,11 +127,9 @@ Awaitable<Result<void>> AppCore::connect(Deadline deadline) {
             }
             continue;
         }
-        connecting_ = true;
+        const Connecting attempt{*this};
         auto done = co_await connect_drivers(deadline);
-        connecting_ = false;
         connected_ = done.has_value() && !closed_;
-        connect_ended_->notify_all();
         if (!done) co_return done;
     }
     co_return Result<void>{};

@@ -61,6 +61,7 @@ public:
     [[nodiscard]] Client& client() { return *client_; }
 
 private:
+    struct Connecting;
     Result<void> make_drivers();
     Awaitable<Result<void>> connect_drivers(Deadline deadline);
 

@@ -19,8 +19,13 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// Celery keeps revoked ids for three hours.
-constexpr auto kRevocationLifetime = 3h;
+/// Celery's workers keep revoked ids for three hours; here at least as long as the REVOKED record is kept,
+/// so that no task runs whose result says that it will not.
+std::chrono::milliseconds revocation_lifetime(const Settings& settings) {
+    constexpr std::chrono::seconds kLeast = 3h;
+    constexpr std::chrono::seconds kMost = std::chrono::hours{24 * 365};
+    return std::max(kLeast, settings.result_expires.value_or(kMost));
+}
 
 /// Nothing was done and trying again may help.
 bool worth_retrying(Errc code) {
@@ -157,8 +162,8 @@ Awaitable<Result<bool>> DirectClient::is_known(std::string task_id, Deadline dea
 Awaitable<Result<void>> DirectClient::revoke(std::string task_id, Deadline deadline) {
     if (auto connected = co_await core_.connect(deadline); !connected) co_return connected;
     const std::string key = revocation_key(task_id);
-    auto stored = co_await core_.state().compare_and_set(key, 0, "revoked", kRevocationLifetime,
-                                                         deadline);
+    auto stored = co_await core_.state().compare_and_set(
+        key, 0, "revoked", revocation_lifetime(core_.settings()), deadline);
     if (!stored && stored.error().code != Errc::conflict) {
         co_return std::unexpected{std::move(stored.error())};
     }

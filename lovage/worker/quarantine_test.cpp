@@ -54,7 +54,9 @@ TEST(Quarantine, AReplayIsTheOriginalAgain) {
 TEST(Quarantine, KeepsAMessageWhoseHeadersAreNoMap) {
     Message broken;
     broken.headers = Json::array();
-    EXPECT_TRUE(read_note(to_quarantine(broken, kNote).message));
+    const Publication kept = to_quarantine(broken, kNote);
+    ASSERT_TRUE(read_note(kept.message));
+    EXPECT_EQ(to_json_text(from_quarantine(kept.message, kNote).message.headers), "[]");
 }
 
 TEST(Quarantine, AnOrdinaryMessageCarriesNoNote) { EXPECT_FALSE(read_note(original())); }

@@ -55,6 +55,8 @@ public:
 private:
     /// The usual case: all records in one call. Those that cannot be stored at once go on one by one.
     Awaitable<void> settle_together(std::vector<FinishedTask> finished);
+    Awaitable<std::vector<Result<StoreOutcome>>> store_together(
+        const std::vector<FinishedTask>& finished);
     Awaitable<void> settle_finished(FinishedTask finished);
     [[nodiscard]] bool wants_result(const FinishedTask& finished) const;
     Awaitable<void> settle_revoked(std::shared_ptr<TaskRequest> request, std::string reason);
