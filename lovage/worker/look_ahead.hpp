@@ -15,7 +15,7 @@ namespace lovage {
 /// Pure state, exponentially averaged over about the last 16 tasks. Not thread-safe.
 class LookAhead {
 public:
-    static constexpr std::uint32_t kMost = 256;
+    static constexpr std::uint32_t kMost = 512;
     using Duration = std::chrono::steady_clock::duration;
 
     explicit LookAhead(std::uint32_t slots) : slots_{slots} {}

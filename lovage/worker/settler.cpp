@@ -10,8 +10,10 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include <algorithm>
+#include <iterator>
 #include <new>
 #include <random>
+#include <utility>
 
 #include <unistd.h>
 
@@ -143,7 +145,18 @@ void Settler::tasks_finished(std::vector<FinishedTask> finished) {
     }
     if (giving_up_) return;  // their messages go back with the consumer
     pending_ += finished.size();
-    scope_.spawn("settle", settle_together(std::move(finished)));
+    std::ranges::move(finished, std::back_inserter(unstored_));
+    if (!storing_) scope_.spawn("settle", settle_unstored());
+}
+
+Awaitable<void> Settler::settle_unstored() {
+    struct Storing {
+        explicit Storing(bool& flag) : flag_{flag} { flag_ = true; }
+        ~Storing() { flag_ = false; }
+        bool& flag_;
+    };
+    const Storing storing{storing_};
+    while (!unstored_.empty()) co_await settle_together(std::exchange(unstored_, {}));
 }
 
 Awaitable<std::vector<Result<StoreOutcome>>> Settler::store_together(

@@ -53,6 +53,8 @@ public:
     void give_up() noexcept;
 
 private:
+    /// One call of the result backend at a time: what ends meanwhile goes together in the next.
+    Awaitable<void> settle_unstored();
     /// The usual case: all records in one call. Those that cannot be stored at once go on one by one.
     Awaitable<void> settle_together(std::vector<FinishedTask> finished);
     Awaitable<std::vector<Result<StoreOutcome>>> store_together(
@@ -77,6 +79,8 @@ private:
     std::string hostname_;
     Hooks hooks_;
     std::set<std::string> declared_;
+    std::vector<FinishedTask> unstored_;
+    bool storing_ = false;
     std::size_t pending_ = 0;
     bool giving_up_ = false;
     TaskScope scope_;

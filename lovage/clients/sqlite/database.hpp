@@ -25,7 +25,7 @@ struct DatabaseOptions {
     Schema schema;
     /// Touched after a COMMIT in which an operation called Connection::request_wake(). Empty: none.
     std::filesystem::path wake_file;
-    std::size_t batch_operations_max = 128;
+    std::size_t batch_operations_max = 512;
     std::chrono::microseconds batch_time_max{2000};  ///< Of work inside one transaction.
     /// Under load (the last batch had 16 operations or more) the next batch waits that long to become
     /// as large.
@@ -41,7 +41,7 @@ struct DatabaseOptions {
 
 /// One SQLite file and the one thread that writes it, with group commit.
 ///
-/// Operations come from any number of Sessions (one a loop). What is queued, at most 128 operations
+/// Operations come from any number of Sessions (one a loop). What is queued, at most 512 operations
 /// or 2 ms of work, runs in the order it was submitted inside one BEGIN IMMEDIATE … COMMIT; nothing
 /// waits for company when there is no load. Outcomes travel to each loop in one post a batch,
 /// after the COMMIT.
