@@ -1,4 +1,5 @@
-// The whole project stack in one process: API, worker, broker and results in SQLite files under .lovage/.
+// The whole project stack in one process: API, worker, broker and results in SQLite files under
+// .lovage/.
 //
 //     ./dev demo        or: project-demo --port 5001
 //
@@ -43,7 +44,8 @@ double milliseconds_since(Clock::time_point begin) {
 }
 
 void print_banner(const lovage::App& app, const std::string& url, Clock::time_point begin) {
-    const auto megabytes = static_cast<double>(lovage::read_process_stats().resident_bytes) / 1048576.0;
+    const auto megabytes =
+        static_cast<double>(lovage::read_process_stats().resident_bytes) / 1048576.0;
     fmt::print(
         "\n"
         "  {} — project demo: API, worker and SQLite in one process\n"
@@ -57,8 +59,8 @@ void print_banner(const lovage::App& app, const std::string& url, Clock::time_po
         "\n"
         "  Try:  curl -X POST '{}/v1/celery-worker/integer-multiplication/?integer=21'\n"
         "  Stop: Ctrl-C\n\n",
-        lovage::cli::version_text(), milliseconds_since(begin), megabytes, app.settings().broker_url, url, url,
-        url, url, url, url);
+        lovage::cli::version_text(), milliseconds_since(begin), megabytes,
+        app.settings().broker_url, url, url, url, url, url, url);
     std::fflush(stdout);
 }
 
@@ -75,7 +77,7 @@ void show_call(const lovage::App& app, const std::string& task, lovage::Json arg
         outcome = failure ? failure->exc_type + ": " + failure->exc_message
                           : lovage::to_json_text(meta.result);
     } catch (const lovage::LovageError& error) {
-        outcome = error.what();
+        outcome = error.error().detail;
     }
     fmt::print("  {:<24} {:<28} → {}  ({:.1f} ms)\n", task, shown, outcome,
                milliseconds_since(begin));
@@ -151,7 +153,7 @@ int run(const project::Options& options, Clock::time_point begin) {
     const lovage::Result<void> outcome = loop.run_blocking(serve(&server, &worker));
     if (traffic.joinable()) traffic.join();
     lovage::log::flush();
-    if (!outcome) fmt::print(stderr, "project-demo: {}\n", outcome.error().message());
+    if (!outcome) fmt::print(stderr, "project-demo: {}\n", outcome.error().detail);
     const int status = outcome ? 0 : 1;
     // A task that does not return keeps its thread: only the end of the process ends it.
     if (worker.left_behind() != 0) std::_Exit(status);
@@ -165,10 +167,14 @@ int main(int argc, char** argv) {
     try {
         const project::Options options = project::parse_options(argc, argv);
         if (options.help) {
-            fmt::print("{}", project::help_text("project-demo", "the project stack in one process"));
+            fmt::print("{}",
+                       project::help_text("project-demo", "the project stack in one process"));
             return 0;
         }
         return run(options, begin);
+    } catch (const lovage::LovageError& problem) {
+        fmt::print(stderr, "project-demo: {}\n", problem.error().detail);
+        return 2;
     } catch (const std::exception& problem) {
         fmt::print(stderr, "project-demo: {}\n", problem.what());
         return 2;
