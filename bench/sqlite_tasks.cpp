@@ -1,7 +1,8 @@
-// How many tasks a second go send → run a no-op → result stored → ack, in one process, durably, on the embedded
-// broker? The other side is sqlite_limit: a bare loop that executes the same statements in the same batches.
-// Producer and worker are two Apps, so two loops, as an API and a worker in one process would be. As there, tasks flow: a sender waits while more than kWindow tasks have been sent and not run, so that neither side
-// measures a file with a backlog.
+// How many tasks a second go send → run a no-op → result stored → ack, in one process, durably, on
+// the embedded broker? The other side is sqlite_limit: a bare loop that executes the same
+// statements in the same batches. Producer and worker are two Apps, so two loops, as an API and a
+// worker in one process would be. As there, tasks flow: a sender waits while more than kWindow
+// tasks have been sent and not run, so that neither side measures a file with a backlog.
 //
 //     sqlite_tasks FOLDER [TASKS] [SENDERS] [SLOTS]
 #include <lovage/app/app_core.hpp>
@@ -36,7 +37,7 @@ struct Run {
     long left;
     long sent = 0;
     long refused = 0;
-    std::atomic<long> ran{0};  // counted by the task, on its slot
+    std::atomic<long> ran{0};            // counted by the task, on its slot
     std::deque<lovage::Notifier*> held;  // senders that wait for their turn
 
     [[nodiscard]] long room() const { return kWindow - (sent - ran); }
@@ -113,7 +114,8 @@ int main(int argc, char** argv) {
         sending.push_back(
             asio::co_spawn(producer.core()->loop().executor(), send_some(&run), asio::use_future));
     }
-    auto pacing = asio::co_spawn(producer.core()->loop().executor(), set_pace(&run, tasks), asio::use_future);
+    auto pacing =
+        asio::co_spawn(producer.core()->loop().executor(), set_pace(&run, tasks), asio::use_future);
     for (auto& sender : sending) sender.get();
     pacing.get();
     const auto sent = std::chrono::steady_clock::now();

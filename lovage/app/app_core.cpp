@@ -23,7 +23,9 @@ std::string host_name() {
 
 }  // namespace
 
-std::string revocation_key(const std::string& task_id) { return "revoked/" + task_id; }
+std::string revocation_key(const std::string& task_id) {
+    return "revoked/" + task_id;
+}
 
 AppCore::AppCore(std::string name)
     : name_{std::move(name)},
@@ -46,8 +48,9 @@ AppCore::~AppCore() {
 void AppCore::configure(Settings settings) {
     const std::lock_guard lock{mutex_};
     if (in_use_) {
-        throw LovageError{Error{Errc::invalid_argument,
-                                "App::configure() must come before the first send, read or worker"}};
+        throw LovageError{
+            Error{Errc::invalid_argument,
+                  "App::configure() must come before the first send, read or worker"}};
     }
     settings_ = std::move(settings);
 }
@@ -122,8 +125,8 @@ Awaitable<Result<void>> AppCore::connect(Deadline deadline) {
         if (closed_) co_return fail(Errc::closed, "the app '" + name_ + "' is closed");
         if (connecting_) {
             if (!co_await connect_ended_->wait(deadline) && connecting_) {
-                co_return fail(Errc::deadline_exceeded, "still connecting to " +
-                                                            broker_->display_url());
+                co_return fail(Errc::deadline_exceeded,
+                               "still connecting to " + broker_->display_url());
             }
             continue;
         }

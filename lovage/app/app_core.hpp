@@ -19,8 +19,8 @@
 
 namespace lovage {
 
-/// What stands behind an App: its registry, settings, loop and connections. For the framework's own modules
-/// (worker, http, cli); programs use App.
+/// What stands behind an App: its registry, settings, loop and connections. For the framework's own
+/// modules (worker, http, cli); programs use App.
 class AppCore {
 public:
     explicit AppCore(std::string name);
@@ -46,8 +46,8 @@ public:
 
     // Below: on the loop only.
 
-    /// Connects broker, result backend and state store once; calling it when connected is cheap. A failed
-    /// attempt is repeated by the next call.
+    /// Connects broker, result backend and state store once; calling it when connected is cheap. A
+    /// failed attempt is repeated by the next call.
     [[nodiscard]] Awaitable<Result<void>> connect(Deadline deadline);
     /// Errc::closed for everything that follows.
     [[nodiscard]] Awaitable<void> close(Deadline deadline);

@@ -19,8 +19,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// Celery's workers keep revoked ids for three hours; here at least as long as the REVOKED record is kept,
-/// so that no task runs whose result says that it will not.
+/// Celery's workers keep revoked ids for three hours; here at least as long as the REVOKED record
+/// is kept, so that no task runs whose result says that it will not.
 std::chrono::milliseconds revocation_lifetime(const Settings& settings) {
     constexpr std::chrono::seconds kLeast = 3h;
     constexpr std::chrono::seconds kMost = std::chrono::hours{24 * 365};
@@ -77,13 +77,12 @@ Awaitable<Result<void>> DirectClient::publish_once(const TaskSend& task, Deadlin
     publication.routing_key = task.queue;
     publication.message = task.message;  // a copy: another attempt may need it
     if (task.expires) {
-        publication.message.properties.expiration =
-            std::max(0ms, std::chrono::ceil<std::chrono::milliseconds>(*task.expires -
-                                                                       wall_clock_now()));
+        publication.message.properties.expiration = std::max(
+            0ms, std::chrono::ceil<std::chrono::milliseconds>(*task.expires - wall_clock_now()));
     }
     if (task.eta && core_.broker().delays_natively()) {
-        publication.delay = std::max(0ms, std::chrono::ceil<std::chrono::milliseconds>(
-                                              *task.eta - wall_clock_now()));
+        publication.delay = std::max(
+            0ms, std::chrono::ceil<std::chrono::milliseconds>(*task.eta - wall_clock_now()));
     }
     co_return co_await core_.broker().publish(std::move(publication), deadline);
 }
@@ -117,17 +116,17 @@ Awaitable<Result<void>> DirectClient::send(TaskSend task, Deadline deadline) {
         count(connected);
         co_return connected;
     }
-    // Marker and message go to different stores: both at once, since the id is told to nobody before both are
-    // there.
+    // Marker and message go to different stores: both at once, since the id is told to nobody
+    // before both are there.
     using namespace asio::experimental::awaitable_operators;
     std::string id = task.task_id;
     auto [marked, outcome] = co_await (core_.results().mark_sent(id, deadline) &&
                                        publish_until(std::move(task), deadline));
     count(outcome);
     if (outcome && !marked) {
-        outcome = fail(Errc::unknown_outcome,
-                       "the task was sent, but its sent-marker was not stored: " +
-                           marked.error().message());
+        outcome =
+            fail(Errc::unknown_outcome, "the task was sent, but its sent-marker was not stored: " +
+                                            marked.error().message());
     }
     co_return outcome;
 }

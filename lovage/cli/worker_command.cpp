@@ -150,7 +150,8 @@ int run_worker(App& app, const WorkerArguments& arguments, Console& console) {
                        "; name all queues it shall consume with -Q");
     }
 
-    const Result<void> outcome = app.core()->loop().run_blocking(serve(&signals, &worker, health.get()));
+    const Result<void> outcome =
+        app.core()->loop().run_blocking(serve(&signals, &worker, health.get()));
     if (const std::size_t left = worker.left_behind(); left != 0) {
         // Their threads cannot be ended one by one; their messages are back in the queue.
         log::warning("worker", "{} running tasks are left behind", left);

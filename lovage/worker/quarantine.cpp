@@ -14,7 +14,8 @@ constexpr std::string_view kDetail = "x-lovage-detail";
 constexpr std::string_view kQueue = "x-lovage-queue";
 constexpr std::string_view kWorker = "x-lovage-worker";
 constexpr std::string_view kTime = "x-lovage-time";
-constexpr std::string_view kExpiration = "x-lovage-expiration";  // ms, so that a replay has it again
+constexpr std::string_view kExpiration =
+    "x-lovage-expiration";  // ms, so that a replay has it again
 
 constexpr std::string_view kHeaders = "x-lovage-headers";  // what was in their place, when no map
 
@@ -72,7 +73,8 @@ Publication from_quarantine(const Message& message, const QuarantineNote& note) 
         publication.message.properties.expiration =
             std::chrono::milliseconds{expiration->as_int64().value_or(0)};
     }
-    if (const Json* original = headers.find(kHeaders); original != nullptr && original->is_string()) {
+    if (const Json* original = headers.find(kHeaders);
+        original != nullptr && original->is_string()) {
         publication.message.headers = Json::raw(original->as_string());
         return publication;
     }

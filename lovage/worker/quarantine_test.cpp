@@ -12,7 +12,8 @@ Message original() {
     message.properties.correlation_id = "42";
     message.properties.priority = 7;
     message.properties.expiration = 5000ms;
-    message.headers = Json::object({{"task", "shop.pay"}, {"x-own", Json::integer("10000000000000000000000")}});
+    message.headers =
+        Json::object({{"task", "shop.pay"}, {"x-own", Json::integer("10000000000000000000000")}});
     message.body = "\x01 not JSON \xff";
     return message;
 }
@@ -59,7 +60,9 @@ TEST(Quarantine, KeepsAMessageWhoseHeadersAreNoMap) {
     EXPECT_EQ(to_json_text(from_quarantine(kept.message, kNote).message.headers), "[]");
 }
 
-TEST(Quarantine, AnOrdinaryMessageCarriesNoNote) { EXPECT_FALSE(read_note(original())); }
+TEST(Quarantine, AnOrdinaryMessageCarriesNoNote) {
+    EXPECT_FALSE(read_note(original()));
+}
 
 }  // namespace
 }  // namespace lovage

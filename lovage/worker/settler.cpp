@@ -32,13 +32,15 @@ constexpr std::size_t kShortDetail = 64;
 /// One attempt to store or publish (reliability contract, clause 8).
 constexpr auto kAttempt = 30s;
 
-/// This very record can never be stored. Everything else may pass: the other side is down, slow, damaged until
-/// somebody repairs it, or its answer was lost.
+/// This very record can never be stored. Everything else may pass: the other side is down, slow,
+/// damaged until somebody repairs it, or its answer was lost.
 bool never_storable(Errc code) {
     return code == Errc::too_large || code == Errc::invalid_argument;
 }
 
-double seconds(Clock::duration duration) { return std::chrono::duration<double>(duration).count(); }
+double seconds(Clock::duration duration) {
+    return std::chrono::duration<double>(duration).count();
+}
 
 }  // namespace
 
@@ -83,9 +85,9 @@ Awaitable<bool> Settler::store(TaskMeta meta) {
             // A failure that says so can be stored; should even that not fit, the log has told it.
             if (replaced) co_return true;
             replaced = true;
-            meta = make_failure_meta(
-                meta.task_id, {"EncodeError", what, "kombu.exceptions",
-                               traceback_text("", "while storing the result", "EncodeError", what)});
+            meta = make_failure_meta(meta.task_id, {"EncodeError", what, "kombu.exceptions",
+                                                    traceback_text("", "while storing the result",
+                                                                   "EncodeError", what)});
             continue;
         }
         if (attempt == 0 || attempt % 8 == 0) {
@@ -113,7 +115,8 @@ Awaitable<void> Settler::store_started(std::shared_ptr<TaskRequest> request) {
     meta.group_id = request->message.group;
     meta.parent_id = request->message.parent_id;
     // Informative only: a failure to store it holds nothing up.
-    if (auto stored = co_await core_.results().store(std::move(meta), Deadline::in(kAttempt)); !stored) {
+    if (auto stored = co_await core_.results().store(std::move(meta), Deadline::in(kAttempt));
+        !stored) {
         log::warning("worker", "Task {}: STARTED was not stored: {}", request->message.id,
                      stored.error().message());
     }

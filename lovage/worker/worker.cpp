@@ -100,9 +100,13 @@ Awaitable<Result<void>> Worker::Impl::run() {
     if (consumer_) {
         Pool::Events events;
         if (app.settings().task_track_started) {
-            events.started = [this](RequestPtr request) { settler_.task_started(std::move(request)); };
+            events.started = [this](RequestPtr request) {
+                settler_.task_started(std::move(request));
+            };
         }
-        events.finished = [this](std::vector<FinishedTask> ended) { on_finished(std::move(ended)); };
+        events.finished = [this](std::vector<FinishedTask> ended) {
+            on_finished(std::move(ended));
+        };
         pool_->start(std::move(events));
         scope_.spawn("consume", consume());
         scope_.spawn("eta", release_due());
@@ -174,16 +178,28 @@ Worker::Worker(App& app, WorkerOptions options)
     : impl_{std::make_shared<Impl>(app, std::move(options))} {}
 Worker::~Worker() = default;
 
-Awaitable<Result<void>> Worker::run() { return impl_->run(); }
+Awaitable<Result<void>> Worker::run() {
+    return impl_->run();
+}
 
 void Worker::request_stop() {
     impl_->core->loop().post([impl = impl_] { impl->stop_requested(); });
 }
 
-std::size_t Worker::left_behind() const noexcept { return impl_->left_behind; }
-bool Worker::ready() const noexcept { return impl_->ready; }
-const std::string& Worker::hostname() const noexcept { return impl_->hostname; }
-const std::vector<std::string>& Worker::queues() const noexcept { return impl_->queues; }
-std::size_t Worker::concurrency() const noexcept { return impl_->slots; }
+std::size_t Worker::left_behind() const noexcept {
+    return impl_->left_behind;
+}
+bool Worker::ready() const noexcept {
+    return impl_->ready;
+}
+const std::string& Worker::hostname() const noexcept {
+    return impl_->hostname;
+}
+const std::vector<std::string>& Worker::queues() const noexcept {
+    return impl_->queues;
+}
+std::size_t Worker::concurrency() const noexcept {
+    return impl_->slots;
+}
 
 }  // namespace lovage

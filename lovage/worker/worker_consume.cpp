@@ -36,12 +36,14 @@ bool still_usable(Errc code) {
 TaskFailure failure_of(BadMessage reason, const std::string& detail) {
     switch (reason) {
         case BadMessage::undecodable:
-        case BadMessage::unsupported: return {"DecodeError", detail, "kombu.exceptions", ""};
+        case BadMessage::unsupported:
+            return {"DecodeError", detail, "kombu.exceptions", ""};
         case BadMessage::content_disallowed:
             return {"ContentDisallowed", detail, "kombu.exceptions", ""};
         case BadMessage::unknown_message:
         case BadMessage::invalid:
-        case BadMessage::too_large: break;
+        case BadMessage::too_large:
+            break;
     }
     return {"InvalidTaskError", detail, "celery.exceptions", ""};
 }
@@ -77,8 +79,8 @@ Awaitable<void> Worker::Impl::consume_until_stop() {
 Awaitable<Result<void>> Worker::Impl::revive(bool same_consumer) {
     const Deadline deadline = Deadline::in(kRevive);
     if (!same_consumer) {
-        // What was delivered to the old consumer is delivered again: what has not started must not run
-        // twice, and acks of what runs would be stale.
+        // What was delivered to the old consumer is delivered again: what has not started must not
+        // run twice, and acks of what runs would be stale.
         consumer_.reset();
         ++generation_;
         withdraw_unstarted();
@@ -87,7 +89,8 @@ Awaitable<Result<void>> Worker::Impl::revive(bool same_consumer) {
     if (!consumer_) co_return co_await open_consumer();
     for (const std::string& queue : queues) {
         // A queue that was deleted is made again; adding one that is consumed does nothing.
-        auto declared = co_await core->broker().declare_queue(task_queue(app.settings(), queue), deadline);
+        auto declared =
+            co_await core->broker().declare_queue(task_queue(app.settings(), queue), deadline);
         if (declared) declared = co_await consumer_->add_queue(queue, deadline);
         if (!declared) co_return declared;
     }
@@ -190,7 +193,8 @@ Awaitable<void> Worker::Impl::take(std::vector<Delivery> deliveries) {
     std::vector<RequestPtr> requests;
     requests.reserve(deliveries.size());
     for (Delivery& delivery : deliveries) {
-        if (RequestPtr request = decode(std::move(delivery))) requests.push_back(std::move(request));
+        if (RequestPtr request = decode(std::move(delivery)))
+            requests.push_back(std::move(request));
     }
     if (requests.empty()) co_return;
     const std::uint64_t generation = generation_;
@@ -266,8 +270,8 @@ Awaitable<void> Worker::Impl::release_due_until_stop() {
         if (due.empty()) {
             const auto next = eta_.next_due();
             // Looked at anew at least every minute, since the wall clock may be set.
-            const auto wait = next ? std::min<std::chrono::microseconds>(
-                                         *next - wall_clock_now(), std::chrono::minutes{1})
+            const auto wait = next ? std::min<std::chrono::microseconds>(*next - wall_clock_now(),
+                                                                         std::chrono::minutes{1})
                                    : std::chrono::minutes{1};
             co_await changed_.wait(Deadline::in(wait));
             continue;
@@ -308,8 +312,8 @@ void Worker::Impl::on_settled(const RequestPtr& request, const TaskOutcome* outc
 }
 
 void Worker::Impl::update_prefetch() {
-    // Small changes of the look-ahead are not worth a word to the broker; each held task counts, or held ones
-    // would take the slots' places.
+    // Small changes of the look-ahead are not worth a word to the broker; each held task counts, or
+    // held ones would take the slots' places.
     const std::uint32_t ahead = look_ahead_.prefetch();
     const std::uint32_t change = ahead > ahead_ ? ahead - ahead_ : ahead_ - ahead;
     if (change * 8 >= ahead_ || ahead == slots) ahead_ = ahead;

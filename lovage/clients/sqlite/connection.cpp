@@ -195,8 +195,8 @@ Result<std::unique_ptr<Connection>> Connection::open(std::filesystem::path file,
     return connection;
 }
 
-/// Turns write-ahead logging on. Two processes that open a new file at the same moment both need it for
-/// themselves here, and SQLite does not call its busy handler for that (to avoid a deadlock).
+/// Turns write-ahead logging on. Two processes that open a new file at the same moment both need it
+/// for themselves here, and SQLite does not call its busy handler for that (to avoid a deadlock).
 int Connection::enter_wal_mode(std::chrono::milliseconds patience) {
     constexpr std::chrono::milliseconds kPause{3};
     const auto limit = std::chrono::steady_clock::now() + patience;

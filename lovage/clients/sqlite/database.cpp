@@ -146,9 +146,9 @@ bool Database::Impl::take_batch() {
     return true;
 }
 
-/// A batch that was large a moment ago is coming back: its callers were all woken at once and send their next
-/// operation within a fraction of the time a sync takes. Waiting for as many saves syncs; alone, nobody
-/// ever waits.
+/// A batch that was large a moment ago is coming back: its callers were all woken at once and send
+/// their next operation within a fraction of the time a sync takes. Waiting for as many saves
+/// syncs; alone, nobody ever waits.
 void Database::Impl::wait_for_company(std::unique_lock<std::mutex>& lock) {
     enough = std::min(last_batch, options.batch_operations_max);
     const auto limit = Clock::now() + options.company_wait;

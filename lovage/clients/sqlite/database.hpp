@@ -27,8 +27,8 @@ struct DatabaseOptions {
     std::filesystem::path wake_file;
     std::size_t batch_operations_max = 512;
     std::chrono::microseconds batch_time_max{2000};  ///< Of work inside one transaction.
-    /// Under load (the last batch had 16 operations or more) the next batch waits that long to become
-    /// as large.
+    /// Under load (the last batch had 16 operations or more) the next batch waits that long to
+    /// become as large.
     std::chrono::microseconds company_wait{300};
     /// Operations waiting; more are refused with unavailable at once (posts are not counted).
     std::size_t queue_max = 65'536;

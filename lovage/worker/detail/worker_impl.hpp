@@ -19,7 +19,8 @@
 
 namespace lovage {
 
-/// The worker on its loop. worker.cpp holds its life (start, stop), worker_consume.cpp what happens to deliveries.
+/// The worker on its loop. worker.cpp holds its life (start, stop), worker_consume.cpp what happens
+/// to deliveries.
 class Worker::Impl {
 public:
     Impl(App& app, WorkerOptions options);
@@ -76,8 +77,8 @@ private:
     EtaQueue<RequestPtr> eta_;
     LookAhead look_ahead_;
     std::uint32_t prefetch_ = 0;
-    std::uint32_t ahead_ = 0;        // the look-ahead's part of it
-    std::uint64_t generation_ = 0;   // which consumer: requests of an older one are redelivered
+    std::uint32_t ahead_ = 0;       // the look-ahead's part of it
+    std::uint64_t generation_ = 0;  // which consumer: requests of an older one are redelivered
     std::unordered_set<RequestPtr> running_;  // submitted, not finished
     std::unique_ptr<Consumer> consumer_;
     Settler settler_;
