@@ -3,6 +3,7 @@
 #include <lovage/brokers/sqlite/sqlite_broker.hpp>
 #include <lovage/brokers/sqlite/store.hpp>
 #include <lovage/brokers/test_client.hpp>
+#include <lovage/clients/sqlite/connection.hpp>
 #include <lovage/clients/sqlite/test_folder.hpp>
 
 #include <gmock/gmock.h>
@@ -10,6 +11,8 @@
 #include <array>
 #include <csignal>
 #include <cstdio>
+#include <filesystem>
+#include <future>
 #include <map>
 #include <set>
 #include <thread>
@@ -24,6 +27,7 @@ namespace lovage::conformance {
 namespace {
 
 using namespace std::chrono_literals;
+using ::testing::AnyOf;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
@@ -133,6 +137,18 @@ protected:
         for (int i = 0; i < count; ++i) client.send("q", std::to_string(i));
     }
 
+    /// What the others do with a peer that died or stopped.
+    void take_everybody_for_dead() const {
+        using namespace sqlite_broker;
+        auto connection = sqlite::Connection::open(folder() + "/broker.sqlite3");
+        ASSERT_TRUE(connection);
+        ASSERT_TRUE((*connection)->script("BEGIN IMMEDIATE"));
+        for (const std::string& peer : peer_names(**connection).value()) {
+            EXPECT_TRUE(remove_peer(**connection, peer, Now::read()));
+        }
+        ASSERT_TRUE((*connection)->script("COMMIT"));
+    }
+
     sqlite::TestFolder folder_;
 };
 
@@ -187,6 +203,7 @@ TEST_F(SqliteProcesses, AStoppedProcessLosesItsDeliveriesAtTheEndOfItsLease) {
     EXPECT_EQ(got->size(), 2U);
 
     holder.signal(SIGCONT);
+    EXPECT_EQ(holder.line(), "lost");
     holder.tell("ack\n");
     EXPECT_EQ(holder.line(), "stale 2");
     holder.end_input();
@@ -195,6 +212,89 @@ TEST_F(SqliteProcesses, AStoppedProcessLosesItsDeliveriesAtTheEndOfItsLease) {
     heir->ack_all(*got);
     EXPECT_EQ(here->status("q").unsettled, 0U);
     EXPECT_EQ(heir->consumer().stale_settlements(), 0U);
+}
+
+TEST_F(SqliteProcesses, AConsumerIsToldThatItsLeaseWasLostAndThenGoesOn) {
+    const auto here = client(kLongLease);
+    here->queue("q");
+    send_many(*here, 2);
+    const auto consumer = here->consume({"q"}, 5);
+    const auto held = consumer->receive_many(2);
+    take_everybody_for_dead();
+    auto waiting = here->start(consumer->consumer().receive(soon()));
+    here->send("q", "2");  // the claim of this one finds out
+    const auto told = waiting.get();
+    ASSERT_FALSE(told);
+    EXPECT_EQ(told.error().code, Errc::disconnected);
+    EXPECT_THAT(told.error().detail, HasSubstr("the lease was lost"));
+
+    const auto again = consumer->receive_many(3);
+    EXPECT_EQ(bodies(again), (std::vector<std::string>{"0", "1", "2"}));
+    consumer->ack_all(held);
+    EXPECT_EQ(consumer->consumer().stale_settlements(), 2U);
+    consumer->ack_all(again);
+    EXPECT_EQ(here->status("q").unsettled, 0U);
+}
+
+TEST_F(SqliteProcesses, ALeaseFoundLostAtItsRenewalIsTakenAgainAtOnce) {
+    constexpr std::chrono::milliseconds kLease{9000};
+    const auto here = client(kLease);
+    here->queue("q");
+    send_many(*here, 1);
+    const auto consumer = here->consume({"q"}, 5);
+    (void)consumer->receive_one();
+    take_everybody_for_dead();  // nothing tells of it but the renewal
+    const auto told = consumer->receive(Deadline::in(kLease));
+    ASSERT_FALSE(told);
+    EXPECT_EQ(told.error().code, Errc::disconnected);
+    const auto again = consumer->receive(Deadline::in(kLease / 3 - 500ms));
+    EXPECT_TRUE(again) << "it waited for the next renewal: " << again.error().message();
+}
+
+TEST_F(SqliteProcesses, ABrokerWhoseFolderWasRemovedRefusesMessagesAndTellsItsConsumers) {
+    const auto here = client(1500ms);
+    here->queue("q");
+    const auto consumer = here->consume({"q"}, 1);
+    ASSERT_TRUE(consumer->nothing_comes());
+    auto waiting = here->start(consumer->consumer().receive(soon()));
+    std::filesystem::remove_all(folder());
+    const auto refused = here->publish({.routing_key = "q", .message = {.body = "lost"}});
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, Errc::unavailable);
+    EXPECT_THAT(refused.error().detail, HasSubstr("restart this program"));
+    EXPECT_EQ(waiting.get().error().code, Errc::unavailable);
+    EXPECT_FALSE(std::filesystem::exists(folder()));
+}
+
+TEST_F(SqliteProcesses, ClosingTheBrokerEndsWhatIsUnderWay) {
+    for (int round = 0; round < 20; ++round) {
+        const auto here = client();
+        here->queue("q");
+        std::vector<std::future<Result<std::unique_ptr<Consumer>>>> consumers;
+        std::vector<std::future<Result<void>>> others;
+        // Some are over before close() begins, some are not.
+        for (int i = 0; i < 4; ++i) {
+            consumers.push_back(here->start(here->broker().consume({.queues = {"q"}}, soon())));
+            others.push_back(here->start(
+                here->broker().declare_queue({.name = "mine", .exclusive = true}, soon())));
+            others.push_back(here->start(
+                here->broker().publish({.routing_key = "q", .message = {.body = "x"}}, soon())));
+        }
+        here->close();
+        for (auto& other : others) {
+            const auto outcome = other.get();
+            if (!outcome) {
+                EXPECT_THAT(outcome.error().code,
+                            AnyOf(Errc::disconnected, Errc::closed, Errc::unknown_outcome));
+            }
+        }
+        for (auto& consumer : consumers) {
+            auto opened = consumer.get();
+            here->on_loop([&] {
+                if (opened) opened->reset();
+            });
+        }
+    }
 }
 
 TEST_F(SqliteProcesses, NothingIsLostOrDoubledBetweenWorkersOneOfWhichIsKilled) {
