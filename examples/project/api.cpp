@@ -41,8 +41,10 @@ std::string seconds_text(milliseconds time) {
 http::HttpError trouble(const lovage::Error& error) {
     if (error.code == Errc::too_large) return http::HttpError{413, error.detail};
     if (error.code == Errc::invalid_argument) return http::HttpError{422, error.detail};
-    http::HttpError problem{503, error.message()};
-    problem.header("Retry-After", "5");
+    // The log gets the reason: it may name files of the server.
+    http::HttpError problem{
+        503, "the broker (or result backend) does not take it now; try again later"};
+    problem.header("Retry-After", "5").cause(error.message());
     return problem;
 }
 

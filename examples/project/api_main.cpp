@@ -74,6 +74,9 @@ int main(int argc, char** argv) {
             return 0;
         }
         return run(options);
+    } catch (const lovage::LovageError& problem) {
+        fmt::print(stderr, "project-api: {}\n", problem.error().detail);
+        return 2;
     } catch (const std::exception& problem) {
         fmt::print(stderr, "project-api: {}\n", problem.what());
         return 2;

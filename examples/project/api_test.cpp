@@ -1,5 +1,6 @@
 // The API with a real worker beside it, over the memory drivers; no socket is involved.
 #include "api.hpp"
+#include "options.hpp"
 #include "tasks.hpp"
 
 #include <lovage/app/app_core.hpp>
@@ -10,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <semaphore>
+#include <stdexcept>
 #include <string>
 
 #include <gmock/gmock.h>
@@ -165,6 +167,13 @@ TEST(ApiSettings, AreReadFromTheOriginalsVariables) {
     EXPECT_THAT(
         load_api_settings({{"CORS_ALLOW_ORIGINS", "http://a, http://b"}})->cors_allow_origins,
         testing::ElementsAre("http://a", "http://b"));
+}
+
+TEST(Options, AnEmptyAddressIsRefused) {
+    std::string program = "project-api";
+    std::string host = "--host=";
+    char* words[] = {program.data(), host.data()};
+    EXPECT_THROW(parse_options(2, words), std::invalid_argument);
 }
 
 TEST(ApiSettings, NameWhatIsWrong) {

@@ -75,7 +75,7 @@ void show_call(const lovage::App& app, const std::string& task, lovage::Json arg
         outcome = failure ? failure->exc_type + ": " + failure->exc_message
                           : lovage::to_json_text(meta.result);
     } catch (const lovage::LovageError& error) {
-        outcome = error.what();
+        outcome = error.error().detail;
     }
     fmt::print("  {:<24} {:<28} → {}  ({:.1f} ms)\n", task, shown, outcome,
                milliseconds_since(begin));
@@ -151,7 +151,7 @@ int run(const project::Options& options, Clock::time_point begin) {
     const lovage::Result<void> outcome = loop.run_blocking(serve(&server, &worker));
     if (traffic.joinable()) traffic.join();
     lovage::log::flush();
-    if (!outcome) fmt::print(stderr, "project-demo: {}\n", outcome.error().message());
+    if (!outcome) fmt::print(stderr, "project-demo: {}\n", outcome.error().detail);
     const int status = outcome ? 0 : 1;
     // A task that does not return keeps its thread: only the end of the process ends it.
     if (worker.left_behind() != 0) std::_Exit(status);
@@ -169,6 +169,9 @@ int main(int argc, char** argv) {
             return 0;
         }
         return run(options, begin);
+    } catch (const lovage::LovageError& problem) {
+        fmt::print(stderr, "project-demo: {}\n", problem.error().detail);
+        return 2;
     } catch (const std::exception& problem) {
         fmt::print(stderr, "project-demo: {}\n", problem.what());
         return 2;

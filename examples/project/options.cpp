@@ -42,6 +42,9 @@ Options parse_options(int argc, char** argv) {
         } else if (name == "--host" || name == "--port") {
             if (!value && i + 1 < argc) value = argv[++i];
             if (!value) throw std::invalid_argument{fmt::format("{} needs a value", name)};
+            if (value->empty()) {
+                throw std::invalid_argument{fmt::format("{} must not be empty", name)};
+            }
             if (name == "--host") {
                 options.host = *value;
             } else {

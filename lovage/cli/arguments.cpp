@@ -33,7 +33,9 @@ double to_number(const std::string& option, const std::string& text) {
     const char* const end = text.data() + text.size();
     const auto [stop, error] = std::from_chars(text.data(), end, number);
     constexpr double kTenYears = 10.0 * 366 * 86400;
-    if (error != std::errc{} || stop != end || !(number >= 0 && number <= kTenYears)) {
+    const bool read = error == std::errc{} && stop == end;
+    if (read && number < 0) refuse("{}: '{}' must not be negative", option, text);
+    if (!read || !(number <= kTenYears)) {
         refuse("{}: '{}' is no number of seconds (such as 10 or 2.5)", option, text);
     }
     return number;
@@ -52,6 +54,18 @@ Integer to_integer(const std::string& option, const std::string& text, Integer l
         refuse("{}: '{}' is no whole number from {} to {}", option, text, low, high);
     }
     return number;
+}
+
+/// What `--expires` takes: a time, or seconds from now.
+std::variant<std::monostate, std::chrono::milliseconds, TimePoint> to_expiry(
+    const std::string& option, const std::string& text) {
+    if (const auto time = parse_iso8601(text); time && text.contains('-')) return *time;
+    if (text.empty() || text.find_first_not_of("+-.0123456789") != std::string::npos) {
+        refuse("{}: '{}' is neither a number of seconds (such as 60) nor an ISO 8601 time (such as "
+               "2026-11-21T18:30:00+01:00)",
+               option, text);
+    }
+    return to_seconds(option, text);
 }
 
 TimePoint to_time(const std::string& option, const std::string& text) {
@@ -134,13 +148,7 @@ Command build_call(const Texts& texts) {
     if (!texts.countdown.empty())
         options.countdown = to_seconds("call: --countdown", texts.countdown);
     if (options.eta && options.countdown) refuse("call: give --eta or --countdown, not both");
-    if (!texts.expires.empty()) {
-        if (const auto time = parse_iso8601(texts.expires); time && texts.expires.contains('-')) {
-            options.expires = *time;
-        } else {
-            options.expires = to_seconds("call: --expires", texts.expires);
-        }
-    }
+    if (!texts.expires.empty()) options.expires = to_expiry("call: --expires", texts.expires);
     if (!texts.priority.empty()) {
         options.priority =
             static_cast<std::uint8_t>(to_integer("call: --priority", texts.priority, 0, 255));
@@ -230,7 +238,13 @@ Entry add_call(CLI::App& app, Texts& texts) {
         ->type_name("SECONDS");
     call->add_option("--expires", texts.expires, "Do not start later")
         ->type_name("ISO-TIME|SECONDS");
-    call->add_option("--queue", texts.queue, "Send it there whatever the routes say")
+    call->add_option_function<std::string>(
+            "--queue",
+            [&texts](const std::string& name) {
+                if (name.empty()) refuse("call: --queue: the name of a queue must not be empty");
+                texts.queue = name;
+            },
+            "Send it there whatever the routes say")
         ->type_name("NAME");
     call->add_option("--priority", texts.priority, "0 to 255, larger is more urgent")
         ->type_name("N");
@@ -317,6 +331,16 @@ const CLI::App& innermost(const CLI::App& app) {
     return *command;
 }
 
+/// The words that chose `command`: "quarantine list".
+std::string full_name(const CLI::App& command) {
+    std::string name = command.get_name();
+    for (const CLI::App* level = command.get_parent();
+         level != nullptr && level->get_parent() != nullptr; level = level->get_parent()) {
+        name = level->get_name() + ' ' + name;
+    }
+    return name;
+}
+
 /// Options Celery has and this program cannot have, with the reason.
 std::string_view known_absence(std::string_view option) {
     if (option == "-A" || option == "--app") return ": the program is its own app; leave it out";
@@ -328,7 +352,7 @@ void refuse_leftovers(const CLI::App& app) {
     const CLI::App& command = innermost(app);
     const std::vector<std::string> leftovers = app.remaining(true);
     if (leftovers.empty()) return;
-    const std::string where = &command == &app ? "" : command.get_name() + ": ";
+    const std::string where = &command == &app ? "" : full_name(command) + ": ";
     const auto option = std::ranges::find_if(
         leftovers, [](const std::string& word) { return word.size() > 1 && word[0] == '-'; });
     if (option != leftovers.end()) {
@@ -349,6 +373,22 @@ void refuse_leftovers(const CLI::App& app) {
                meant.empty() ? "; there are: " + list : meant);
     }
     refuse("{}unexpected argument '{}'", where, leftovers.front());
+}
+
+/// What to say when the argument of `command` is missing.
+std::string missing_argument(const CLI::App& command) {
+    const std::string name = full_name(command);
+    if (name == "call") return "call: name the task to send, such as: call add --args '[1, 2]'";
+    return name + ": give the id that `call` printed, such as: " + name +
+           " 0b5c3a52-7c1e-4d6f-9a53-5d3b8f6e2c11";
+}
+
+/// What to say of an option that stands without its value: CLI11's text begins with its name.
+std::string missing_value(const CLI::App& app, std::string_view text) {
+    const CLI::App& command = innermost(app);
+    const std::string_view option = text.substr(0, text.find_first_of(": "));
+    return fmt::format("{}{}{} needs a value", &command == &app ? "" : full_name(command),
+                       &command == &app ? "" : ": ", option);
 }
 
 std::vector<SettingFlag> setting_flags(const Texts& texts) {
@@ -412,6 +452,10 @@ std::expected<Invocation, Ending> parse_arguments(std::vector<std::string> argum
         return std::unexpected{Ending{0, version_text() + "\n"}};
     } catch (const CLI::CallForHelp&) {
         return std::unexpected{Ending{0, app.help()}};
+    } catch (const CLI::RequiredError&) {
+        return usage_error(missing_argument(innermost(app)));
+    } catch (const CLI::ArgumentMismatch& error) {
+        return usage_error(missing_value(app, error.what()));
     } catch (const CLI::ParseError& error) {
         return usage_error(error.what());
     }

@@ -3,10 +3,14 @@
 #include <lovage/app/app_core.hpp>
 #include <lovage/runtime/detail/printable.hpp>
 
+#include <algorithm>
 #include <istream>
+#include <map>
 #include <ostream>
 #include <set>
 #include <string_view>
+
+#include <fmt/core.h>
 
 namespace lovage::cli {
 
@@ -51,6 +55,24 @@ std::vector<std::string> known_queues(App& app) {
     return {names.begin(), names.end()};
 }
 
+std::string unserved_tasks(App& app, const std::vector<std::string>& queues) {
+    std::map<std::string, std::string> tasks_by_queue;
+    for (const std::string& name : app.tasks().names()) {
+        // As a send without a queue of its own goes.
+        std::string queue = app.tasks().find(name)->options.queue;
+        if (queue.empty()) queue = app.core()->router().route(name).queue;
+        if (queue.empty()) queue = app.settings().task_default_queue;
+        if (std::ranges::find(queues, queue) != queues.end()) continue;
+        std::string& tasks = tasks_by_queue[queue];
+        tasks += (tasks.empty() ? "" : ", ") + name;
+    }
+    std::string text;
+    for (const auto& [queue, tasks] : tasks_by_queue) {
+        text += fmt::format("{}{} ({})", text.empty() ? "" : "; ", queue, tasks);
+    }
+    return text;
+}
+
 int run_call(App& app, const CallArguments& arguments, Console& console) {
     try {
         const auto result =
@@ -91,15 +113,32 @@ int show_failure(Console& console, const TaskMeta& meta) {
 
 }  // namespace
 
+namespace {
+
+/// The task is not ready in time: says what is known of it.
+int report_not_ready(App& app, const AsyncResultBase& task, Console& console) {
+    constexpr std::chrono::seconds kPatience{5};
+    const auto now =
+        app.core()->loop().run_blocking(task.meta_async(Deadline::in(kPatience)));
+    if (!now) return report(console, now.error());
+    console.err << "Error: task " << lovage::detail::printable_line(task.id())
+                << " is not ready in time; its state is "
+                << lovage::detail::printable_line(now->status);
+    if (now->status == states::kPending) console.err << ", as that of an id which nobody sent";
+    console.err << '\n';
+    return kFailure;
+}
+
+}  // namespace
+
 int run_result(App& app, const ResultArguments& arguments, Console& console) {
     // "No limit" is a year: long enough, and nothing waits without a deadline.
     const auto patience = arguments.timeout.value_or(std::chrono::hours{24 * 365});
     const auto task = app.async_result(arguments.task_id);
     const auto meta = app.core()->loop().run_blocking(task.wait_async(Deadline::in(patience)));
     if (!meta) {
-        const int code = report(console, meta.error());
-        // The backend answered; the task was not ready in time.
-        return meta.error().code == Errc::deadline_exceeded ? kFailure : code;
+        if (meta.error().code != Errc::deadline_exceeded) return report(console, meta.error());
+        return report_not_ready(app, task, console);
     }
     if (arguments.traceback) {
         std::string text;

@@ -44,4 +44,8 @@ int report(Console& console, const Error& error);
 /// The queues this app's settings and tasks name, sorted.
 [[nodiscard]] std::vector<std::string> known_queues(App& app);
 
+/// The registered tasks that go to none of `queues`, by the queue they go to: "mail (send, digest);
+/// reports (monthly)". Empty: there are none.
+[[nodiscard]] std::string unserved_tasks(App& app, const std::vector<std::string>& queues);
+
 }  // namespace lovage::cli

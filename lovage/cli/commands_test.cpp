@@ -168,7 +168,9 @@ TEST_F(Commands, ResultTellsAFailureOnStandardError) {
 
 TEST_F(Commands, ResultGivesUpAfterItsTimeout) {
     EXPECT_EQ(run_result(app, {.task_id = "nobody", .timeout = 0ms}, console), kFailure);
-    EXPECT_THAT(err.str(), HasSubstr("Error: "));
+    EXPECT_EQ(err.str(),
+              "Error: task nobody is not ready in time; its state is PENDING, as that of an id "
+              "which nobody sent\n");
 }
 
 TEST_F(Commands, CallReportsABadOption) {
@@ -219,7 +221,9 @@ TEST_F(Commands, PurgeErasesWhatWaits) {
 
     out.str("");
     EXPECT_EQ(run_purge(app, {.queues = {"celery", "nobody"}, .force = true}, console), kSuccess);
-    EXPECT_EQ(out.str(), "Purged 0 messages from 2 queues.\n");
+    EXPECT_EQ(out.str(), "Purged 0 messages from 1 queue.\n");
+    EXPECT_EQ(err.str(), "Error: there is no queue 'nobody'\n");
+    EXPECT_EQ(run_purge(app, {.queues = {"nobody"}}, console), kFailure) << "nothing to ask about";
 }
 
 TEST_F(Commands, QuarantineListsWhatIsKept) {
@@ -274,6 +278,9 @@ TEST_F(Commands, QuarantineReplaysTheMessageAsItWas) {
 }
 
 TEST_F(Commands, QuarantineDropsEverythingOnlyAfterAYes) {
+    EXPECT_EQ(quarantine_command({.action = Action::drop, .all = true}), kSuccess);
+    EXPECT_EQ(out.str(), "Nothing is in quarantine.\n") << "and no question";
+
     quarantine("celery", "id-1", "[]");
     quarantine("slow", "id-2", "[]");
     in.str("no\n");
@@ -292,6 +299,19 @@ TEST_F(Commands, KnownQueuesComeFromSettingsAndTasks) {
     App other{"other", settings};
     (void)other.task("greet", greet, arg("name")).queue("own");
     EXPECT_THAT(known_queues(other), ::testing::ElementsAre("celery", "own", "routed"));
+}
+
+TEST_F(Commands, TasksOfQueuesThatAWorkerDoesNotConsumeAreNamed) {
+    Settings settings;
+    settings.task_routes = {{"mail.*", {"mail"}}};
+    App other{"other", settings};
+    (void)other.task("greet", greet, arg("name"));
+    (void)other.task("mail.digest", numbers);
+    (void)other.task("mail.send", numbers);
+    (void)other.task("report", numbers).queue("reports");
+    EXPECT_EQ(unserved_tasks(other, {"celery"}),
+              "mail (mail.digest, mail.send); reports (report)");
+    EXPECT_EQ(unserved_tasks(other, {"celery", "mail", "reports"}), "");
 }
 
 }  // namespace

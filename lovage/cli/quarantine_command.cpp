@@ -259,6 +259,11 @@ int run_quarantine(App& app, const QuarantineArguments& arguments, Console& cons
         look.action = Action::list;
         const auto there = loop.run_blocking(visit_quarantines(app.core(), std::move(look)));
         if (!there) return report(console, there.error());
+        if (there->problem) return report(console, *there->problem);
+        if (there->messages.empty()) {
+            console.out << "Nothing is in quarantine.\n";
+            return kSuccess;
+        }
         if (!confirm(console, fmt::format("Erase {} for good?",
                                           count_of(there->messages.size(), "message")))) {
             console.err << "Nothing was erased.\n";

@@ -4,6 +4,7 @@
 #include <lovage/app/app_core.hpp>
 #include <lovage/app/drivers.hpp>
 #include <lovage/cli/table.hpp>
+#include <lovage/runtime/detail/printable.hpp>
 #include <lovage/runtime/log.hpp>
 
 #include <cstdint>
@@ -106,7 +107,9 @@ Json report_json(const Report& report) {
 std::string report_text(const Report& report) {
     Table servers{{{"server"}, {"url"}, {"state"}}};
     const auto state = [](const Server& server) {
-        return server.problem ? "unreachable: " + server.problem->detail : std::string{"reachable"};
+        if (!server.problem) return std::string{"reachable"};
+        const bool late = server.problem->code == Errc::deadline_exceeded;
+        return (late ? "no answer in time: " : "unreachable: ") + server.problem->detail;
     };
     servers.add_row({"broker", report.broker.url, state(report.broker)});
     servers.add_row({"result backend", report.results.url, state(report.results)});
@@ -132,33 +135,53 @@ struct Waiting {
     std::uint64_t messages = 0;
 };
 
-/// How much `purge` would erase; a queue that does not exist holds nothing.
-Awaitable<Result<std::vector<Waiting>>> count_waiting(CorePtr core, std::vector<std::string> queues,
-                                                      Deadline deadline) {
+/// What `purge` finds.
+struct Purgeable {
+    std::vector<Waiting> queues;
+    std::vector<std::string> missing;  ///< Queues that do not exist.
+};
+
+Awaitable<Result<Purgeable>> find_purgeable(CorePtr core, std::vector<std::string> queues,
+                                            Deadline deadline) {
     if (auto connected = co_await core->connect(deadline); !connected) {
         co_return std::unexpected{std::move(connected.error())};
     }
-    std::vector<Waiting> waiting;
+    Purgeable found;
     for (std::string& queue : queues) {
         const auto status = co_await core->broker().queue_status(queue, deadline);
-        if (!status && status.error().code != Errc::not_found) {
+        if (status) {
+            found.queues.push_back({std::move(queue), status->ready + status->delayed});
+        } else if (status.error().code == Errc::not_found) {
+            found.missing.push_back(std::move(queue));
+        } else {
             co_return std::unexpected{status.error()};
         }
-        waiting.push_back({std::move(queue), status ? status->ready + status->delayed : 0});
     }
-    co_return waiting;
+    co_return found;
 }
 
-Awaitable<Result<std::uint64_t>> purge_queues(CorePtr core, std::vector<std::string> queues,
+Awaitable<Result<std::uint64_t>> purge_queues(CorePtr core, std::vector<Waiting> queues,
                                               Deadline deadline) {
     std::uint64_t erased = 0;
-    for (const std::string& queue : queues) {
-        const auto count = co_await core->broker().purge(queue, deadline);
+    for (const Waiting& queue : queues) {
+        const auto count = co_await core->broker().purge(queue.queue, deadline);
+        // It may have been deleted meanwhile.
         if (!count && count.error().code != Errc::not_found)
             co_return std::unexpected{count.error()};
         erased += count.value_or(0);
     }
     co_return erased;
+}
+
+bool confirm_purge(Console& console, const std::vector<Waiting>& queues) {
+    Table table{{{"queue"}, {"waiting", Table::Align::right}}};
+    for (const Waiting& queue : queues) {
+        table.add_row({queue.queue, std::to_string(queue.messages)});
+    }
+    console.out << table.text() << '\n';
+    if (confirm(console, "Erase these messages for good?")) return true;
+    console.err << "Nothing was erased.\n";
+    return false;
 }
 
 }  // namespace
@@ -173,31 +196,29 @@ int run_status(App& app, const StatusArguments& arguments, Console& console) {
 
 int run_purge(App& app, const PurgeArguments& arguments, Console& console) {
     constexpr std::chrono::seconds kPatience{30};
-    const std::vector<std::string> queues =
-        arguments.queues.empty() ? known_queues(app) : arguments.queues;
-    if (!arguments.force) {
-        const auto waiting = app.core()->loop().run_blocking(
-            count_waiting(app.core(), queues, Deadline::in(kPatience)));
-        if (!waiting) return report(console, waiting.error());
-        Table table{{{"queue"}, {"waiting", Table::Align::right}}};
-        for (const Waiting& queue : *waiting) {
-            table.add_row({queue.queue, std::to_string(queue.messages)});
+    const bool named = !arguments.queues.empty();
+    Loop& loop = app.core()->loop();
+    auto found =
+        loop.run_blocking(find_purgeable(app.core(), named ? arguments.queues : known_queues(app),
+                                         Deadline::in(kPatience)));
+    if (!found) return report(console, found.error());
+    if (named) {
+        for (const std::string& queue : found->missing) {
+            console.err << "Error: there is no queue '" << lovage::detail::printable_line(queue)
+                        << "'\n";
         }
-        console.out << table.text() << '\n';
-        if (!confirm(console, "Erase these messages for good?")) {
-            console.err << "Nothing was erased.\n";
-            return kFailure;
-        }
-    } else if (auto connected =
-                   app.core()->loop().run_blocking(app.core()->connect(Deadline::in(kPatience)));
-               !connected) {
-        return report(console, connected.error());
     }
-    const auto erased =
-        app.core()->loop().run_blocking(purge_queues(app.core(), queues, Deadline::in(kPatience)));
+    const std::size_t count = found->queues.size();
+    if (count == 0) {
+        if (!named) console.out << "No queues yet.\n";
+        return named ? kFailure : kSuccess;
+    }
+    if (!arguments.force && !confirm_purge(console, found->queues)) return kFailure;
+    const auto erased = loop.run_blocking(
+        purge_queues(app.core(), std::move(found->queues), Deadline::in(kPatience)));
     if (!erased) return report(console, erased.error());
     console.out << fmt::format("Purged {} from {}.\n", count_of(*erased, "message"),
-                               count_of(queues.size(), "queue"));
+                               count_of(count, "queue"));
     return kSuccess;
 }
 

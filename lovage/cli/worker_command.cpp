@@ -142,6 +142,12 @@ int run_worker(App& app, const WorkerArguments& arguments, Console& console) {
     if (app.tasks().names().empty()) {
         log::warning("worker", "this program registers no task: every message will be quarantined");
     }
+    if (const std::string unserved = unserved_tasks(app, worker.queues()); !unserved.empty()) {
+        // Who named the queues may have other workers for the rest.
+        log::write(arguments.queues.empty() ? log::Level::warning : log::Level::info, "worker",
+                   "this worker does not consume the queues of some of its tasks: " + unserved +
+                       "; name all queues it shall consume with -Q");
+    }
 
     const Result<void> outcome = app.core()->loop().run_blocking(serve(&worker, health.get()));
     if (const std::size_t left = worker.left_behind(); left != 0) {

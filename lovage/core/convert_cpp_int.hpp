@@ -13,8 +13,8 @@
 namespace lovage {
 
 /// The longest integer read into a cpp_int, in digits: the work grows with the square of the
-/// length.
-inline constexpr std::size_t kCppIntDigitsMax = 100'000;
+/// length, and is done on the loop.
+inline constexpr std::size_t kCppIntDigitsMax = 10'000;
 
 template <>
 struct JsonConverter<boost::multiprecision::cpp_int> {

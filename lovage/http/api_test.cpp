@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -14,6 +15,7 @@
 #include <lovage/core/convert_cpp_int.hpp>
 #include <lovage/http/test_client.hpp>
 #include <lovage/http/uuid_value.hpp>
+#include <lovage/runtime/log.hpp>
 
 namespace lovage::http {
 namespace {
@@ -174,6 +176,32 @@ TEST_F(ApiTest, HandlersFailAsTheyLike) {
         registry_.scrape(),
         HasSubstr(
             R"(starlette_exceptions_total{exception_type="std::logic_error",method="GET",path_template="/bug"} 1)"));
+}
+
+TEST_F(ApiTest, AFailureIsLoggedOnceWithItsReason) {
+    api_.get("/thrown", []() -> int {
+        throw HttpError(503, "later").cause("/var/broker.sqlite3 is full");
+    });
+    api_.get("/made", [] { return Response::error(500, "boom"); });
+    api_.get("/fine", [] { return 1; });
+    const auto logged = [this](const char* path) {
+        log::flush();  // what earlier requests left
+        testing::internal::CaptureStderr();
+        log::configure({.level = log::Level::error, .format = log::Format::json});
+        (void)client().get(path);
+        log::flush();
+        return testing::internal::GetCapturedStderr();
+    };
+    const std::string thrown = logged("/thrown");
+    EXPECT_THAT(thrown, HasSubstr("GET /thrown failed with 503: /var/broker.sqlite3 is full\""));
+    EXPECT_THAT(thrown, HasSubstr("\"http.response.status_code\":503,"));
+    EXPECT_EQ(std::ranges::count(thrown, '\n'), 1);
+    EXPECT_EQ(get("/thrown"), R"(503 {"detail":"later"})");
+    const std::string made = logged("/made");
+    EXPECT_THAT(made, HasSubstr("GET /made failed with 500: boom\""));
+    EXPECT_EQ(std::ranges::count(made, '\n'), 1);
+    EXPECT_EQ(logged("/fine"), "");
+    log::configure({});
 }
 
 TEST_F(ApiTest, MethodsThatAreNotThere) {

@@ -45,6 +45,14 @@ std::string exception_text(const std::exception_ptr& error) {
     }
 }
 
+/// Why a reply says it failed: the detail of `{"detail": …}`, else all of the body.
+std::string detail_of(const Response& response) {
+    const auto body = parse_json(response.body());
+    const Json* detail = body && body->is_object() ? body->find("detail") : nullptr;
+    if (detail == nullptr) return response.body();
+    return detail->is_string() ? detail->as_string() : to_json_text(*detail);
+}
+
 }  // namespace
 
 Exchange::~Exchange() {
@@ -58,6 +66,7 @@ void Exchange::open(Request& request, std::string_view client) {
     route_ = nullptr;
     kind_ = Handler::Kind::immediate;
     response_.reset();
+    failure_logged_ = false;
 
     const auto id = request.header("x-request-id");
     request.set_id(id && RequestIds::usable(*id) ? *id : ids_.next());
@@ -177,6 +186,9 @@ void Exchange::answer_exception(const std::exception_ptr& error) {
         std::rethrow_exception(error);
     } catch (const HttpError& problem) {
         response_ = problem.response();
+        if (problem.status() >= 500 && !problem.cause().empty()) {
+            log_failure(problem.cause(), exception_name(error));
+        }
         return;
     } catch (const LovageError& problem) {
         response_ = error_response(problem.error());
@@ -185,12 +197,22 @@ void Exchange::answer_exception(const std::exception_ptr& error) {
     }
     if (response_.status() < 500) return;
     api_.impl_->metrics.exception(request_->method(), route_->path_.text(), exception_name(error));
+    log_failure(exception_text(error), exception_name(error));
+}
+
+/// `type`: of the exception, or the reply's reason phrase.
+void Exchange::log_failure(std::string_view reason, std::string_view type) {
+    failure_logged_ = true;
+    const auto status = fmt::format_int{response_.status()};
+    const std::string_view method = to_string(request_->method());
     log::write(log::Level::error, "http",
-               fmt::format("{} {} failed: {}", to_string(request_->method()), request_->path(),
-                           exception_text(error)),
-               {{"http.request.id", request_->id()},
+               fmt::format("{} {} failed with {}: {}", method, request_->path(), status.c_str(),
+                           reason),
+               {{"http.request.method", method},
                 {"url.path", request_->path()},
-                {"error.type", exception_name(error)}});
+                {"http.response.status_code", {status.data(), status.size()}, true},
+                {"http.request.id", request_->id()},
+                {"error.type", type}});
 }
 
 void Exchange::fail(int status, std::string_view detail) {
@@ -202,7 +224,11 @@ void Exchange::close() {
     add_cors_headers();
     const auto duration = Clock::now() - started_;
     metrics_->finished(response_.status(), std::chrono::duration<double>(duration).count());
-    const auto level = is_probe(request_->path()) ? log::Level::debug : log::Level::info;
+    const bool probe = is_probe(request_->path());
+    if (route_ != nullptr && response_.status() >= 500 && !failure_logged_ && !probe) {
+        log_failure(detail_of(response_), reason_phrase(response_.status()));
+    }
+    const auto level = probe ? log::Level::debug : log::Level::info;
     if (log::enabled(level)) write_access_log(duration);
 }
 
@@ -216,8 +242,8 @@ void Exchange::write_access_log(std::chrono::nanoseconds duration) const {
         fmt::format("{} {} {} {:.1f} ms", method, request_->target(), status.c_str(), milliseconds),
         {{"http.request.method", method},
          {"url.path", request_->path()},
-         {"http.response.status_code", {status.data(), status.size()}},
-         {"event.duration", {nanoseconds.data(), nanoseconds.size()}},
+         {"http.response.status_code", {status.data(), status.size()}, true},
+         {"event.duration", {nanoseconds.data(), nanoseconds.size()}, true},
          {"http.request.id", request_->id()},
          {"client.address", client_}});
 }

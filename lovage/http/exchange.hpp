@@ -63,6 +63,7 @@ private:
     [[nodiscard]] bool answer_preflight();
     void add_cors_headers();
     void answer_exception(const std::exception_ptr& error);
+    void log_failure(std::string_view reason, std::string_view type);
     void write_access_log(std::chrono::nanoseconds duration) const;
 
     Api& api_;
@@ -73,6 +74,7 @@ private:
     HttpMetrics::Route* metrics_ = nullptr;
     Handler::Kind kind_ = Handler::Kind::immediate;
     bool open_ = false;
+    bool failure_logged_ = false;
     Clock::time_point started_;
     std::vector<std::string> path_values_;
     std::optional<Input> input_;

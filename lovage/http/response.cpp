@@ -116,6 +116,11 @@ HttpError& HttpError::header(std::string_view name, std::string_view value) {
     return *this;
 }
 
+HttpError& HttpError::cause(std::string text) {
+    cause_ = std::move(text);
+    return *this;
+}
+
 Response HttpError::response() const {
     auto response = Response::error(status_, detail_);
     for (const auto& [name, value] : headers_) response.set_header(name, value);

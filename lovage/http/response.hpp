@@ -65,12 +65,16 @@ public:
     [[nodiscard]] const Json& detail() const noexcept { return detail_; }
     /// Adds a header to the reply, e.g. Retry-After.
     HttpError& header(std::string_view name, std::string_view value);
+    /// What the log says of a thrown 5xx in place of the detail; the client never sees it.
+    HttpError& cause(std::string text);
+    [[nodiscard]] const std::string& cause() const noexcept { return cause_; }
     [[nodiscard]] Response response() const;
 
 private:
     int status_;
     Json detail_;
     Response::Headers headers_;
+    std::string cause_;
 };
 
 }  // namespace lovage::http

@@ -30,6 +30,9 @@ struct Options {
 struct Field {
     std::string_view name;
     std::string_view value;
+    /// JSON lines write `value` as a number, for names ECS gives a numeric type; a value that is no
+    /// JSON number stays a text.
+    bool is_number = false;
 };
 
 /// Sets up the process-wide log (standard error). May be called again. Thread-safe.

@@ -93,6 +93,17 @@ TEST(JsonLine, HasTheEcsNamesInTheOrderTheSpecificationWants) {
               "\n");
 }
 
+TEST(JsonLine, WritesNumbersAsSuchWhereTheyAre) {
+    for (const char* number : {"0", "-1", "200", "1.5", "2e+9"}) {
+        EXPECT_THAT(json({"m", {{"n", number, true}}}),
+                    EndsWith(std::string{"\"n\":"} + number + "}\n"));
+    }
+    for (const char* text : {"", "-", "01", "1.", "1e", "0x1", "1,\"k\":2", "NaN"}) {
+        EXPECT_THAT(json({"m", {{"n", text, true}}}), HasSubstr("\"n\":\"")) << text;
+    }
+    EXPECT_THAT(json({"m", {{"n", "200"}}}), EndsWith("\"n\":\"200\"}\n"));
+}
+
 TEST(JsonLine, EscapesWhatJsonMustEscape) {
     EXPECT_THAT(json({"\"\\\n\t\x01\x7F/é"}),
                 HasSubstr(R"("message":"\"\\\n\u0009\u0001\u007f/é")"));

@@ -6,6 +6,8 @@
 #include <lovage/runtime/did_you_mean.hpp>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <fstream>
 #include <functional>
 #include <set>
@@ -57,6 +59,23 @@ std::string suggestion(std::string_view key) {
     return did_you_mean(plain, setting_names());
 }
 
+/// For a table whose name is no setting, such as [worker]: how its first member may be meant.
+std::string table_advice(const detail::FileEntry& table) {
+    const auto& members = table.value.as_object();
+    std::string example = "worker_concurrency";
+    if (!members.empty()) {
+        const std::string& member = members.front().first;
+        for (const std::string& name : {table.key + '_' + member, member}) {
+            if (find_setting(name) != nullptr) {
+                example = name;
+                break;
+            }
+        }
+    }
+    return fmt::format("; names are flat, without tables: write {} = … at the top of the file",
+                       example);
+}
+
 Result<void> apply_file(LoadedSettings& loaded, const SettingsFile& file) {
     auto entries = detail::parse_settings_file(file);
     if (!entries) return std::unexpected{std::move(entries.error())};
@@ -64,8 +83,10 @@ Result<void> apply_file(LoadedSettings& loaded, const SettingsFile& file) {
         const std::string origin = fmt::format("{}:{}", file.name, entry.line);
         const Setting* const setting = find_setting(entry.key);
         if (setting == nullptr) {
-            return fail(Errc::invalid_argument, fmt::format("{}: unknown setting '{}'{}", origin,
-                                                            entry.key, suggestion(entry.key)));
+            const bool table = entry.value.is_object();
+            return fail(Errc::invalid_argument,
+                        fmt::format("{}: unknown setting '{}'{}", origin, entry.key,
+                                    table ? table_advice(entry) : suggestion(entry.key)));
         }
         if (auto done = assign(loaded, *setting, entry.value, origin); !done) return done;
     }
@@ -130,12 +151,18 @@ Result<void> apply_flags(LoadedSettings& loaded, const std::vector<SettingFlag>&
     return {};
 }
 
-Result<SettingsFile> read_file(const std::filesystem::path& path) {
+/// `source` is what named the file.
+Result<SettingsFile> read_file(const std::filesystem::path& path, std::string_view source) {
     constexpr std::size_t kBytesMax = std::size_t{1} << 20U;
+    errno = 0;
     std::ifstream file{path, std::ios::binary};
-    if (!file) {
-        return fail(Errc::not_found,
-                    fmt::format("the settings file {} cannot be read", path.string()));
+    std::error_code ignored;
+    const bool folder = std::filesystem::is_directory(path, ignored);
+    if (!file || folder) {
+        const int reason = folder ? EISDIR : errno;
+        return fail(reason == ENOENT ? Errc::not_found : Errc::unavailable,
+                    fmt::format("the settings file {} ({}) cannot be read: {}", path.string(),
+                                source, std::strerror(reason)));
     }
     std::string text(kBytesMax + 1, '\0');
     file.read(text.data(), static_cast<std::streamsize>(text.size()));
@@ -207,16 +234,19 @@ Result<std::optional<SettingsFile>> read_settings_file(
     const std::optional<std::filesystem::path>& path,
     const std::map<std::string, std::string>& environment) {
     std::filesystem::path chosen = path.value_or("");
+    std::string_view source = "--config";
     if (chosen.empty()) {
         const auto named = environment.find(std::string{kConfigVariable});
         if (named != environment.end()) chosen = named->second;
+        source = kConfigVariable;
     }
     if (chosen.empty()) {
         chosen = "lovage.toml";
+        source = "of the working directory";
         std::error_code ignored;
         if (!std::filesystem::exists(chosen, ignored)) return std::nullopt;
     }
-    auto file = read_file(chosen);
+    auto file = read_file(chosen, source);
     if (!file) return std::unexpected{std::move(file.error())};
     return std::move(*file);
 }

@@ -183,7 +183,10 @@ TEST(Settings, UnknownKeysOfTheFileStopTheStart) {
     EXPECT_THAT(problem_of(from_file("CELERY_BROKER_URL = 'memory://'")),
                 HasSubstr("did you mean 'broker_url'?"));
     EXPECT_EQ(problem_of(from_file("[celery]\nbroker_url = 'memory://'")),
-              "lovage.toml:1: unknown setting 'celery'");
+              "lovage.toml:1: unknown setting 'celery'; names are flat, without tables: write "
+              "broker_url = … at the top of the file");
+    EXPECT_THAT(problem_of(from_file("[worker]\nconcurrency = 2")),
+                HasSubstr("write worker_concurrency = … at the top"));
 }
 
 TEST(Settings, BrokenTomlNamesItsLine) {
@@ -292,8 +295,13 @@ TEST(Settings, AFileThatWasAskedForMustExist) {
     const auto file = read_settings_file("/nonexistent/lovage.toml", {});
     ASSERT_FALSE(file);
     EXPECT_EQ(file.error().code, Errc::not_found);
-    EXPECT_THAT(file.error().detail, HasSubstr("/nonexistent/lovage.toml"));
-    EXPECT_FALSE(read_settings_file(std::nullopt, {{"LOVAGE_CONFIG", "/nonexistent/x.toml"}}));
+    EXPECT_EQ(file.error().detail,
+              "the settings file /nonexistent/lovage.toml (--config) cannot be read: No such file "
+              "or directory");
+    const auto named = read_settings_file(std::nullopt, {{"LOVAGE_CONFIG", "/"}});
+    ASSERT_FALSE(named);
+    EXPECT_EQ(named.error().detail,
+              "the settings file / (LOVAGE_CONFIG) cannot be read: Is a directory");
 }
 
 }  // namespace

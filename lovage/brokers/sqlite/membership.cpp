@@ -1,5 +1,6 @@
 #include <lovage/brokers/sqlite/membership.hpp>
 
+#include <lovage/clients/sqlite/files.hpp>
 #include <lovage/core/uuid.hpp>
 #include <lovage/runtime/log.hpp>
 
@@ -63,8 +64,9 @@ Awaitable<Result<PeerId>> Membership::join(Deadline deadline) {
     auto op = [name, lock, options = options_](Connection& connection) -> Result<PeerId> {
         const Now now = Now::read();
         if (!lock->has_value()) {  // it may run twice
-            std::error_code problem;
-            std::filesystem::create_directories(options.peers, problem);
+            if (auto made = sqlite::make_private_folder(options.peers); !made) {
+                return std::unexpected{std::move(made.error())};
+            }
             auto locked = sqlite::PeerLock::create(options.peers, name);
             if (!locked) return std::unexpected{locked.error()};
             lock->emplace(std::move(*locked));

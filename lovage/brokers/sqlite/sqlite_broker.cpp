@@ -4,6 +4,7 @@
 #include <lovage/brokers/sqlite/sqlite_consumer.hpp>
 #include <lovage/brokers/sqlite/store.hpp>
 #include <lovage/clients/sqlite/database.hpp>
+#include <lovage/clients/sqlite/files.hpp>
 #include <lovage/core/uuid.hpp>
 #include <lovage/runtime/log.hpp>
 #include <lovage/runtime/notifier.hpp>
@@ -173,12 +174,8 @@ Awaitable<Result<PeerId>> SqliteBroker::become_peer(Deadline deadline) {
     // file.
     if (!watch_) {
         auto prepared = co_await session_->run(
-            [peers = options_.folder / "peers"](Connection&) -> Result<void> {
-                std::error_code problem;
-                std::filesystem::create_directories(peers, problem);
-                if (!problem) return {};
-                return fail(Errc::unavailable,
-                            "cannot make '" + peers.string() + "': " + problem.message());
+            [peers = options_.folder / "peers"](Connection&) {
+                return sqlite::make_private_folder(peers);
             },
             deadline);
         if (!prepared) co_return std::unexpected{std::move(prepared.error())};

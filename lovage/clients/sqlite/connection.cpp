@@ -1,5 +1,7 @@
 #include <lovage/clients/sqlite/connection.hpp>
 
+#include <lovage/clients/sqlite/files.hpp>
+
 #include <fmt/format.h>
 #include <sqlite3.h>
 #include <sys/stat.h>
@@ -60,13 +62,20 @@ Advice advice_for(int code) {
 Error to_error(int code, std::string_view message, int system_errno,
                const std::filesystem::path& file) {
     const Advice advice = advice_for(code);
-    std::string detail =
-        fmt::format("'{}': {} ({}, SQLite code {}", file.string(), advice.text, message, code);
     const int base = code & 0xff;
-    if (system_errno != 0 &&
-        (base == SQLITE_IOERR || base == SQLITE_CANTOPEN || base == SQLITE_FULL)) {
-        detail += fmt::format(", {}", std::strerror(system_errno));
+    // SQLite sets the system's number for these only.
+    const bool from_system = system_errno != 0 && (base == SQLITE_IOERR ||
+                                                   base == SQLITE_CANTOPEN || base == SQLITE_FULL);
+    std::string why{advice.text};
+    if (base == SQLITE_CANTOPEN && from_system && !remedy(system_errno).empty()) {
+        why = fmt::format("it cannot be opened: {}: {}", std::strerror(system_errno),
+                          remedy(system_errno));
+    } else if (base == SQLITE_READONLY || base == SQLITE_PERM) {
+        why += fmt::format(" ({})", remedy(EACCES));
     }
+    std::string detail =
+        fmt::format("'{}': {} ({}, SQLite code {}", file.string(), why, message, code);
+    if (from_system) detail += fmt::format(", {}", std::strerror(system_errno));
     detail += ')';
     return Error{advice.errc, std::move(detail), std::nullopt};
 }

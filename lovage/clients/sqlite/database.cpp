@@ -3,6 +3,7 @@
 #include <lovage/clients/sqlite/detail/presence.hpp>
 #include <lovage/clients/sqlite/detail/reserve.hpp>
 #include <lovage/clients/sqlite/detail/turn.hpp>
+#include <lovage/clients/sqlite/files.hpp>
 
 #include <sqlite3.h>
 
@@ -160,14 +161,7 @@ Result<void> Database::Impl::ensure_open() {
 
 Result<void> Database::Impl::open_files() {
     if (const auto folder = options.file.parent_path(); !folder.empty()) {
-        std::error_code problem;
-        if (std::filesystem::create_directories(folder, problem)) {
-            std::filesystem::permissions(folder, std::filesystem::perms::owner_all, problem);
-        }
-        if (problem) {
-            return fail(Errc::unavailable,
-                        "cannot make the folder '" + folder.string() + "': " + problem.message());
-        }
+        if (auto made = make_private_folder(folder); !made) return made;
     }
     if (!options.wake_file.empty() && !wake_file) {
         auto opened = WakeFile::open(options.wake_file);
@@ -337,9 +331,7 @@ std::shared_ptr<Database> Database::open(DatabaseOptions options) {
     static std::mutex mutex;
     static std::map<std::filesystem::path, std::weak_ptr<Database>> open_files;
 
-    std::error_code ignored;
-    options.file = std::filesystem::weakly_canonical(
-        std::filesystem::absolute(options.file, ignored), ignored);
+    options.file = real_path(options.file);
     const std::lock_guard lock{mutex};
     auto& entry = open_files[options.file];
     if (auto existing = entry.lock()) return existing;

@@ -180,7 +180,7 @@ void SessionState::sweep() {
         } else if (operation->move_phase(Phase::queued, Phase::abandoned)) {
             given_up.emplace_back(operation,
                                   Error{Errc::deadline_exceeded,
-                                        "the disk was too slow to start it in time", std::nullopt});
+                                        "it was not started within the time given", std::nullopt});
         } else if (operation->move_phase(Phase::running, Phase::abandoned)) {
             given_up.emplace_back(
                 operation,

@@ -1,5 +1,7 @@
 #include <lovage/clients/sqlite/wake_file.hpp>
 
+#include <lovage/clients/sqlite/files.hpp>
+
 #include <fmt/format.h>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/post.hpp>
@@ -28,8 +30,7 @@ constexpr off_t kWakeByteOffset = sizeof(std::uint64_t);
 constexpr off_t kWakeFileBytes = kWakeByteOffset + 1;
 
 std::unexpected<Error> system_failure(std::string_view what, const std::filesystem::path& path) {
-    return fail(Errc::unavailable,
-                fmt::format("{} '{}': {}", what, path.string(), std::strerror(errno)));
+    return file_failure(what, path, errno);
 }
 
 std::filesystem::path lock_path(const std::filesystem::path& folder, std::string_view peer) {
@@ -59,9 +60,7 @@ Result<std::shared_ptr<WakeFile>> WakeFile::open(const std::filesystem::path& fi
     static std::mutex mutex;
     static std::map<std::filesystem::path, std::weak_ptr<WakeFile>> open_files;
 
-    std::error_code ignored;
-    const auto key =
-        std::filesystem::weakly_canonical(std::filesystem::absolute(file, ignored), ignored);
+    const auto key = real_path(file);
     const std::lock_guard lock{mutex};
     if (auto existing = open_files[key].lock()) return existing;
 
@@ -69,9 +68,9 @@ Result<std::shared_ptr<WakeFile>> WakeFile::open(const std::filesystem::path& fi
     opened->descriptor_ = ::open(key.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (opened->descriptor_ < 0) return system_failure("cannot open the wake file", key);
     // Growing only: another process may have it mapped.
-    if (::lseek(opened->descriptor_, 0, SEEK_END) < kWakeFileBytes &&
-        ::posix_fallocate(opened->descriptor_, 0, kWakeFileBytes) != 0) {
-        return system_failure("cannot write the wake file", key);
+    if (::lseek(opened->descriptor_, 0, SEEK_END) < kWakeFileBytes) {
+        const int problem = ::posix_fallocate(opened->descriptor_, 0, kWakeFileBytes);
+        if (problem != 0) return file_failure("cannot write the wake file", key, problem);
     }
     void* const memory = ::mmap(nullptr, sizeof(std::uint64_t), PROT_READ | PROT_WRITE, MAP_SHARED,
                                 opened->descriptor_, 0);

@@ -3,6 +3,7 @@
 #include <lovage/runtime/detail/printable.hpp>
 #include <lovage/runtime/detail/utf8.hpp>
 
+#include <algorithm>
 #include <ctime>
 
 namespace lovage::log::detail {
@@ -124,6 +125,39 @@ void append_json_member(std::string& out, std::string_view name, std::string_vie
     append_json_string(out, value);
 }
 
+/// Is `text` a number in JSON's grammar: -?(0|[1-9]digits)(.digits)?([eE][+-]?digits)?
+bool is_json_number(std::string_view text) noexcept {
+    const auto take_digits = [&text] {
+        const std::size_t count = std::min(text.find_first_not_of("0123456789"), text.size());
+        text.remove_prefix(count);
+        return count;
+    };
+    if (text.starts_with('-')) text.remove_prefix(1);
+    const bool leading_zero = text.starts_with('0');
+    const std::size_t whole = take_digits();
+    if (whole == 0 || (leading_zero && whole > 1)) return false;
+    if (text.starts_with('.')) {
+        text.remove_prefix(1);
+        if (take_digits() == 0) return false;
+    }
+    if (text.starts_with('e') || text.starts_with('E')) {
+        text.remove_prefix(1);
+        if (text.starts_with('+') || text.starts_with('-')) text.remove_prefix(1);
+        if (take_digits() == 0) return false;
+    }
+    return text.empty();
+}
+
+void append_json_field(std::string& out, const Field& field, std::string_view value) {
+    if (!field.is_number || !is_json_number(value)) {
+        return append_json_member(out, field.name, value);
+    }
+    out += ',';
+    append_json_string(out, field.name);
+    out += ':';
+    out += value;
+}
+
 /// Secrets masked first, so that a cut can never hide the end of a URL from the mask.
 std::string presentable(std::string_view text) {
     std::string masked = mask_secrets(text);
@@ -188,7 +222,7 @@ void append_json_line(std::string& out, const Record& record) {
     out += fmt::format(",\"process.pid\":{}", record.pid);
     append_json_member(out, "process.thread.name", record.thread_name);
     for (const Field& field : record.fields) {
-        append_json_member(out, field.name, presentable(field.value));
+        append_json_field(out, field, presentable(field.value));
     }
     out += "}\n";
 }

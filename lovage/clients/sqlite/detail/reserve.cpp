@@ -1,9 +1,10 @@
 #include <lovage/clients/sqlite/detail/reserve.hpp>
 
+#include <lovage/clients/sqlite/files.hpp>
+
 #include <fmt/format.h>
 
 #include <cerrno>
-#include <cstring>
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -24,8 +25,7 @@ Result<void> Reserve::open(const std::filesystem::path& database, std::int64_t b
     const std::string path = database.string() + "-reserve";
     descriptor_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (descriptor_ < 0) {
-        return fail(Errc::unavailable,
-                    fmt::format("cannot open '{}': {}", path, std::strerror(errno)));
+        return file_failure("cannot open", path, errno);
     }
     bytes_ = bytes;
     low_ = is_missing() && !take();

@@ -1,11 +1,12 @@
 #include <lovage/clients/sqlite/detail/turn.hpp>
 
+#include <lovage/clients/sqlite/files.hpp>
+
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <thread>
 
 #include <fcntl.h>
@@ -27,8 +28,7 @@ Result<void> Turn::open(const std::filesystem::path& database) {
     const std::string path = database.string() + "-turn";
     descriptor_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (descriptor_ < 0) {
-        return fail(Errc::unavailable,
-                    fmt::format("cannot open '{}': {}", path, std::strerror(errno)));
+        return file_failure("cannot open", path, errno);
     }
     return {};
 }
