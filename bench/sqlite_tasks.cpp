@@ -1,5 +1,6 @@
-// How many tasks a second go send → run a no-op → result stored → ack, in one process, durably, on the embedded
-// broker? The other side is sqlite_limit: a bare loop that executes the same statements in the same batches.
+// How many tasks a second go send → run a no-op → result stored → ack, in one process, durably, on
+// the embedded broker? The other side is sqlite_limit: a bare loop that executes the same
+// statements in the same batches.
 //
 //     sqlite_tasks FOLDER [TASKS] [SENDERS] [SLOTS]
 #include <lovage/app/app_core.hpp>

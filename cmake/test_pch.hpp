@@ -1,5 +1,6 @@
 #pragma once
-// Precompiled for the tests of core, which knows nothing of Asio; all other tests add cmake/boost/pch.hpp.
+// Precompiled for the tests of core, which knows nothing of Asio; all other tests add
+// cmake/boost/pch.hpp.
 #include <chrono>
 #include <cstdint>
 #include <map>

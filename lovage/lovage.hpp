@@ -1,5 +1,6 @@
 #pragma once
-// Everything a program that defines, sends or runs tasks needs. HTTP servers include <lovage/http/…> beside it.
+// Everything a program that defines, sends or runs tasks needs. HTTP servers include
+// <lovage/http/…> beside it.
 
 #include <lovage/app/app.hpp>
 #include <lovage/cli/default_drivers.hpp>

@@ -1,5 +1,6 @@
 #pragma once
-// Precompiled for every module above core: the standard headers and the narrow Asio headers that nearly all use.
+// Precompiled for every module above core: the standard headers and the narrow Asio headers that
+// nearly all use.
 #include <algorithm>
 #include <array>
 #include <chrono>

@@ -27,7 +27,8 @@ using namespace std::chrono_literals;
 /// How long requests in flight may take to end after the first signal.
 constexpr auto kStopTime = 25s;
 
-/// Serves until SIGINT or SIGTERM, then lets requests in flight end; a second signal ends the process at once.
+/// Serves until SIGINT or SIGTERM, then lets requests in flight end; a second signal ends the
+/// process at once.
 lovage::Awaitable<void> serve(lovage::http::Server* server) {
     lovage::TaskScope scope{co_await asio::this_coro::executor};
     scope.spawn("API", server->run());
@@ -70,7 +71,8 @@ int main(int argc, char** argv) {
     try {
         const project::Options options = project::parse_options(argc, argv);
         if (options.help) {
-            fmt::print("{}", project::help_text("project-api", "the HTTP API of the project stack"));
+            fmt::print("{}",
+                       project::help_text("project-api", "the HTTP API of the project stack"));
             return 0;
         }
         return run(options);

@@ -1,4 +1,5 @@
-// The whole project stack in one process: API, worker, broker and results in SQLite files under .lovage/.
+// The whole project stack in one process: API, worker, broker and results in SQLite files under
+// .lovage/.
 //
 //     ./dev demo        or: project-demo --port 5001
 //
@@ -43,7 +44,8 @@ double milliseconds_since(Clock::time_point begin) {
 }
 
 void print_banner(const lovage::App& app, const std::string& url, Clock::time_point begin) {
-    const auto megabytes = static_cast<double>(lovage::read_process_stats().resident_bytes) / 1048576.0;
+    const auto megabytes =
+        static_cast<double>(lovage::read_process_stats().resident_bytes) / 1048576.0;
     fmt::print(
         "\n"
         "  {} — project demo: API, worker and SQLite in one process\n"
@@ -57,8 +59,8 @@ void print_banner(const lovage::App& app, const std::string& url, Clock::time_po
         "\n"
         "  Try:  curl -X POST '{}/v1/celery-worker/integer-multiplication/?integer=21'\n"
         "  Stop: Ctrl-C\n\n",
-        lovage::cli::version_text(), milliseconds_since(begin), megabytes, app.settings().broker_url, url, url,
-        url, url, url, url);
+        lovage::cli::version_text(), milliseconds_since(begin), megabytes,
+        app.settings().broker_url, url, url, url, url, url, url);
     std::fflush(stdout);
 }
 
@@ -165,7 +167,8 @@ int main(int argc, char** argv) {
     try {
         const project::Options options = project::parse_options(argc, argv);
         if (options.help) {
-            fmt::print("{}", project::help_text("project-demo", "the project stack in one process"));
+            fmt::print("{}",
+                       project::help_text("project-demo", "the project stack in one process"));
             return 0;
         }
         return run(options, begin);

@@ -65,7 +65,8 @@ std::string help_text(const std::string& program, const std::string& what) {
         "  --port NUMBER     port, 0 for any free one (default: 5000)\n"
         "  --no-traffic      project-demo only: send no tasks by itself\n"
         "  --help            this text\n\n"
-        "Broker and results: CELERY_BROKER_URL, CELERY_RESULT_BACKEND_URL (default: SQLite under .lovage/).\n"
+        "Broker and results: CELERY_BROKER_URL, CELERY_RESULT_BACKEND_URL (default: SQLite under "
+        ".lovage/).\n"
         "Others: API_NAME, API_VERSION, API_V1_PATH, API_DESCRIPTION, CORS_ALLOW_ORIGINS,\n"
         "PROJECT_WORKER_QUEUE, CELERY_TASK_READY_TIME_OUT, CELERY_TASK_RESULT_TIME_OUT,\n"
         "LOVAGE_LOG_LEVEL, LOVAGE_LOG_FORMAT.\n",

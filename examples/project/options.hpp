@@ -21,8 +21,8 @@ struct Options {
 /// What --help prints.
 [[nodiscard]] std::string help_text(const std::string& program, const std::string& what);
 
-/// Makes `server` listen where the options say. Throws LovageError; a taken port names its holder and the
-/// option that chooses another.
+/// Makes `server` listen where the options say. Throws LovageError; a taken port names its holder
+/// and the option that chooses another.
 void listen(lovage::http::Server& server, const Options& options);
 
 }  // namespace project

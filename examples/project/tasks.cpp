@@ -21,15 +21,20 @@ Integer integers_sum(const std::vector<Integer>& integers) {
 }
 
 /// A task without arguments.
-std::string ping() { return "pong"; }
+std::string ping() {
+    return "pong";
+}
 
 /// A task that always fails: its caller sees a Python ValueError.
-void always_fails(const std::string& message) { throw std::invalid_argument{message}; }
+void always_fails(const std::string& message) {
+    throw std::invalid_argument{message};
+}
 
 }  // namespace
 
 void register_tasks(lovage::App& app) {
-    app.task("integer-multiplication", integer_multiplication, arg("integer"), arg("multiply_by") = 2)
+    app.task("integer-multiplication", integer_multiplication, arg("integer"),
+             arg("multiply_by") = 2)
         .queue(kQueue);
     app.task("integers-sum", integers_sum, arg("integers")).queue(kQueue);
     app.task("ping", ping).queue(kQueue);

@@ -1,4 +1,5 @@
-// The worker of the project stack: `project-worker worker -Q project-worker -c 2 -n project-worker@%h`.
+// The worker of the project stack: `project-worker worker -Q project-worker -c 2 -n
+// project-worker@%h`.
 #include "tasks.hpp"
 
 int main(int argc, char** argv) {

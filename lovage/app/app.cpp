@@ -37,8 +37,8 @@ std::optional<Error> check(const detail::Call& call) {
     return std::nullopt;
 }
 
-/// Destination, priority and result setting: the call's own word, then the task's, then the route's, then
-/// the settings' (celery-wire reference, section 7.4).
+/// Destination, priority and result setting: the call's own word, then the task's, then the
+/// route's, then the settings' (celery-wire reference, section 7.4).
 void route(AppCore& core, const detail::Call& call, TaskSend& send) {
     const Settings& settings = core.settings();
     const SendOptions& options = call.options;
@@ -54,7 +54,8 @@ void route(AppCore& core, const detail::Call& call, TaskSend& send) {
     message.priority = options.priority;
     if (!message.priority) message.priority = route.priority;
     if (!message.priority) message.priority = settings.task_default_priority;
-    // Python leaves the property out when a registered task is sent to an explicit queue, and says 0 otherwise.
+    // Python leaves the property out when a registered task is sent to an explicit queue, and says
+    // 0 otherwise.
     const bool explicit_queue = task != nullptr && !options.queue.empty();
     if (!message.priority && !explicit_queue) message.priority = std::uint8_t{0};
 
@@ -75,7 +76,9 @@ void inherit(TaskMessage& message) {
 PreparedSend prepare(AppCore& core, detail::Call call) {
     const Settings& settings = core.settings();
     PreparedSend prepared{
-        {}, Deadline::in(call.options.timeout.value_or(settings.task_publish_timeout)), check(call)};
+        {},
+        Deadline::in(call.options.timeout.value_or(settings.task_publish_timeout)),
+        check(call)};
     TaskMessage& message = prepared.send.message;
     message.id = call.options.task_id.empty() ? uuid4() : call.options.task_id;
     if (prepared.error) return prepared;
@@ -124,16 +127,20 @@ Awaitable<Sent<Json>> run_send(std::shared_ptr<AppCore> core, PreparedSend prepa
 
 std::string_view to_string(SendOutcome outcome) noexcept {
     switch (outcome) {
-        case SendOutcome::accepted: return "accepted";
-        case SendOutcome::rejected: return "rejected";
-        case SendOutcome::unknown: return "unknown";
+        case SendOutcome::accepted:
+            return "accepted";
+        case SendOutcome::rejected:
+            return "rejected";
+        case SendOutcome::unknown:
+            return "unknown";
     }
     return "unknown";
 }
 
 namespace detail {
 
-// Not a coroutine: what depends on the calling thread (the current task) is read before anything suspends.
+// Not a coroutine: what depends on the calling thread (the current task) is read before anything
+// suspends.
 Awaitable<Sent<Json>> send_call(const std::shared_ptr<AppCore>& core, Call call) {
     return run_send(core, prepare(*core, std::move(call)));
 }
@@ -154,18 +161,26 @@ App::App(std::string name, Settings settings) : App{std::move(name)} {
 }
 App::~App() = default;
 
-const std::string& App::name() const noexcept { return core_->name(); }
-void App::configure(Settings settings) { core_->configure(std::move(settings)); }
-const Settings& App::settings() const { return core_->settings(); }
-const TaskRegistry& App::tasks() const noexcept { return core_->registry(); }
+const std::string& App::name() const noexcept {
+    return core_->name();
+}
+void App::configure(Settings settings) {
+    core_->configure(std::move(settings));
+}
+const Settings& App::settings() const {
+    return core_->settings();
+}
+const TaskRegistry& App::tasks() const noexcept {
+    return core_->registry();
+}
 TaskDefinition& App::add(TaskDefinition definition) {
     return core_->registry().add(std::move(definition));
 }
 
 Awaitable<Sent<Json>> App::send(std::string task_name, Json args, Json kwargs,
                                 SendOptions options) const {
-    return detail::send_call(core_, {std::move(task_name), std::move(args), std::move(kwargs),
-                                     std::move(options)});
+    return detail::send_call(
+        core_, {std::move(task_name), std::move(args), std::move(kwargs), std::move(options)});
 }
 
 AsyncResult<Json> App::send_task(std::string task_name, Json args, Json kwargs,

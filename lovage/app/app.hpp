@@ -16,12 +16,13 @@ class AppCore;
 
 /// A program's tasks and its way to broker and result backend: Celery's `Celery` object.
 ///
-/// Register tasks first, on one thread; everything else is thread-safe. Nothing connects before the first
-/// send, read or worker. The App owns the event loop its connections live on; destroy it last.
+/// Register tasks first, on one thread; everything else is thread-safe. Nothing connects before the
+/// first send, read or worker. The App owns the event loop its connections live on; destroy it
+/// last.
 class App {
 public:
-    /// Settings come from environment and `lovage.toml` when they are first needed, unless configure() is
-    /// called before.
+    /// Settings come from environment and `lovage.toml` when they are first needed, unless
+    /// configure() is called before.
     explicit App(std::string name);
     App(std::string name, Settings settings);
     ~App();
@@ -34,10 +35,11 @@ public:
     /// Throws LovageError when environment or file hold a bad setting.
     [[nodiscard]] const Settings& settings() const;
 
-    /// Registers a function as a task: one arg() a parameter, in order; a leading TaskContext& (a bound
-    /// task) is not named. Throws LovageError for a name that is taken or unusable.
+    /// Registers a function as a task: one arg() a parameter, in order; a leading TaskContext& (a
+    /// bound task) is not named. Throws LovageError for a name that is taken or unusable.
     ///
-    ///     auto multiply = app.task("multiply", [](int x, int y) { return x * y; }, arg("x"), arg("y") = 2);
+    ///     auto multiply = app.task("multiply", [](int x, int y) { return x * y; }, arg("x"),
+    ///     arg("y") = 2);
     template <class F, class... Args>
     auto task(std::string task_name, F&& function, const Args&... args) {
         using Signature = TaskSignature<F>;
@@ -45,11 +47,12 @@ public:
             (std::size_t{0} + ... + std::size_t{detail::kHasDefault<Args> ? 0U : 1U});
         TaskDefinition& added =
             add(make_task_definition(std::move(task_name), std::forward<F>(function), args...));
-        return Task<typename Signature::Return, typename Signature::Values, kRequired>{core_, added};
+        return Task<typename Signature::Return, typename Signature::Values, kRequired>{core_,
+                                                                                       added};
     }
 
-    /// Sends a task by name; it need not be registered here. `args` is a list, `kwargs` a map. Always ends by
-    /// its deadline as accepted, rejected or unknown.
+    /// Sends a task by name; it need not be registered here. `args` is a list, `kwargs` a map.
+    /// Always ends by its deadline as accepted, rejected or unknown.
     [[nodiscard]] Awaitable<Sent<Json>> send(std::string task_name, Json args = Json::array(),
                                              Json kwargs = Json::object(),
                                              SendOptions options = {}) const;

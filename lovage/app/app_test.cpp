@@ -40,7 +40,8 @@ std::string header(const Message& message, const char* name) {
 
 TEST(App, ATypedSendIsACeleryMessage) {
     App app{"test", memory_settings()};
-    auto multiply = app.task("multiply", [](int x, int y) { return x * y; }, arg("x"), arg("y") = 2);
+    auto multiply =
+        app.task("multiply", [](int x, int y) { return x * y; }, arg("x"), arg("y") = 2);
 
     const auto result = multiply.delay(21);
     const Message message = take_one(app, "celery");
@@ -90,8 +91,8 @@ TEST(App, TheTasksQueueBeatsTheRouteAndTheCallBeatsBoth) {
     App app{"test", settings};
     app.task("shop.own", [] {}).queue("own");
     auto plain = app.task("shop.plain", [] {});
-    auto own = Task<void, std::tuple<>, 0>{app.core(), app.core()->registry().add(
-                                                           make_task_definition("shop.third", [] {}))};
+    auto own = Task<void, std::tuple<>, 0>{
+        app.core(), app.core()->registry().add(make_task_definition("shop.third", [] {}))};
     plain.delay();
     EXPECT_EQ(take_one(app, "routed").properties.priority, 3);
     app.send_task("shop.own");

@@ -19,8 +19,8 @@ namespace lovage {
 
 class AppCore;
 
-/// The result of a task by its id, untyped. Thread-safe; copies refer to the same task. Valid as long as the
-/// App lives.
+/// The result of a task by its id, untyped. Thread-safe; copies refer to the same task. Valid as
+/// long as the App lives.
 class AsyncResultBase {
 public:
     AsyncResultBase(std::shared_ptr<AppCore> core, std::string task_id)
@@ -30,7 +30,8 @@ public:
 
     // Coroutine API; awaitable from any executor.
 
-    /// The record; PENDING when nothing is stored (unknown ids included, as in Celery; see is_known_async()).
+    /// The record; PENDING when nothing is stored (unknown ids included, as in Celery; see
+    /// is_known_async()).
     [[nodiscard]] Awaitable<Result<TaskMeta>> meta_async(Deadline deadline) const;
     /// Waits until the task is ready, by notification. Errors: deadline_exceeded.
     [[nodiscard]] Awaitable<Result<TaskMeta>> wait_async(Deadline deadline) const;
@@ -64,15 +65,17 @@ class AsyncResult : public AsyncResultBase {
 public:
     using AsyncResultBase::AsyncResultBase;
 
-    /// Waits for the value. Errors: task_failed (with the failure), deadline_exceeded, malformed (the
-    /// stored value is no T).
-    /// Lifetime: keeps a copy of what it needs; the AsyncResult may go first.
+    /// Waits for the value. Errors: task_failed (with the failure), deadline_exceeded, malformed
+    /// (the stored value is no T). Lifetime: keeps a copy of what it needs; the AsyncResult may go
+    /// first.
     [[nodiscard]] Awaitable<Result<T>> get_async(Deadline deadline) const {
         return get_from(wait_async(deadline));
     }
 
     /// Blocking form; throws LovageError.
-    T get(std::chrono::milliseconds timeout) const { return value_or_throw(convert(wait(timeout))); }
+    T get(std::chrono::milliseconds timeout) const {
+        return value_or_throw(convert(wait(timeout)));
+    }
 
 private:
     static Awaitable<Result<T>> get_from(Awaitable<Result<TaskMeta>> waiting) {
@@ -104,7 +107,8 @@ enum class SendOutcome : std::uint8_t {
 };
 [[nodiscard]] std::string_view to_string(SendOutcome outcome) noexcept;
 
-/// The end of one send: the outcome, the id that was used whatever the outcome, and why it was not accepted.
+/// The end of one send: the outcome, the id that was used whatever the outcome, and why it was not
+/// accepted.
 template <class T>
 struct Sent {
     SendOutcome outcome;

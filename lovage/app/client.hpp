@@ -15,19 +15,21 @@ namespace lovage {
 struct TaskSend {
     TaskMessage message;
     std::string queue;
-    bool mark_sent = false;  ///< Leave a sent-marker: the id is known before a worker stored anything.
+    bool mark_sent =
+        false;  ///< Leave a sent-marker: the id is known before a worker stored anything.
 };
 
-/// What an App needs from the world to send tasks and read results. The direct client talks to broker and
-/// result backend itself; inside a prefork slot another one will go through the parent process.
+/// What an App needs from the world to send tasks and read results. The direct client talks to
+/// broker and result backend itself; inside a prefork slot another one will go through the parent
+/// process.
 ///
 /// Belongs to one loop; not thread-safe.
 class Client {
 public:
     virtual ~Client() = default;
 
-    /// Success: the broker has confirmed the message (accepted). Errc::unknown_outcome: it may exist. Every
-    /// other error: it does not exist (rejected).
+    /// Success: the broker has confirmed the message (accepted). Errc::unknown_outcome: it may
+    /// exist. Every other error: it does not exist (rejected).
     virtual Awaitable<Result<void>> send(TaskSend task, Deadline deadline) = 0;
 
     virtual Awaitable<Result<std::optional<TaskMeta>>> result(std::string task_id,
@@ -36,8 +38,8 @@ public:
     virtual Awaitable<Result<TaskMeta>> wait(std::string task_id, Deadline deadline) = 0;
     virtual Awaitable<Result<void>> forget(std::string task_id, Deadline deadline) = 0;
     virtual Awaitable<Result<bool>> is_known(std::string task_id, Deadline deadline) = 0;
-    /// Stores the wish that the task shall not start; workers look at receipt and at start. A task that is
-    /// not ready yet reads as REVOKED at once.
+    /// Stores the wish that the task shall not start; workers look at receipt and at start. A task
+    /// that is not ready yet reads as REVOKED at once.
     virtual Awaitable<Result<void>> revoke(std::string task_id, Deadline deadline) = 0;
 };
 

@@ -12,8 +12,8 @@
 
 namespace lovage {
 
-/// Makers of drivers by URL scheme. The app names no driver: `register_default_drivers()` (module cli) fills
-/// the table, and a program may add its own.
+/// Makers of drivers by URL scheme. The app names no driver: `register_default_drivers()` (module
+/// cli) fills the table, and a program may add its own.
 struct BrokerDriver {
     std::function<std::unique_ptr<Broker>(Executor, const std::string& url, const Settings&)> make;
 };

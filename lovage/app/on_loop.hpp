@@ -12,8 +12,8 @@
 
 namespace lovage {
 
-/// Runs `work` on the app's loop and brings its value back to the caller's executor; a plain call when the
-/// caller is on that loop already.
+/// Runs `work` on the app's loop and brings its value back to the caller's executor; a plain call
+/// when the caller is on that loop already.
 template <class T>
 [[nodiscard]] Awaitable<T> on_loop(std::shared_ptr<AppCore> core, Awaitable<T> work) {
     const Executor home = core->loop().executor();

@@ -9,6 +9,8 @@ QueueDeclaration task_queue(const Settings& settings, std::string name) {
     return queue;
 }
 
-std::string quarantine_queue(const std::string& queue) { return queue + ".quarantine"; }
+std::string quarantine_queue(const std::string& queue) {
+    return queue + ".quarantine";
+}
 
 }  // namespace lovage

@@ -7,8 +7,8 @@
 
 namespace lovage {
 
-/// A task queue as every producer and worker of these settings declares it. Both sides must agree on every
-/// argument, or the broker refuses the second one.
+/// A task queue as every producer and worker of these settings declares it. Both sides must agree
+/// on every argument, or the broker refuses the second one.
 [[nodiscard]] QueueDeclaration task_queue(const Settings& settings, std::string name);
 
 /// Where messages that cannot become tasks are kept: "<queue>.quarantine".

@@ -15,8 +15,9 @@ struct Route {
     std::optional<std::uint8_t> priority;
 };
 
-/// `task_routes`: the first entry that matches a task's name decides. An exact name beats patterns, whatever
-/// the order (Celery looks names up before it tries globs); `*` in a pattern matches any run of characters,
+/// `task_routes`: the first entry that matches a task's name decides. An exact name beats patterns,
+/// whatever the order (Celery looks names up before it tries globs); `*` in a pattern matches any
+/// run of characters,
 /// `?` any one.
 class Router {
 public:

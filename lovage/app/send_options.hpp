@@ -11,8 +11,8 @@
 
 namespace lovage {
 
-/// How one call is sent: Celery's `apply_async` options. What is left out comes from the task, then from
-/// the settings.
+/// How one call is sent: Celery's `apply_async` options. What is left out comes from the task, then
+/// from the settings.
 struct SendOptions {
     std::string queue;
     /// Run no earlier than that long from now. Not together with `eta`.

@@ -26,8 +26,8 @@ struct Call {
 std::string send_call_blocking(const std::shared_ptr<AppCore>& core, Call call);
 }  // namespace detail
 
-/// The arguments of a typed call: from Required up to all of the task's parameters, converted to their types
-/// where the compiler can check it.
+/// The arguments of a typed call: from Required up to all of the task's parameters, converted to
+/// their types where the compiler can check it.
 template <class Values, std::size_t Required>
 class CallArguments {
 public:
@@ -48,8 +48,8 @@ private:
     Json::Array values_;
 };
 
-/// A registered task: options to set once, typed sends ever after. A handle: copies refer to the same task.
-/// Setting options belongs to start-up; sending is thread-safe.
+/// A registered task: options to set once, typed sends ever after. A handle: copies refer to the
+/// same task. Setting options belongs to start-up; sending is thread-safe.
 template <class Return, class Values, std::size_t Required>
 class Task {
 public:
@@ -78,11 +78,14 @@ public:
     }
     /// The same with options: `apply_async({21}, {.countdown = 5s})`.
     AsyncResult<Return> apply_async(Arguments arguments, SendOptions options = {}) const {
-        return {core_, detail::send_call_blocking(core_, call(std::move(arguments), std::move(options)))};
+        return {core_,
+                detail::send_call_blocking(core_, call(std::move(arguments), std::move(options)))};
     }
     /// The coroutine form: never throws for an outcome, always ends by its deadline.
-    [[nodiscard]] Awaitable<Sent<Return>> send(Arguments arguments, SendOptions options = {}) const {
-        return typed(core_, detail::send_call(core_, call(std::move(arguments), std::move(options))));
+    [[nodiscard]] Awaitable<Sent<Return>> send(Arguments arguments,
+                                               SendOptions options = {}) const {
+        return typed(core_,
+                     detail::send_call(core_, call(std::move(arguments), std::move(options))));
     }
 
 private:

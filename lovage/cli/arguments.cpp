@@ -61,9 +61,10 @@ std::variant<std::monostate, std::chrono::milliseconds, TimePoint> to_expiry(
     const std::string& option, const std::string& text) {
     if (const auto time = parse_iso8601(text); time && text.contains('-')) return *time;
     if (text.empty() || text.find_first_not_of("+-.0123456789") != std::string::npos) {
-        refuse("{}: '{}' is neither a number of seconds (such as 60) nor an ISO 8601 time (such as "
-               "2026-11-21T18:30:00+01:00)",
-               option, text);
+        refuse(
+            "{}: '{}' is neither a number of seconds (such as 60) nor an ISO 8601 time (such as "
+            "2026-11-21T18:30:00+01:00)",
+            option, text);
     }
     return to_seconds(option, text);
 }

@@ -118,8 +118,7 @@ namespace {
 /// The task is not ready in time: says what is known of it.
 int report_not_ready(App& app, const AsyncResultBase& task, Console& console) {
     constexpr std::chrono::seconds kPatience{5};
-    const auto now =
-        app.core()->loop().run_blocking(task.meta_async(Deadline::in(kPatience)));
+    const auto now = app.core()->loop().run_blocking(task.meta_async(Deadline::in(kPatience)));
     if (!now) return report(console, now.error());
     console.err << "Error: task " << lovage::detail::printable_line(task.id())
                 << " is not ready in time; its state is "

@@ -309,8 +309,7 @@ TEST_F(Commands, TasksOfQueuesThatAWorkerDoesNotConsumeAreNamed) {
     (void)other.task("mail.digest", numbers);
     (void)other.task("mail.send", numbers);
     (void)other.task("report", numbers).queue("reports");
-    EXPECT_EQ(unserved_tasks(other, {"celery"}),
-              "mail (mail.digest, mail.send); reports (report)");
+    EXPECT_EQ(unserved_tasks(other, {"celery"}), "mail (mail.digest, mail.send); reports (report)");
     EXPECT_EQ(unserved_tasks(other, {"celery", "mail", "reports"}), "");
 }
 

@@ -198,9 +198,8 @@ int run_purge(App& app, const PurgeArguments& arguments, Console& console) {
     constexpr std::chrono::seconds kPatience{30};
     const bool named = !arguments.queues.empty();
     Loop& loop = app.core()->loop();
-    auto found =
-        loop.run_blocking(find_purgeable(app.core(), named ? arguments.queues : known_queues(app),
-                                         Deadline::in(kPatience)));
+    auto found = loop.run_blocking(find_purgeable(
+        app.core(), named ? arguments.queues : known_queues(app), Deadline::in(kPatience)));
     if (!found) return report(console, found.error());
     if (named) {
         for (const std::string& queue : found->missing) {

@@ -384,7 +384,7 @@ TEST(Conversion, BoundsTheDigitsOfACppInt) {
     EXPECT_EQ(read<cpp_int>(std::string(kCppIntDigitsMax, '1')) % 10, 1);
     const auto found = issues<cpp_int>(std::string(kCppIntDigitsMax + 1, '1'));
     EXPECT_EQ(found.front().type, "int_parsing_size");
-    EXPECT_EQ(found.front().expected, "int of at most 100000 digits");
+    EXPECT_EQ(found.front().expected, "int of at most 10000 digits");
 }
 
 TEST(JsonSchema, IsPydanticsForValuesAndContainers) {

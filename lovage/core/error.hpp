@@ -13,29 +13,30 @@ namespace lovage {
 
 /// What went wrong, in terms a caller can act on.
 enum class Errc : std::uint8_t {
-    invalid_argument,    ///< The caller passed something that can never work.
-    not_found,           ///< The thing asked for does not exist.
-    already_exists,      ///< A name, key or file is taken.
-    conflict,            ///< A compare-and-set lost, or a declaration differs from the existing one.
-    malformed,           ///< Bytes from outside do not follow their format.
-    too_large,           ///< A size, depth or count limit was reached; nothing was done.
-    unroutable,          ///< No queue takes the message; it was not stored.
-    rejected,            ///< The other side refused; it was not stored.
-    unknown_outcome,     ///< It may or may not have happened (reliability contract, clause 2).
-    deadline_exceeded,   ///< The deadline passed before anything was done.
-    disconnected,        ///< The connection is down; nothing was done.
-    unavailable,         ///< A service or the disk cannot take it now; try later.
-    cancelled,           ///< Stopped by request.
-    task_failed,         ///< The task ended in FAILURE or REVOKED; see Error::failure.
-    not_registered,      ///< No task of that name.
-    closed,              ///< Used after close.
-    internal,            ///< A bug or an unexpected exception.
+    invalid_argument,   ///< The caller passed something that can never work.
+    not_found,          ///< The thing asked for does not exist.
+    already_exists,     ///< A name, key or file is taken.
+    conflict,           ///< A compare-and-set lost, or a declaration differs from the existing one.
+    malformed,          ///< Bytes from outside do not follow their format.
+    too_large,          ///< A size, depth or count limit was reached; nothing was done.
+    unroutable,         ///< No queue takes the message; it was not stored.
+    rejected,           ///< The other side refused; it was not stored.
+    unknown_outcome,    ///< It may or may not have happened (reliability contract, clause 2).
+    deadline_exceeded,  ///< The deadline passed before anything was done.
+    disconnected,       ///< The connection is down; nothing was done.
+    unavailable,        ///< A service or the disk cannot take it now; try later.
+    cancelled,          ///< Stopped by request.
+    task_failed,        ///< The task ended in FAILURE or REVOKED; see Error::failure.
+    not_registered,     ///< No task of that name.
+    closed,             ///< Used after close.
+    internal,           ///< A bug or an unexpected exception.
 };
 
 /// The lower-case name of `code`, stable for logs and metrics labels.
 [[nodiscard]] std::string_view to_string(Errc code) noexcept;
 
-/// A task's failure as Celery stores it (result meta: exc_type, exc_message, exc_module, traceback).
+/// A task's failure as Celery stores it (result meta: exc_type, exc_message, exc_module,
+/// traceback).
 struct TaskFailure {
     std::string exc_type;     ///< Class name, e.g. "ValueError".
     std::string exc_message;  ///< First constructor argument as text.

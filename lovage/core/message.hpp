@@ -9,8 +9,8 @@
 
 namespace lovage {
 
-/// The basic properties of a message, under AMQP 0-9-1's names (celery-wire reference, section 3.3).
-/// An absent optional or empty text means the property is not on the wire.
+/// The basic properties of a message, under AMQP 0-9-1's names (celery-wire reference,
+/// section 3.3). An absent optional or empty text means the property is not on the wire.
 struct MessageProperties {
     std::string content_type = "application/json";
     std::string content_encoding = "utf-8";

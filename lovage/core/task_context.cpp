@@ -16,11 +16,15 @@ std::vector<std::string> TaskContext::children() const {
     return children_;
 }
 
-TaskContext* TaskContext::current() noexcept { return current_context; }
+TaskContext* TaskContext::current() noexcept {
+    return current_context;
+}
 
 TaskContext::Scope::Scope(TaskContext& context) noexcept
     : previous_{std::exchange(current_context, &context)} {}
 
-TaskContext::Scope::~Scope() { current_context = previous_; }
+TaskContext::Scope::~Scope() {
+    current_context = previous_;
+}
 
 }  // namespace lovage

@@ -71,8 +71,9 @@ std::vector<Json> bind_arguments(const TaskDefinition& task, const Json& args, c
     for (auto& [name, value] : keyword_values(task, kwargs)) {
         const auto found = std::ranges::find(task.parameters, name, &Parameter::name);
         if (found == task.parameters.end()) {
-            throw ArgumentError{fmt::format("{}() got an unexpected keyword argument '{}'; it is {}",
-                                            task.name, name, task.signature())};
+            throw ArgumentError{
+                fmt::format("{}() got an unexpected keyword argument '{}'; it is {}", task.name,
+                            name, task.signature())};
         }
         auto& slot = slots[static_cast<std::size_t>(found - task.parameters.begin())];
         if (slot) {
@@ -109,8 +110,7 @@ TaskDefinition& TaskRegistry::add(TaskDefinition task) {
     };
     if (task.name.empty() || task.name.size() > 255 ||
         std::ranges::any_of(task.name, [](unsigned char c) { return c < 0x20 || c == 0x7f; })) {
-        refuse(Errc::invalid_argument,
-               "a task name has 1 to 255 bytes and no control characters");
+        refuse(Errc::invalid_argument, "a task name has 1 to 255 bytes and no control characters");
     }
     if (tasks_.contains(task.name)) {
         refuse(Errc::already_exists,

@@ -33,8 +33,8 @@ struct TaskDefinition {
     TaskOptions options;
     bool bound = false;  ///< Takes the TaskContext.
 
-    /// Runs the function with one value a parameter, in order, and returns its result. Throws what the
-    /// function throws, and ArgumentError when a value does not fit its parameter's type.
+    /// Runs the function with one value a parameter, in order, and returns its result. Throws what
+    /// the function throws, and ArgumentError when a value does not fit its parameter's type.
     std::function<Json(TaskContext&, std::span<const Json>)> run;
 
     /// "integer-multiplication(integer: int, multiply_by: int = 2)".
@@ -42,17 +42,17 @@ struct TaskDefinition {
 };
 
 /// Matches a call's positional and keyword arguments with parameters, as Python does.
-/// `args` is a list and `kwargs` a map; both may be raw. Throws ArgumentError naming the task and the
-/// parameter when one is missing, extra or doubled.
+/// `args` is a list and `kwargs` a map; both may be raw. Throws ArgumentError naming the task and
+/// the parameter when one is missing, extra or doubled.
 [[nodiscard]] std::vector<Json> bind_arguments(const TaskDefinition& task, const Json& args,
                                                const Json& kwargs);
 
 /// The tasks of one program, by name. Filled at start, then only read: reading is thread-safe.
 class TaskRegistry {
 public:
-    /// Throws LovageError (already_exists) when the name is taken, (invalid_argument) when the name is empty,
-    /// longer than 255 characters or has control characters, or when a parameter's name is doubled or one
-    /// without a default follows one with.
+    /// Throws LovageError (already_exists) when the name is taken, (invalid_argument) when the name
+    /// is empty, longer than 255 characters or has control characters, or when a parameter's name
+    /// is doubled or one without a default follows one with.
     TaskDefinition& add(TaskDefinition task);
     [[nodiscard]] const TaskDefinition* find(std::string_view name) const;
     /// All names, sorted.

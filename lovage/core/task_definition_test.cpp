@@ -8,9 +8,9 @@
 #include <string>
 #include <vector>
 
-#include <boost/describe.hpp>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <boost/describe.hpp>
 
 namespace lovage {
 
@@ -100,8 +100,7 @@ TEST(TaskFunction, TakesStructsOptionalsVectorsAndMaps) {
 }
 
 TEST(TaskFunction, ReportsThePathInsideAnArgument) {
-    const auto task = make_task_definition(
-        "f", [](const std::vector<Point>&) {}, arg("points"));
+    const auto task = make_task_definition("f", [](const std::vector<Point>&) {}, arg("points"));
     EXPECT_THAT(call(task, R"([[{"x": 1, "y": "two"}]])"), HasSubstr("points[0].y"));
 }
 
@@ -124,8 +123,10 @@ TEST(TaskFunction, ABoundTaskGetsItsContext) {
 }
 
 TEST(TaskFunction, ArgumentsThatAreNoListOrMapAreTypeErrors) {
-    EXPECT_THAT(call(multiplication(), "{}"), HasSubstr("positional arguments as a list, not dict"));
-    EXPECT_THAT(call(multiplication(), "[]", "[]"), HasSubstr("keyword arguments as a map, not list"));
+    EXPECT_THAT(call(multiplication(), "{}"),
+                HasSubstr("positional arguments as a list, not dict"));
+    EXPECT_THAT(call(multiplication(), "[]", "[]"),
+                HasSubstr("keyword arguments as a map, not list"));
 }
 
 TEST(TaskFailureMapping, StandardExceptionsBecomePythonBuiltIns) {
@@ -169,7 +170,8 @@ TEST(TaskRegistry, RefusesUnusableNamesAndParameters) {
     EXPECT_THROW(registry.add(make_task_definition("", [] {})), LovageError);
     EXPECT_THROW(registry.add(make_task_definition("a\nb", [] {})), LovageError);
     EXPECT_THROW(registry.add(make_task_definition(std::string(256, 'a'), [] {})), LovageError);
-    EXPECT_THROW(registry.add(make_task_definition("twice", multiply, arg("x"), arg("x"))), LovageError);
+    EXPECT_THROW(registry.add(make_task_definition("twice", multiply, arg("x"), arg("x"))),
+                 LovageError);
     EXPECT_THROW(registry.add(make_task_definition("order", multiply, arg("x") = 1, arg("y"))),
                  LovageError);
 }

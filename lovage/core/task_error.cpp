@@ -64,9 +64,9 @@ TaskFailure failure_from_exception(const std::exception_ptr& error, const std::s
                 traceback_text(task, "lovage::LovageError", "RuntimeError", problem.what())};
     } catch (const std::exception& problem) {
         const std::string type = python_type_of(problem);
-        return {type, problem.what(), "builtins",
-                traceback_text(task, "thrown as " + demangled(typeid(problem)), type,
-                               problem.what())};
+        return {
+            type, problem.what(), "builtins",
+            traceback_text(task, "thrown as " + demangled(typeid(problem)), type, problem.what())};
     } catch (...) {
         const std::type_info* type = abi::__cxa_current_exception_type();
         const std::string name = type != nullptr ? demangled(*type) : "unknown type";

@@ -32,11 +32,11 @@ public:
 };
 
 /// The failure record of whatever a task threw. Standard exceptions map to Python's built-ins:
-/// invalid_argument, domain_error → ValueError; out_of_range → IndexError; length_error → ValueError;
-/// overflow_error, range_error, underflow_error → OverflowError; bad_alloc → MemoryError;
-/// bad_cast, bad_variant_access, bad_any_cast → TypeError; bad_optional_access → ValueError;
-/// filesystem_error, system_error → OSError; other std::exception → RuntimeError; anything else →
-/// Exception. The traceback names the task and the C++ type.
+/// invalid_argument, domain_error → ValueError; out_of_range → IndexError; length_error →
+/// ValueError; overflow_error, range_error, underflow_error → OverflowError; bad_alloc →
+/// MemoryError; bad_cast, bad_variant_access, bad_any_cast → TypeError; bad_optional_access →
+/// ValueError; filesystem_error, system_error → OSError; other std::exception → RuntimeError;
+/// anything else → Exception. The traceback names the task and the C++ type.
 [[nodiscard]] TaskFailure failure_from_exception(const std::exception_ptr& error,
                                                  const std::string& task);
 

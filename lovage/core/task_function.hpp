@@ -12,8 +12,8 @@
 #include <lovage/core/task_definition.hpp>
 #include <lovage/core/task_error.hpp>
 
-/// Turns plain C++ functions into tasks: the types of the parameters come from the function, their names and
-/// defaults from arg().
+/// Turns plain C++ functions into tasks: the types of the parameters come from the function, their
+/// names and defaults from arg().
 namespace lovage {
 
 /// A parameter's name with its default value; made by `arg("name") = value`.
@@ -36,7 +36,9 @@ struct Arg {
 };
 
 /// Names the next parameter of a task: `app.task("f", f, arg("x"), arg("y") = 2)`.
-[[nodiscard]] inline Arg arg(std::string name) { return Arg{std::move(name)}; }
+[[nodiscard]] inline Arg arg(std::string name) {
+    return Arg{std::move(name)};
+}
 
 namespace detail {
 
@@ -136,16 +138,17 @@ struct TaskSignature {
     static constexpr std::size_t kCount = std::tuple_size_v<Values>;
 };
 
-/// Makes the definition behind a plain function, function object or lambda. One Arg a parameter (without the
-/// TaskContext&), in order.
+/// Makes the definition behind a plain function, function object or lambda. One Arg a parameter
+/// (without the TaskContext&), in order.
 template <class F, class... Args>
 [[nodiscard]] TaskDefinition make_task_definition(std::string name, F&& function,
                                                   const Args&... args) {
     using Signature = TaskSignature<F>;
     using Values = typename Signature::Values;
-    static_assert(sizeof...(Args) == Signature::kCount,
-                  "name every parameter of the task once: app.task(\"name\", function, arg(\"x\"), …); a "
-                  "leading TaskContext& is not named");
+    static_assert(
+        sizeof...(Args) == Signature::kCount,
+        "name every parameter of the task once: app.task(\"name\", function, arg(\"x\"), …); a "
+        "leading TaskContext& is not named");
     constexpr bool kBound = Signature::Caller::kBound;
     constexpr auto kIndices = std::make_index_sequence<Signature::kCount>{};
 

@@ -179,9 +179,8 @@ TEST_F(ApiTest, HandlersFailAsTheyLike) {
 }
 
 TEST_F(ApiTest, AFailureIsLoggedOnceWithItsReason) {
-    api_.get("/thrown", []() -> int {
-        throw HttpError(503, "later").cause("/var/broker.sqlite3 is full");
-    });
+    api_.get("/thrown",
+             []() -> int { throw HttpError(503, "later").cause("/var/broker.sqlite3 is full"); });
     api_.get("/made", [] { return Response::error(500, "boom"); });
     api_.get("/fine", [] { return 1; });
     const auto logged = [this](const char* path) {

@@ -205,14 +205,14 @@ void Exchange::log_failure(std::string_view reason, std::string_view type) {
     failure_logged_ = true;
     const auto status = fmt::format_int{response_.status()};
     const std::string_view method = to_string(request_->method());
-    log::write(log::Level::error, "http",
-               fmt::format("{} {} failed with {}: {}", method, request_->path(), status.c_str(),
-                           reason),
-               {{"http.request.method", method},
-                {"url.path", request_->path()},
-                {"http.response.status_code", {status.data(), status.size()}, true},
-                {"http.request.id", request_->id()},
-                {"error.type", type}});
+    log::write(
+        log::Level::error, "http",
+        fmt::format("{} {} failed with {}: {}", method, request_->path(), status.c_str(), reason),
+        {{"http.request.method", method},
+         {"url.path", request_->path()},
+         {"http.response.status_code", {status.data(), status.size()}, true},
+         {"http.request.id", request_->id()},
+         {"error.type", type}});
 }
 
 void Exchange::fail(int status, std::string_view detail) {

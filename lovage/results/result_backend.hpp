@@ -31,8 +31,8 @@ public:
     /// Stores a record durably and wakes its waiters, in this and other processes.
     /// Errors: too_large (16 MiB by default).
     virtual Awaitable<Result<StoreOutcome>> store(TaskMeta meta, Deadline deadline) = 0;
-    /// store() for several records of different tasks at once; one outcome a record, in their order.
-    /// Drivers do it in one round trip; this default stores one after the other.
+    /// store() for several records of different tasks at once; one outcome a record, in their
+    /// order. Drivers do it in one round trip; this default stores one after the other.
     virtual Awaitable<std::vector<Result<StoreOutcome>>> store_many(std::vector<TaskMeta> metas,
                                                                     Deadline deadline);
     /// The record, or nothing when there is none (a bare sent-marker is none).

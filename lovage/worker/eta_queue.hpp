@@ -13,16 +13,16 @@ namespace lovage {
 
 /// Tasks delivered before their ETA, ordered by the moment they become due.
 ///
-/// Pure state: it reads no clock and does no I/O; the consumer passes `now` in. Not thread-safe; the worker's
-/// loop owns it.
+/// Pure state: it reads no clock and does no I/O; the consumer passes `now` in. Not thread-safe;
+/// the worker's loop owns it.
 template <class T>
 class EtaQueue {
 public:
     /// Holds at most `capacity` tasks; whatever does not fit stays with the broker.
     explicit EtaQueue(std::size_t capacity) : capacity_{capacity} {}
 
-    /// Returns false when full and leaves `task` alone: the caller gives it back to the broker, since
-    /// nobody else holds it.
+    /// Returns false when full and leaves `task` alone: the caller gives it back to the broker,
+    /// since nobody else holds it.
     [[nodiscard]] bool push(T&& task, TimePoint eta) {
         if (tasks_.size() >= capacity_) return false;
         tasks_.emplace(std::pair{eta, arrivals_++}, std::move(task));

@@ -12,7 +12,9 @@ using testing::ElementsAre;
 using testing::IsEmpty;
 using namespace std::chrono_literals;
 
-TimePoint at(std::chrono::seconds offset) { return TimePoint{offset}; }
+TimePoint at(std::chrono::seconds offset) {
+    return TimePoint{offset};
+}
 
 TEST(EtaQueue, ReleasesTasksInDueOrderNotArrivalOrder) {
     EtaQueue<std::string> queue{10};

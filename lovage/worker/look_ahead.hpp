@@ -7,10 +7,11 @@ namespace lovage {
 
 /// How many deliveries a worker asks for beyond its slots.
 ///
-/// A slot that ends a task waits until the result is stored, the delivery acked and the next one fetched. For
-/// long tasks that is nothing, and a delivery held in reserve would only keep an idle neighbour from it
-/// (reference users-pains C.1 #13). For tasks shorter than that round trip the slots would idle most of the
-/// time, so the look-ahead grows to cover it: slots × round trip ÷ run time, at most `kMost`.
+/// A slot that ends a task waits until the result is stored, the delivery acked and the next one
+/// fetched. For long tasks that is nothing, and a delivery held in reserve would only keep an idle
+/// neighbour from it (reference users-pains C.1 #13). For tasks shorter than that round trip the
+/// slots would idle most of the time, so the look-ahead grows to cover it: slots × round trip ÷ run
+/// time, at most `kMost`.
 ///
 /// Pure state, exponentially averaged over about the last 16 tasks. Not thread-safe.
 class LookAhead {

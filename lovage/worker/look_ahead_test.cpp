@@ -7,7 +7,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-void settle(LookAhead& look_ahead, int times, LookAhead::Duration run, LookAhead::Duration settled) {
+void settle(LookAhead& look_ahead, int times, LookAhead::Duration run,
+            LookAhead::Duration settled) {
     for (int i = 0; i < times; ++i) look_ahead.on_task_settled(run, settled);
 }
 

@@ -14,17 +14,23 @@ std::string machine_host() {
     return name.data();
 }
 
-/// What `%mark` stands for in a node name: %h the host, %n its first label, %d what follows the first dot.
+/// What `%mark` stands for in a node name: %h the host, %n its first label, %d what follows the
+/// first dot.
 std::string expansion(char mark, const std::string& host) {
     const auto dot = host.find('.');
     switch (mark) {
-        case 'h': return host;
-        case 'n': return host.substr(0, dot);
-        case 'd': return dot == std::string::npos ? "" : host.substr(dot + 1);
+        case 'h':
+            return host;
+        case 'n':
+            return host.substr(0, dot);
+        case 'd':
+            return dot == std::string::npos ? "" : host.substr(dot + 1);
         case 'i':
         case 'I':
-        case '%': return mark == '%' ? "%" : "";
-        default: break;
+        case '%':
+            return mark == '%' ? "%" : "";
+        default:
+            break;
     }
     throw LovageError{Error{Errc::invalid_argument,
                             std::string{"node name: unknown mark '%"} + mark +

@@ -10,7 +10,9 @@ TEST(NodeName, IsCeleryAtTheHostByDefault) {
     EXPECT_GT(node_name("").size(), std::string{"celery@"}.size());
 }
 
-TEST(NodeName, TakesANameWithoutAnAtSignAsTheHost) { EXPECT_EQ(node_name("w1"), "celery@w1"); }
+TEST(NodeName, TakesANameWithoutAnAtSignAsTheHost) {
+    EXPECT_EQ(node_name("w1"), "celery@w1");
+}
 
 TEST(NodeName, CompletesANameThatEndsInAnAtSign) {
     EXPECT_EQ(node_name("w1@"), "w1@" + node_name("").substr(7));

@@ -33,8 +33,8 @@ public:
     virtual void submit(std::vector<std::shared_ptr<TaskRequest>> requests) = 0;
     /// Takes back what has not started; it never will.
     [[nodiscard]] virtual std::vector<std::shared_ptr<TaskRequest>> take_unstarted() = 0;
-    /// Ends the slots. Returns how many still run a task: those cannot be ended, only left behind at the
-    /// exit of the process.
+    /// Ends the slots. Returns how many still run a task: those cannot be ended, only left behind
+    /// at the exit of the process.
     virtual std::size_t stop() = 0;
 
     [[nodiscard]] virtual std::size_t slots() const noexcept = 0;

@@ -19,8 +19,8 @@ struct QuarantineNote {
     TimePoint time;      ///< x-lovage-time: ISO 8601.
 };
 
-/// The message as it is kept in "<queue>.quarantine": body and properties untouched (the time to live removed,
-/// or it would vanish), the note added to its headers.
+/// The message as it is kept in "<queue>.quarantine": body and properties untouched (the time to
+/// live removed, or it would vanish), the note added to its headers.
 [[nodiscard]] Publication to_quarantine(const Message& message, const QuarantineNote& note);
 
 /// The note of a kept message; nothing when it carries none.

@@ -11,8 +11,8 @@ namespace lovage {
 /// The worker's metrics. Not thread-safe: the worker's loop owns it.
 ///
 /// lovage_tasks_total{task,outcome}: outcome is success, failure, revoked, expired or quarantined.
-/// lovage_task_runtime_seconds{task}, lovage_task_wait_seconds{task} (from receipt, or from its ETA, to start).
-/// lovage_worker_slots, lovage_worker_slots_busy, lovage_worker_unsettled.
+/// lovage_task_runtime_seconds{task}, lovage_task_wait_seconds{task} (from receipt, or from its
+/// ETA, to start). lovage_worker_slots, lovage_worker_slots_busy, lovage_worker_unsettled.
 class TaskMetrics {
 public:
     using Duration = std::chrono::steady_clock::duration;

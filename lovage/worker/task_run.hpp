@@ -32,8 +32,8 @@ struct TaskOutcome {
     std::chrono::steady_clock::time_point ended;
 };
 
-/// Runs the task's function on the calling thread with the request's context current. Whatever it throws becomes
-/// the failure: this never throws.
+/// Runs the task's function on the calling thread with the request's context current. Whatever it
+/// throws becomes the failure: this never throws.
 [[nodiscard]] TaskOutcome run_task(const TaskRequest& request) noexcept;
 
 /// The record to store for an ended attempt. `extended` adds Celery's result_extended fields.

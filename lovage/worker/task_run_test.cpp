@@ -23,7 +23,8 @@ TaskRequest request_for(const TaskDefinition& task, const char* args) {
 }
 
 TEST(RunTask, ASuccessCarriesTheValue) {
-    const auto task = make_task_definition("add", [](int x, int y) { return x + y; }, arg("x"), arg("y"));
+    const auto task =
+        make_task_definition("add", [](int x, int y) { return x + y; }, arg("x"), arg("y"));
     const TaskRequest request = request_for(task, "[2, 3]");
     const TaskOutcome outcome = run_task(request);
     const TaskMeta meta = make_meta(request, outcome, false);
@@ -43,8 +44,9 @@ TEST(RunTask, WhatTheFunctionThrowsBecomesTheFailure) {
     const TaskMeta meta = make_meta(request, run_task(request), false);
 
     EXPECT_EQ(meta.status, "FAILURE");
-    EXPECT_EQ(to_json_text(meta.result),
-              R"({"exc_type": "IndexError", "exc_message": ["no such row"], "exc_module": "builtins"})");
+    EXPECT_EQ(
+        to_json_text(meta.result),
+        R"({"exc_type": "IndexError", "exc_message": ["no such row"], "exc_module": "builtins"})");
     EXPECT_TRUE(meta.traceback);
 }
 
@@ -57,7 +59,8 @@ TEST(RunTask, TheContextIsCurrentWhileTheTaskRunsOnly) {
 }
 
 TEST(RunTask, ChildrenAreListedInCelerysForm) {
-    const auto task = make_task_definition("parent", [](TaskContext& context) { context.add_child("c1"); });
+    const auto task =
+        make_task_definition("parent", [](TaskContext& context) { context.add_child("c1"); });
     const TaskRequest request = request_for(task, "[]");
     EXPECT_EQ(to_json_text(make_meta(request, run_task(request), false).children),
               R"([[["c1", null], null]])");
@@ -67,15 +70,17 @@ TEST(RunTask, ExtendedResultsNameTheCall) {
     const auto task = make_task_definition("f", [](int x) { return x; }, arg("x"));
     const TaskRequest request = request_for(task, "[1]");
     const TaskMeta meta = make_meta(request, run_task(request), true);
-    EXPECT_EQ(to_json_text(meta.extra),
-              R"({"name": "f", "args": [1], "kwargs": {}, "worker": "w@h", "retries": 0, "queue": "celery"})");
+    EXPECT_EQ(
+        to_json_text(meta.extra),
+        R"({"name": "f", "args": [1], "kwargs": {}, "worker": "w@h", "retries": 0, "queue": "celery"})");
 }
 
 TEST(RevokedMeta, NamesTheReason) {
     TaskMessage message;
     message.id = "id-2";
-    EXPECT_EQ(to_json_text(make_revoked_meta(message, "expired").result),
-              R"({"exc_type": "TaskRevokedError", "exc_message": ["expired"], "exc_module": "celery.exceptions"})");
+    EXPECT_EQ(
+        to_json_text(make_revoked_meta(message, "expired").result),
+        R"({"exc_type": "TaskRevokedError", "exc_message": ["expired"], "exc_module": "celery.exceptions"})");
 }
 
 }  // namespace

@@ -92,7 +92,9 @@ struct ThreadsPool::Shared : std::enable_shared_from_this<Shared> {
 ThreadsPool::ThreadsPool(Executor loop, std::size_t slots)
     : shared_{std::make_shared<Shared>(std::move(loop), std::clamp<std::size_t>(slots, 1, 1024))} {}
 
-ThreadsPool::~ThreadsPool() { stop(); }
+ThreadsPool::~ThreadsPool() {
+    stop();
+}
 
 void ThreadsPool::start(Events events) {
     shared_->report_starts = static_cast<bool>(events.started);
@@ -151,7 +153,9 @@ std::size_t ThreadsPool::stop() {
     return left_behind;
 }
 
-std::size_t ThreadsPool::slots() const noexcept { return shared_->slots; }
+std::size_t ThreadsPool::slots() const noexcept {
+    return shared_->slots;
+}
 
 std::size_t ThreadsPool::busy() const noexcept {
     const std::lock_guard lock{shared_->mutex};

@@ -7,15 +7,16 @@
 
 namespace lovage {
 
-/// Slots that are threads of this process: cheap and shared-memory, but a task that crashes takes the worker
-/// with it, and one that never returns cannot be stopped.
+/// Slots that are threads of this process: cheap and shared-memory, but a task that crashes takes
+/// the worker with it, and one that never returns cannot be stopped.
 ///
 /// Events arrive on `loop`, in order, several at a time when the loop is busy.
 class ThreadsPool final : public Pool {
 public:
     /// `slots`: 1 to 1,024 threads.
     ThreadsPool(Executor loop, std::size_t slots);
-    /// Slots that still run a task are left behind (their state stays valid); the process must exit soon.
+    /// Slots that still run a task are left behind (their state stays valid); the process must exit
+    /// soon.
     ~ThreadsPool() override;
 
     void start(Events events) override;

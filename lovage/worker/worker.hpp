@@ -17,7 +17,8 @@ struct WorkerOptions {
     std::vector<std::string> queues;  ///< Empty: the default queue. Missing ones are created.
     std::size_t concurrency = 0;      ///< Slots; 0: the `worker_concurrency` setting.
     std::string hostname;             ///< Node name "name@host"; empty: "celery@<host>".
-    /// How long a first stop waits for running tasks; default: the `worker_shutdown_timeout` setting.
+    /// How long a first stop waits for running tasks; default: the `worker_shutdown_timeout`
+    /// setting.
     std::optional<std::chrono::milliseconds> shutdown_timeout;
     /// Called on the loop once the worker consumes.
     std::function<void()> on_ready;
@@ -26,7 +27,8 @@ struct WorkerOptions {
 /// Consumes queues, runs tasks in the `threads` pool, stores results and acknowledges after.
 ///
 /// Lives on the app's loop; request_stop() may be called from any thread.
-/// Order of one task's end: run → result stored → ack. A message that cannot become a task is kept in
+/// Order of one task's end: run → result stored → ack. A message that cannot become a task is kept
+/// in
 /// "<queue>.quarantine"; nothing is ever dropped.
 class Worker {
 public:
@@ -36,16 +38,17 @@ public:
     Worker(const Worker&) = delete;
     Worker& operator=(const Worker&) = delete;
 
-    /// Serves until request_stop(). Waits for broker and result backend when they are down, saying so.
-    /// Run it on the app's loop. Errors: a setting or a queue that can never work.
+    /// Serves until request_stop(). Waits for broker and result backend when they are down, saying
+    /// so. Run it on the app's loop. Errors: a setting or a queue that can never work.
     [[nodiscard]] Awaitable<Result<void>> run();
 
-    /// First call (Celery's warm shutdown): stop consuming, return unstarted messages at once, wait for running
-    /// tasks up to the shutdown timeout. Second call: do not wait; what runs is returned to its queue.
+    /// First call (Celery's warm shutdown): stop consuming, return unstarted messages at once, wait
+    /// for running tasks up to the shutdown timeout. Second call: do not wait; what runs is
+    /// returned to its queue.
     void request_stop();
 
-    /// After run(): tasks that still run on their threads although their messages were given back. When it is
-    /// not 0 the process should end with std::_Exit.
+    /// After run(): tasks that still run on their threads although their messages were given back.
+    /// When it is not 0 the process should end with std::_Exit.
     [[nodiscard]] std::size_t left_behind() const noexcept;
 
     /// Consuming now. Any thread.
@@ -60,7 +63,8 @@ private:
     std::shared_ptr<Impl> impl_;
 };
 
-/// "celery@<host>", or `name` completed as Celery does: "w1@%h" with the marks of `-n` expanded, a name without
+/// "celery@<host>", or `name` completed as Celery does: "w1@%h" with the marks of `-n` expanded, a
+/// name without
 /// @ taken as the host part (celery-wire reference, section 20.1).
 [[nodiscard]] std::string node_name(const std::string& name);
 

@@ -86,7 +86,8 @@ Message take_quarantined(App& app) {
     const auto receive = [](std::shared_ptr<AppCore> core) -> Awaitable<Message> {
         const Deadline deadline = Deadline::in(kLong);
         (void)co_await core->broker().declare_queue({.name = "celery.quarantine"}, deadline);
-        auto consumer = co_await core->broker().consume({{"celery.quarantine"}, 1, "test"}, deadline);
+        auto consumer =
+            co_await core->broker().consume({{"celery.quarantine"}, 1, "test"}, deadline);
         auto deliveries = co_await (*consumer)->receive(deadline);
         Message message = std::move(deliveries->front().message);
         (*consumer)->ack(deliveries->front().tag);
@@ -98,7 +99,8 @@ Message take_quarantined(App& app) {
 
 TEST(Worker, RunsATaskAndStoresItsResult) {
     App app{"test", memory_settings()};
-    auto multiply = app.task("multiply", [](int x, int y) { return x * y; }, arg("x"), arg("y") = 2);
+    auto multiply =
+        app.task("multiply", [](int x, int y) { return x * y; }, arg("x"), arg("y") = 2);
     RunningWorker worker{app};
 
     EXPECT_EQ(multiply.delay(21).get(kLong), 42);
@@ -210,11 +212,14 @@ TEST(Worker, AStopReturnsWhatHasNotStartedAndFinishesWhatRuns) {
     App app{"test", memory_settings()};
     std::latch started{1};
     std::binary_semaphore go{0};
-    auto blocking = app.task("blocking", [&](int x) {
-        started.count_down();
-        go.acquire();
-        return x;
-    }, arg("x"));
+    auto blocking = app.task(
+        "blocking",
+        [&](int x) {
+            started.count_down();
+            go.acquire();
+            return x;
+        },
+        arg("x"));
     std::vector<AsyncResult<int>> results;
     RunningWorker worker{app};
     results.push_back(blocking.delay(0));
@@ -230,7 +235,8 @@ TEST(Worker, AStopReturnsWhatHasNotStartedAndFinishesWhatRuns) {
 }
 
 TEST(Worker, ASecondStopGivesRunningTasksBack) {
-    auto go = std::make_shared<std::binary_semaphore>(0);  // outlives the test: the slot is left behind
+    auto go =
+        std::make_shared<std::binary_semaphore>(0);  // outlives the test: the slot is left behind
     App app{"test", memory_settings()};
     std::latch started{1};
     std::promise<void> asked_to_stop;

@@ -173,11 +173,10 @@ Awaitable<Result<PeerId>> SqliteBroker::become_peer(Deadline deadline) {
     // Watching before joining: what happens from now on is either seen by the watch or found in the
     // file.
     if (!watch_) {
-        auto prepared = co_await session_->run(
-            [peers = options_.folder / "peers"](Connection&) {
-                return sqlite::make_private_folder(peers);
-            },
-            deadline);
+        auto prepared =
+            co_await session_->run([peers = options_.folder / "peers"](
+                                       Connection&) { return sqlite::make_private_folder(peers); },
+                                   deadline);
         if (!prepared) co_return std::unexpected{std::move(prepared.error())};
         if (!is_open()) co_return not_connected();
         if (auto watching = watch_folder(); !watching) {

@@ -50,9 +50,9 @@ std::string_view remedy(int problem) noexcept {
 std::unexpected<Error> file_failure(std::string_view what, const std::filesystem::path& path,
                                     int problem) {
     const std::string_view advice = remedy(problem);
-    return fail(Errc::unavailable, fmt::format("{} '{}': {}{}{}", what, path.string(),
-                                               std::strerror(problem), advice.empty() ? "" : ": ",
-                                               advice));
+    return fail(Errc::unavailable,
+                fmt::format("{} '{}': {}{}{}", what, path.string(), std::strerror(problem),
+                            advice.empty() ? "" : ": ", advice));
 }
 
 }  // namespace lovage::sqlite

@@ -291,15 +291,17 @@ private:
     }
     [[nodiscard]] std::unexpected<Error> too_large(const std::string& task_id,
                                                    std::size_t bytes) const {
-        return fail(Errc::too_large, fmt::format("the record of task '{}' is {} bytes; the limit is {}",
-                                                 task_id, bytes, options_.result_bytes_max));
+        return fail(Errc::too_large,
+                    fmt::format("the record of task '{}' is {} bytes; the limit is {}", task_id,
+                                bytes, options_.result_bytes_max));
     }
-    /// Tells this process's waiters. `announcer` is the one of the time of the store: close() may have come
-    /// since.
+    /// Tells this process's waiters. `announcer` is the one of the time of the store: close() may
+    /// have come since.
     void note_stored(detail::Announcer& announcer, const StoreOperation& operation,
                      const Stored& stored) {
         if (stored.outcome != StoreOutcome::stored) return;
-        if (states::is_ready(operation.status)) announcer.announce(operation.task_id, operation.json);
+        if (states::is_ready(operation.status))
+            announcer.announce(operation.task_id, operation.json);
         // Nobody wrote in between: what we wrote ourselves need not be read again.
         if (seen_ && stored.seq == *seen_ + 1) seen_ = stored.seq;
     }
