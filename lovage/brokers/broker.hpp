@@ -91,9 +91,9 @@ public:
 
     /// Waits for deliveries; returns at least one, at most what prefetch allows. Higher priority
     /// first, then oldest first, the queues in turn. One caller at a time.
-    /// Errors: deadline_exceeded (nothing came), cancelled (by cancel() or close()), disconnected,
-    /// not_found (a queue was deleted; the detail names it, it is no longer consumed, the others
-    /// are).
+    /// Errors: deadline_exceeded (nothing came), cancelled (by cancel() or close()), disconnected
+    /// (what was handed out is redelivered, its tags are stale), not_found (a queue was deleted;
+    /// the detail names it, it is no longer consumed, the others are).
     virtual Awaitable<Result<std::vector<Delivery>>> receive(Deadline deadline) = 0;
 
     /// Settles a delivery: it is gone. Returns at once; flush() tells when it is durable. Stale

@@ -5,7 +5,8 @@
 //   lovage_broker_peer FOLDER LEASE_MS work QUEUE            "done BODY" for each, until its input
 //   ends lovage_broker_peer FOLDER LEASE_MS hold QUEUE COUNT      takes COUNT, says "holding", acks
 //   at "ack",
-//                                                            then says "stale N"
+//                                                            then says "stale N"; "lost" when its
+//                                                            lease was lost meanwhile
 //   lovage_broker_peer SIZE_KIB 0 fill QUEUE 0               in a full file system of its own; says
 //   how it went
 
@@ -90,7 +91,10 @@ Awaitable<int> hold(Broker* broker, Arguments arguments) {
         for (const Delivery& delivery : *got) tags.push_back(delivery.tag);
     }
     say("holding");
-    while (!told) (void)co_await (*consumer)->receive(Deadline::in(50ms));  // prefetch is used up
+    while (!told) {  // prefetch is used up
+        const auto got = co_await (*consumer)->receive(Deadline::in(50ms));
+        if (!got && got.error().code == Errc::disconnected) say("lost");
+    }
     for (const DeliveryTag& tag : tags) (*consumer)->ack(tag);
     const auto flushed = co_await (*consumer)->flush(Deadline::in(30s));
     if (!flushed) co_return die(flushed.error());

@@ -57,6 +57,7 @@ Membership::Membership(sqlite::Session& session, Options options, Handlers handl
       hurry_{session.executor()} {}
 
 Awaitable<Result<PeerId>> Membership::join(Deadline deadline) {
+    const auto self = shared_from_this();  // the broker may be closed meanwhile
     if (id_ != 0) co_return id_;
     auto name = uuid4();
     auto lock = std::make_shared<std::optional<sqlite::PeerLock>>();
@@ -77,6 +78,10 @@ Awaitable<Result<PeerId>> Membership::join(Deadline deadline) {
     };
     auto joined = co_await session_.run(std::move(op), deadline);
     if (!joined) co_return joined;
+    if (left_) {
+        // `lock` goes: this registration is found dead, as if its process were.
+        co_return fail(Errc::disconnected, "the broker was closed");
+    }
     if (id_ != 0) {
         // Another coroutine was quicker: this registration is given up, as if its process had died.
         session_.post([name, lock](Connection& connection) -> Result<void> {
@@ -95,6 +100,7 @@ Awaitable<Result<PeerId>> Membership::join(Deadline deadline) {
 }
 
 Awaitable<Result<void>> Membership::leave(Deadline deadline) {
+    left_ = true;
     if (id_ == 0) co_return Result<void>{};
     id_ = 0;
     auto left = co_await session_.run(
@@ -133,25 +139,29 @@ void Membership::check_all_peers() {
     });
 }
 
-Awaitable<void> Membership::run() {
+/// Until the next renewal, or the moment another peer's lease ends if it does not renew it by then.
+std::chrono::milliseconds Membership::next_wait() const {
     using namespace std::chrono;
+    if (!next_lease_end_) return options_.renew_every;
+    const milliseconds left{*next_lease_end_ - Now::read().boot + 1};
+    return std::clamp(left, milliseconds{1}, options_.renew_every);
+}
+
+Awaitable<void> Membership::run() {
+    bool join_failed = false;
     while (true) {
-        // The next renewal, or the moment another peer's lease ends if it does not renew it until
-        // then.
-        milliseconds wait = options_.renew_every;
-        if (next_lease_end_) {
-            const milliseconds left{*next_lease_end_ - Now::read().boot + 1};
-            wait = std::clamp(left, milliseconds{1}, wait);
-        }
-        (void)co_await hurry_.wait(Deadline::in(wait));
+        // A lease found lost is taken again at once.
+        if (id_ != 0 || join_failed) (void)co_await hurry_.wait(Deadline::in(next_wait()));
         if (id_ == 0) {
             const auto joined = co_await join(Deadline::in(options_.renew_every));
             if (!joined) log::warning("broker", "cannot consume: {}", joined.error().message());
+            join_failed = !joined;
             next_lease_end_.reset();
             continue;
         }
+        const PeerId id = id_;
         auto renewed = co_await session_.run(
-            [id = id_, lease = options_.lease](Connection& connection) {
+            [id, lease = options_.lease](Connection& connection) {
                 const Now now = Now::read();
                 return renew(connection, id, boot_id(), now.boot + lease.count(), now);
             },
@@ -159,11 +169,12 @@ Awaitable<void> Membership::run() {
         if (!renewed) {
             log::warning("broker", "cannot renew the lease: {}", renewed.error().message());
             next_lease_end_.reset();
+            if (handlers_.tick) handlers_.tick();  // consumers hear of it by their next claim
             continue;
         }
         next_lease_end_ = renewed->next_lease_end;
         report(renewed->rescued, "that does not move");
-        if (!renewed->alive) note_lost();
+        if (!renewed->alive && id == id_) note_lost();
         if (handlers_.tick) handlers_.tick();
     }
 }

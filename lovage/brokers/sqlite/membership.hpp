@@ -18,7 +18,7 @@ namespace lovage::sqlite_broker {
 /// This connection among the peers that consume from the folder: its lock file proves that it
 /// lives, its lease that it moves; and it takes back what dead and stopped peers held. Belongs to
 /// the loop; not thread-safe.
-class Membership {
+class Membership : public std::enable_shared_from_this<Membership> {
 public:
     struct Options {
         std::filesystem::path peers;  ///< The folder of the lock files.
@@ -30,12 +30,13 @@ public:
         std::function<void(PeerId)> joined;  ///< We are a peer (again).
         std::function<void()> tick;  ///< Every `renew_every`: look whether a wake-up was missed.
     };
-    /// `session` must outlive it.
+    /// `session` must exist until leave() has returned.
     Membership(sqlite::Session& session, Options options, Handlers handlers);
 
-    /// Becomes a peer unless it is one.
+    /// Becomes a peer unless it is one. Errors: those of Session::run(); disconnected after
+    /// leave().
     [[nodiscard]] Awaitable<Result<PeerId>> join(Deadline deadline);
-    /// Gives everything back and stops being one. Fine when it is none.
+    /// Gives everything back and stops being one, for good. Fine when it is none.
     [[nodiscard]] Awaitable<Result<void>> leave(Deadline deadline);
     /// 0 while it is none.
     [[nodiscard]] PeerId id() const noexcept { return id_; }
@@ -50,11 +51,14 @@ public:
     void check_all_peers();
 
 private:
+    [[nodiscard]] std::chrono::milliseconds next_wait() const;
+
     sqlite::Session& session_;
     Options options_;
     Handlers handlers_;
     Notifier hurry_;
     PeerId id_ = 0;
+    bool left_ = false;
     std::string name_;
     std::shared_ptr<std::optional<sqlite::PeerLock>> lock_;
     std::optional<std::int64_t> next_lease_end_;

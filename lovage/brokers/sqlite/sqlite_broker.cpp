@@ -28,12 +28,42 @@ std::unexpected<Error> not_connected() {
     return fail(Errc::disconnected, "the broker is not connected: call connect() first");
 }
 
+/// What is on its way to the disk. Shared with the publishes: some may end after the broker.
+struct PublishWindow {
+    explicit PublishWindow(const Executor& executor) : freed{executor} {}
+    std::size_t messages = 0;
+    std::size_t bytes = 0;
+    Notifier freed;
+
+    /// One message's part, as long as it lives.
+    class Share {
+    public:
+        Share(std::shared_ptr<PublishWindow> window, std::size_t bytes)
+            : window_{std::move(window)}, bytes_{bytes} {
+            ++window_->messages;
+            window_->bytes += bytes_;
+        }
+        ~Share() {
+            --window_->messages;
+            window_->bytes -= bytes_;
+            window_->freed.notify_all();
+        }
+        Share(const Share&) = delete;
+        Share& operator=(const Share&) = delete;
+
+    private:
+        std::shared_ptr<PublishWindow> window_;
+        std::size_t bytes_;
+    };
+};
+
 class SqliteBroker final : public Broker {
 public:
     SqliteBroker(Executor executor, SqliteBrokerOptions options)
         : executor_{std::move(executor)},
           options_{std::move(options)},
-          window_{executor_},
+          closed_{executor_},
+          window_{std::make_shared<PublishWindow>(executor_)},
           scope_{executor_} {}
 
     Awaitable<Result<void>> connect(Deadline deadline) override;
@@ -57,6 +87,8 @@ public:
     [[nodiscard]] bool delays_natively() const noexcept override { return true; }
 
 private:
+    /// To be asked again after every co_await: close() may have run meanwhile.
+    [[nodiscard]] bool is_open() const noexcept { return session_ && !closing_; }
     Awaitable<Result<PeerId>> become_peer(Deadline deadline);
     Result<void> watch_folder();
     Awaitable<Result<void>> room_for(std::size_t bytes, Deadline deadline);
@@ -71,13 +103,13 @@ private:
     const Executor executor_;
     const SqliteBrokerOptions options_;
     std::unique_ptr<Session> session_;
-    std::unique_ptr<Membership> membership_;
+    std::shared_ptr<Membership> membership_;
     std::unique_ptr<sqlite::FolderWatch> watch_;
     std::vector<std::weak_ptr<Subscription>> subscriptions_;
     bool renewing_ = false;
-    Notifier window_;  ///< Publishes wait on it for room.
-    std::size_t publishing_ = 0;
-    std::size_t publishing_bytes_ = 0;
+    bool closing_ = false;
+    Notifier closed_;  ///< A second close() waits on it for the first.
+    std::shared_ptr<PublishWindow> window_;
     TaskScope scope_;
 };
 
@@ -92,8 +124,9 @@ Awaitable<Result<void>> SqliteBroker::connect(Deadline deadline) {
     auto entered = co_await session->run(
         [](Connection& connection) { return enter(connection, boot_id(), Now::read()); }, deadline);
     if (!entered) co_return entered;
+    if (session_) co_return Result<void>{};  // another connect() was quicker
     session_ = std::move(session);
-    membership_ = std::make_unique<Membership>(
+    membership_ = std::make_shared<Membership>(
         *session_,
         Membership::Options{.peers = options_.folder / "peers",
                             .lease = options_.lease,
@@ -109,7 +142,17 @@ Awaitable<Result<void>> SqliteBroker::connect(Deadline deadline) {
 }
 
 Awaitable<void> SqliteBroker::close(Deadline deadline) {
-    if (!session_) co_return;
+    struct Closing {
+        SqliteBroker& self;
+        explicit Closing(SqliteBroker& broker) : self{broker} { self.closing_ = true; }
+        ~Closing() {
+            self.closing_ = false;
+            self.closed_.notify_all();
+        }
+    };
+    while (closing_ && !deadline.passed()) (void)co_await closed_.wait(deadline);
+    if (!is_open()) co_return;
+    const Closing closing{*this};
     for (const auto& weak : std::vector{subscriptions_}) {
         if (const auto subscription = weak.lock()) (void)co_await subscription->close(deadline);
     }
@@ -135,11 +178,13 @@ Awaitable<Result<PeerId>> SqliteBroker::become_peer(Deadline deadline) {
                                        Connection&) { return sqlite::make_private_folder(peers); },
                                    deadline);
         if (!prepared) co_return std::unexpected{std::move(prepared.error())};
+        if (!is_open()) co_return not_connected();
         if (auto watching = watch_folder(); !watching) {
             co_return std::unexpected{std::move(watching.error())};
         }
     }
     auto joined = co_await membership_->join(deadline);
+    if (!is_open()) co_return not_connected();
     if (joined && !std::exchange(renewing_, true)) {
         scope_.spawn("renew the broker lease", membership_->run());
     }
@@ -160,12 +205,13 @@ Result<void> SqliteBroker::watch_folder() {
 }
 
 Awaitable<Result<void>> SqliteBroker::declare_queue(QueueDeclaration queue, Deadline deadline) {
-    if (!session_) co_return not_connected();
+    if (!is_open()) co_return not_connected();
     if (auto valid = check_declaration(queue); !valid) co_return valid;
     PeerId peer = membership_->id();
     if (queue.exclusive) {
         auto joined = co_await become_peer(deadline);
         if (!joined) co_return std::unexpected{std::move(joined.error())};
+        if (!is_open()) co_return not_connected();
         peer = *joined;
     }
     co_return co_await session_->run(
@@ -177,7 +223,7 @@ Awaitable<Result<void>> SqliteBroker::declare_queue(QueueDeclaration queue, Dead
 
 Awaitable<Result<void>> SqliteBroker::declare_exchange(ExchangeDeclaration exchange,
                                                        Deadline deadline) {
-    if (!session_) co_return not_connected();
+    if (!is_open()) co_return not_connected();
     co_return co_await session_->run(
         [exchange = std::move(exchange)](Connection& connection) {
             return sqlite_broker::declare_exchange(connection, exchange, Now::read());
@@ -186,7 +232,7 @@ Awaitable<Result<void>> SqliteBroker::declare_exchange(ExchangeDeclaration excha
 }
 
 Awaitable<Result<void>> SqliteBroker::bind(Binding binding, Deadline deadline) {
-    if (!session_) co_return not_connected();
+    if (!is_open()) co_return not_connected();
     co_return co_await session_->run(
         [binding = std::move(binding)](Connection& connection) {
             return sqlite_broker::bind(connection, binding, Now::read());
@@ -195,7 +241,7 @@ Awaitable<Result<void>> SqliteBroker::bind(Binding binding, Deadline deadline) {
 }
 
 Awaitable<Result<void>> SqliteBroker::delete_queue(std::string queue, Deadline deadline) {
-    if (!session_) co_return not_connected();
+    if (!is_open()) co_return not_connected();
     co_return co_await session_->run(
         [queue = std::move(queue)](Connection& connection) {
             return sqlite_broker::delete_queue(connection, queue, Now::read());
@@ -205,21 +251,21 @@ Awaitable<Result<void>> SqliteBroker::delete_queue(std::string queue, Deadline d
 
 Awaitable<Result<void>> SqliteBroker::room_for(std::size_t bytes, Deadline deadline) {
     const auto full = [&] {
-        return publishing_ >= options_.publish_window_messages ||
-               (publishing_ > 0 && publishing_bytes_ + bytes > options_.publish_window_bytes);
+        return window_->messages >= options_.publish_window_messages ||
+               (window_->messages > 0 && window_->bytes + bytes > options_.publish_window_bytes);
     };
     while (full()) {
         if (deadline.passed()) {
             co_return fail(Errc::deadline_exceeded,
                            "too many messages are on their way to the disk: send more slowly");
         }
-        (void)co_await window_.wait(deadline);
+        (void)co_await window_->freed.wait(deadline);
     }
     co_return Result<void>{};
 }
 
 Awaitable<Result<void>> SqliteBroker::publish(Publication publication, Deadline deadline) {
-    if (!session_) co_return not_connected();
+    if (!is_open()) co_return not_connected();
     const Json& table = publication.message.headers;
     std::string headers =
         table.is_raw() ? table.raw_text() : to_json_text(table, JsonStyle::compact);
@@ -227,27 +273,23 @@ Awaitable<Result<void>> SqliteBroker::publish(Publication publication, Deadline 
         co_return fits;
     const std::size_t bytes = publication.message.body.size() + headers.size();
     if (auto room = co_await room_for(bytes, deadline); !room) co_return room;
-    if (!session_) co_return not_connected();
-    ++publishing_;
-    publishing_bytes_ += bytes;
-    auto published = co_await session_->run(
+    if (!is_open()) co_return not_connected();
+    const PublishWindow::Share share{window_, bytes};
+    co_return co_await session_->run(
         [publication = std::move(publication),
          headers = std::move(headers)](Connection& connection) {
             return sqlite_broker::publish(connection, publication, headers, Now::read());
         },
         deadline);
-    --publishing_;
-    publishing_bytes_ -= bytes;
-    window_.notify_all();
-    co_return published;
 }
 
 Awaitable<Result<std::unique_ptr<Consumer>>> SqliteBroker::consume(ConsumeOptions options,
                                                                    Deadline deadline) {
-    if (!session_) co_return not_connected();
+    if (!is_open()) co_return not_connected();
     if (auto valid = check_consume(options); !valid) co_return std::unexpected{valid.error()};
     auto peer = co_await become_peer(deadline);
     if (!peer) co_return std::unexpected{std::move(peer.error())};
+    if (!is_open()) co_return not_connected();
     auto name = uuid4();
     auto added = co_await session_->run(
         [peer = *peer, name, queues = options.queues](Connection& connection) {
@@ -255,6 +297,7 @@ Awaitable<Result<std::unique_ptr<Consumer>>> SqliteBroker::consume(ConsumeOption
         },
         deadline);
     if (!added) co_return std::unexpected{std::move(added.error())};
+    if (!is_open()) co_return not_connected();  // with the peer goes what was added
     auto subscription =
         std::make_shared<Subscription>(*session_, *peer, std::move(name), std::move(options.queues),
                                        options.prefetch, [this] { membership_->note_lost(); });
@@ -267,7 +310,7 @@ Awaitable<Result<std::unique_ptr<Consumer>>> SqliteBroker::consume(ConsumeOption
 }
 
 Awaitable<Result<std::uint64_t>> SqliteBroker::purge(std::string queue, Deadline deadline) {
-    if (!session_) co_return not_connected();
+    if (!is_open()) co_return not_connected();
     co_return co_await session_->run(
         [queue = std::move(queue)](Connection& connection) {
             return sqlite_broker::purge(connection, queue, Now::read());
@@ -276,7 +319,7 @@ Awaitable<Result<std::uint64_t>> SqliteBroker::purge(std::string queue, Deadline
 }
 
 Awaitable<Result<QueueStatus>> SqliteBroker::queue_status(std::string queue, Deadline deadline) {
-    if (!session_) co_return not_connected();
+    if (!is_open()) co_return not_connected();
     co_return co_await session_->run(
         [queue = std::move(queue)](Connection& connection) {
             return status(connection, queue, Now::read());
@@ -285,7 +328,7 @@ Awaitable<Result<QueueStatus>> SqliteBroker::queue_status(std::string queue, Dea
 }
 
 Awaitable<Result<std::vector<std::string>>> SqliteBroker::list_queues(Deadline deadline) {
-    if (!session_) co_return not_connected();
+    if (!is_open()) co_return not_connected();
     co_return co_await session_->run(
         [](Connection& connection) { return sqlite_broker::list_queues(connection, Now::read()); },
         deadline);

@@ -117,7 +117,7 @@ void Subscription::claimed(PeerId peer, Result<Claim> outcome) {
     claiming_ = false;
     if (session_ == nullptr) return;
     if (!outcome) {
-        problem_ = std::move(outcome.error());
+        if (!problem_) problem_ = std::move(outcome.error());
         ready_.notify_all();
         return;
     }
@@ -377,6 +377,9 @@ void Subscription::lost() {
     epoch_ = new_epoch();
     held_.clear();
     buffer_.clear();
+    problem_ =
+        Error{Errc::disconnected, "the lease was lost: what was held is redelivered", std::nullopt};
+    ready_.notify_all();
 }
 
 void Subscription::rejoined(PeerId peer) {

@@ -51,7 +51,8 @@ public:
 
     /// Something may be ready.
     void wake();
-    /// The peer was taken for dead: nothing is held any more, old tags are stale.
+    /// The peer was taken for dead: nothing is held any more, old tags are stale. The next
+    /// receive() says so (disconnected); those after it go on once a new peer has joined.
     void lost();
     /// A new peer holds for this consumer from now on.
     void rejoined(PeerId peer);

@@ -3,6 +3,7 @@
 #include <lovage/brokers/sqlite/sqlite_broker.hpp>
 #include <lovage/brokers/sqlite/store.hpp>
 #include <lovage/brokers/test_client.hpp>
+#include <lovage/clients/sqlite/connection.hpp>
 #include <lovage/clients/sqlite/test_folder.hpp>
 
 #include <gmock/gmock.h>
@@ -10,6 +11,8 @@
 #include <array>
 #include <csignal>
 #include <cstdio>
+#include <filesystem>
+#include <future>
 #include <map>
 #include <set>
 #include <thread>
@@ -24,6 +27,7 @@ namespace lovage::conformance {
 namespace {
 
 using namespace std::chrono_literals;
+using ::testing::AnyOf;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
@@ -118,10 +122,14 @@ class SqliteProcesses : public ::testing::Test {
 protected:
     [[nodiscard]] std::string folder() const { return folder_.path() / "broker"; }
     std::unique_ptr<TestClient> client(std::chrono::milliseconds lease = 15s) {
+        return client(lease, lease / 3);
+    }
+    std::unique_ptr<TestClient> client(std::chrono::milliseconds lease,
+                                       std::chrono::milliseconds renew_every) {
         return std::make_unique<TestClient>([&](Executor executor) {
             return make_sqlite_broker(
                 std::move(executor),
-                {.folder = folder(), .lease = lease, .renew_every = lease / 3});
+                {.folder = folder(), .lease = lease, .renew_every = renew_every});
         });
     }
     [[nodiscard]] std::vector<std::string> arguments(std::string mode, std::size_t count = 0,
@@ -131,6 +139,27 @@ protected:
     }
     void send_many(TestClient& client, int count) {
         for (int i = 0; i < count; ++i) client.send("q", std::to_string(i));
+    }
+
+    /// A process that is stopped inside a transaction keeps SQLite's write lock, and everybody
+    /// waits.
+    void stop_outside_a_transaction(const Peer& peer) const {
+        auto connection = sqlite::Connection::open(folder() + "/broker.sqlite3");
+        ASSERT_TRUE(connection);
+        ASSERT_TRUE((*connection)->script("BEGIN IMMEDIATE"));
+        peer.signal(SIGSTOP);
+        ASSERT_TRUE((*connection)->script("ROLLBACK"));
+    }
+    /// What the others do with a peer that died or stopped.
+    void take_everybody_for_dead() const {
+        using namespace sqlite_broker;
+        auto connection = sqlite::Connection::open(folder() + "/broker.sqlite3");
+        ASSERT_TRUE(connection);
+        ASSERT_TRUE((*connection)->script("BEGIN IMMEDIATE"));
+        for (const std::string& peer : peer_names(**connection).value()) {
+            EXPECT_TRUE(remove_peer(**connection, peer, Now::read()));
+        }
+        ASSERT_TRUE((*connection)->script("COMMIT"));
     }
 
     sqlite::TestFolder folder_;
@@ -172,7 +201,8 @@ TEST_F(SqliteProcesses, WhatADeadProcessHeldIsFoundByTheNextThatComes) {
 
 TEST_F(SqliteProcesses, AStoppedProcessLosesItsDeliveriesAtTheEndOfItsLease) {
     constexpr auto kLease = 1500ms;
-    const auto here = client(kLease);
+    // Looks as often as the holder renews, but does not lose its own lease to a slow disk.
+    const auto here = client(kLongLease, kLease / 3);
     here->queue("q");
     send_many(*here, 2);
     Peer holder{arguments("hold", 2, kLease)};
@@ -181,12 +211,13 @@ TEST_F(SqliteProcesses, AStoppedProcessLosesItsDeliveriesAtTheEndOfItsLease) {
     EXPECT_EQ(heir->receive(Deadline::in(2 * kLease)).error().code, Errc::deadline_exceeded)
         << "a process that moves renews its lease";
     auto waiting = here->start(heir->consumer().receive(soon()));
-    holder.signal(SIGSTOP);
+    stop_outside_a_transaction(holder);
     const auto got = waiting.get();
     ASSERT_TRUE(got) << got.error().message();
     EXPECT_EQ(got->size(), 2U);
 
     holder.signal(SIGCONT);
+    EXPECT_EQ(holder.line(), "lost");
     holder.tell("ack\n");
     EXPECT_EQ(holder.line(), "stale 2");
     holder.end_input();
@@ -195,6 +226,89 @@ TEST_F(SqliteProcesses, AStoppedProcessLosesItsDeliveriesAtTheEndOfItsLease) {
     heir->ack_all(*got);
     EXPECT_EQ(here->status("q").unsettled, 0U);
     EXPECT_EQ(heir->consumer().stale_settlements(), 0U);
+}
+
+TEST_F(SqliteProcesses, AConsumerIsToldThatItsLeaseWasLostAndThenGoesOn) {
+    const auto here = client(kLongLease);
+    here->queue("q");
+    send_many(*here, 2);
+    const auto consumer = here->consume({"q"}, 5);
+    const auto held = consumer->receive_many(2);
+    take_everybody_for_dead();
+    auto waiting = here->start(consumer->consumer().receive(soon()));
+    here->send("q", "2");  // the claim of this one finds out
+    const auto told = waiting.get();
+    ASSERT_FALSE(told);
+    EXPECT_EQ(told.error().code, Errc::disconnected);
+    EXPECT_THAT(told.error().detail, HasSubstr("the lease was lost"));
+
+    const auto again = consumer->receive_many(3);
+    EXPECT_EQ(bodies(again), (std::vector<std::string>{"0", "1", "2"}));
+    consumer->ack_all(held);
+    EXPECT_EQ(consumer->consumer().stale_settlements(), 2U);
+    consumer->ack_all(again);
+    EXPECT_EQ(here->status("q").unsettled, 0U);
+}
+
+TEST_F(SqliteProcesses, ALeaseFoundLostAtItsRenewalIsTakenAgainAtOnce) {
+    constexpr auto kRenewEvery = 5s;
+    const auto here = client(kLongLease, kRenewEvery);
+    here->queue("q");
+    send_many(*here, 1);
+    const auto consumer = here->consume({"q"}, 5);
+    (void)consumer->receive_one();
+    take_everybody_for_dead();  // nothing tells of it but the renewal
+    const auto told = consumer->receive();
+    ASSERT_FALSE(told);
+    EXPECT_EQ(told.error().code, Errc::disconnected);
+    const auto again = consumer->receive(Deadline::in(kRenewEvery - 500ms));
+    EXPECT_TRUE(again) << "it waited for the next renewal: " << again.error().message();
+}
+
+TEST_F(SqliteProcesses, ABrokerWhoseFolderWasRemovedRefusesMessagesAndTellsItsConsumers) {
+    const auto here = client(kLongLease, 500ms);
+    here->queue("q");
+    const auto consumer = here->consume({"q"}, 1);
+    ASSERT_TRUE(consumer->nothing_comes());
+    auto waiting = here->start(consumer->consumer().receive(soon()));
+    std::filesystem::remove_all(folder());
+    const auto refused = here->publish({.routing_key = "q", .message = {.body = "lost"}});
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, Errc::unavailable);
+    EXPECT_THAT(refused.error().detail, HasSubstr("restart this program"));
+    EXPECT_EQ(waiting.get().error().code, Errc::unavailable);
+    EXPECT_FALSE(std::filesystem::exists(folder()));
+}
+
+TEST_F(SqliteProcesses, ClosingTheBrokerEndsWhatIsUnderWay) {
+    for (int round = 0; round < 20; ++round) {
+        const auto here = client();
+        here->queue("q");
+        std::vector<std::future<Result<std::unique_ptr<Consumer>>>> consumers;
+        std::vector<std::future<Result<void>>> others;
+        // Some are over before close() begins, some are not.
+        for (int i = 0; i < 4; ++i) {
+            consumers.push_back(here->start(here->broker().consume({.queues = {"q"}}, soon())));
+            others.push_back(here->start(
+                here->broker().declare_queue({.name = "mine", .exclusive = true}, soon())));
+            others.push_back(here->start(
+                here->broker().publish({.routing_key = "q", .message = {.body = "x"}}, soon())));
+        }
+        here->close();
+        for (auto& other : others) {
+            const auto outcome = other.get();
+            if (!outcome) {
+                EXPECT_THAT(outcome.error().code,
+                            AnyOf(Errc::disconnected, Errc::closed, Errc::unknown_outcome));
+            }
+        }
+        for (auto& consumer : consumers) {
+            auto opened = consumer.get();
+            here->on_loop([&] {
+                if (opened) opened->reset();
+            });
+        }
+    }
 }
 
 TEST_F(SqliteProcesses, NothingIsLostOrDoubledBetweenWorkersOneOfWhichIsKilled) {

@@ -1,5 +1,6 @@
 #include <lovage/clients/sqlite/database.hpp>
 
+#include <lovage/clients/sqlite/detail/presence.hpp>
 #include <lovage/clients/sqlite/detail/reserve.hpp>
 #include <lovage/clients/sqlite/detail/turn.hpp>
 #include <lovage/clients/sqlite/files.hpp>
@@ -70,6 +71,7 @@ struct Database::Impl {
     std::shared_ptr<WakeFile> wake_file;
     detail::Turn turn;
     detail::Reserve reserve;
+    detail::Presence presence;
     std::vector<Operation*> batch;
     std::size_t last_batch = 0;
     std::vector<std::pair<SessionState*, detail::Finished>> finished;
@@ -167,9 +169,15 @@ bool Database::Impl::must_stop_waiting() {
 }
 
 Result<void> Database::Impl::ensure_open() {
+    // Also before opening again: that would make an empty file in the place of the one removed.
+    if (auto present = presence.check(); !present) return present;
     if (connection) return {};
     auto opened = open_files();
-    if (!opened) connection.reset();
+    if (opened) {
+        presence.remember(options.file);
+    } else {
+        connection.reset();
+    }
     return opened;
 }
 
@@ -333,6 +341,8 @@ void Database::Impl::maintain() {
     if (reserve.is_missing()) {
         const auto free_pages = connection->integer("PRAGMA freelist_count");
         reserve.refresh(free_pages ? free_pages->value_or(0) * kPageBytes : 0);
+    } else {
+        reserve.note_present();
     }
     turn.yield_to_waiting();
 }

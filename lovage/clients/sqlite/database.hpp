@@ -54,6 +54,9 @@ struct DatabaseOptions {
 /// Several processes share the file: a writer that waits announces it on `<file>-turn`, and a busy
 /// writer steps aside between two batches when it sees that.
 ///
+/// When the file is removed or replaced under the program, every operation fails with unavailable:
+/// what is written into a file without a name is lost.
+///
 /// Thread-safe.
 class Database {
 public:

@@ -1,4 +1,5 @@
 #include <lovage/clients/sqlite/database.hpp>
+#include <lovage/clients/sqlite/detail/reserve.hpp>
 #include <lovage/clients/sqlite/test_folder.hpp>
 #include <lovage/runtime/loop.hpp>
 
@@ -245,6 +246,23 @@ TEST_F(SqliteDatabase, ClosingASessionEndsItsWaitersAndStillRunsItsPosts) {
     EXPECT_EQ(rows(), 1);
 }
 
+TEST_F(SqliteDatabase, AnOutcomeMayEndTheSessionBeforeTheOthersOfItsBatchWereHeard) {
+    ASSERT_EQ(rows(), 0);
+    auto release = hold_writer();
+    on_loop([this] {
+        session_->submit(insert("first"), Deadline::in(10s),
+                         [this](const Result<std::int64_t>&) { session_.reset(); });
+    });
+    auto second = submit(insert("second"));
+    auto third = submit(insert("third"));
+    post(insert("posted"));
+    release->count_down();
+    EXPECT_TRUE(second.get());
+    EXPECT_TRUE(third.get());
+    loop_.run_blocking(make_session());
+    EXPECT_EQ(rows(), 4);
+}
+
 TEST_F(SqliteDatabase, WhatWasCommittedIsThereAfterReopening) {
     ASSERT_TRUE(run(insert("kept")));
     close();
@@ -266,6 +284,38 @@ TEST_F(SqliteDatabase, ReportsWhyTheFileCannotBeOpenedAndTriesAgain) {
     EXPECT_THAT(refused.error().detail, HasSubstr("blocked"));
     std::filesystem::remove(folder);
     EXPECT_TRUE(run(count()));
+}
+
+TEST_F(SqliteDatabase, RefusesEverythingOnceItsFileIsNotInItsPlaceAnyMore) {
+    close();
+    const auto folder = folder_.path() / "project";
+    const auto moved = folder_.path() / "moved";
+    const auto live = folder / "facts.sqlite3";
+    database_ = Database::open({.file = live, .schema = kSchema});
+    loop_.run_blocking(make_session());
+    ASSERT_TRUE(run(insert("a")));
+
+    std::filesystem::rename(folder, moved);
+    const auto refused = run(insert("gone"));
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, Errc::unavailable);
+    EXPECT_THAT(refused.error().detail,
+                HasSubstr("facts.sqlite3' was removed while it was in use: restart this program"));
+    EXPECT_FALSE(std::filesystem::exists(folder));
+
+    std::filesystem::create_directories(folder);
+    {
+        auto other = Connection::open(live);
+        ASSERT_TRUE(other);
+        ASSERT_TRUE((*other)->script("CREATE TABLE other(id)"));
+    }
+    const auto replaced = run(insert("elsewhere"));
+    ASSERT_FALSE(replaced);
+    EXPECT_EQ(replaced.error().code, Errc::unavailable);
+
+    std::filesystem::remove_all(folder);
+    std::filesystem::rename(moved, folder);
+    EXPECT_EQ(rows(), 1) << "it works again once the same file is back";
 }
 
 TEST_F(SqliteDatabase, WaitsForAnotherProcessesTransactionWithinTheDeadline) {
@@ -297,6 +347,29 @@ TEST_F(SqliteDatabase, AFullFileRefusesWhatDoesNotFitAndStaysUsable) {
     EXPECT_THAT(refused.error().detail, HasSubstr("the disk is full"));
     EXPECT_TRUE(other.get());
     EXPECT_EQ(rows(), 2);
+}
+
+TEST_F(SqliteDatabase, IsNotLowOnSpaceAnyMoreWhenAnotherProcessTookTheReserveBack) {
+    constexpr std::int64_t kReserve = 65'536;
+    close();
+    database_ = Database::open({.file = file(), .schema = kSchema, .reserve_bytes = kReserve});
+    loop_.run_blocking(make_session());
+    const auto low = [](Connection& c) -> Result<bool> { return c.low_on_space(); };
+    EXPECT_FALSE(run(low).value());
+    ASSERT_TRUE(run([](Connection& c) { return c.script("PRAGMA max_page_count = 8"); }));
+    auto release = hold_writer();
+    auto large = submit(insert(std::string(200'000, 'x')));
+    auto after = submit(low);
+    release->count_down();
+    EXPECT_FALSE(large.get());
+    EXPECT_TRUE(after.get().value());
+
+    detail::Reserve other;  // opening it takes the space back at once
+    ASSERT_TRUE(other.open(file(), kReserve));
+    EXPECT_FALSE(other.low());
+    (void)run(low);  // after its outcome was sent the writer looks at the reserve
+    (void)run(low);
+    EXPECT_FALSE(run(low).value());
 }
 
 TEST_F(SqliteDatabase, KeepsTheWriteAheadLogShort) {

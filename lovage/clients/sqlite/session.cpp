@@ -91,44 +91,39 @@ private:
 void SessionState::deliver(Finished chain) {
     const std::lock_guard lock{mutex};
     if (closed) return;  // close() has taken care of the loop's side of these
-    (finished.last != nullptr ? finished.last->next : finished.first) = chain.first;
-    finished.last = chain.last;
+    finished.append(chain);
     if (!std::exchange(drain_posted, true)) {
         asio::post(executor, [state = shared_from_this()] { state->drain(); });
     }
 }
 
 void SessionState::drain() {
-    Finished chain;
     {
         const std::lock_guard lock{mutex};
-        chain = std::exchange(finished, {});
+        draining.append(std::exchange(finished, {}));
         drain_posted = false;
     }
-    for (Operation* operation = chain.first; operation != nullptr;) {
-        Operation* const next = operation->next;
+    // One by one: when an outcome makes its hearer end the session, close() takes care of the rest.
+    while (Operation* const operation = draining.take()) {
         unlink(operation);
         operation->finish();
         operation->release();
-        operation = next;
     }
 }
 
 void SessionState::close() {
-    Finished chain;
+    Finished chain = std::exchange(draining, {});
     {
         const std::lock_guard lock{mutex};
         closed = true;
-        chain = std::exchange(finished, {});
+        chain.append(std::exchange(finished, {}));
     }
     timer.cancel();
     // The waiting side may be what is being destroyed: it hears of everything on the loop's next
     // turn.
-    for (Operation* operation = chain.first; operation != nullptr;) {
-        Operation* const next = operation->next;
+    while (Operation* const operation = chain.take()) {
         unlink(operation);
         asio::post(executor, [reference = LoopReference{operation}] { reference->finish(); });
-        operation = next;
     }
     while (oldest != nullptr) {
         Operation* const operation = oldest;

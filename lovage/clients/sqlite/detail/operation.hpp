@@ -85,6 +85,18 @@ struct Finished {
         (last != nullptr ? last->next : first) = operation;
         last = operation;
     }
+    void append(Finished chain) noexcept {
+        if (chain.first == nullptr) return;
+        (last != nullptr ? last->next : first) = chain.first;
+        last = chain.last;
+    }
+    /// The oldest, taken out; null when there is none.
+    Operation* take() noexcept {
+        Operation* const taken = first;
+        if (taken != nullptr) first = taken->next;
+        if (first == nullptr) last = nullptr;
+        return taken;
+    }
 };
 
 /// The part of a Session that the writer reaches; lives until the last operation is gone.
@@ -104,12 +116,14 @@ struct SessionState : std::enable_shared_from_this<SessionState> {
     Operation* oldest = nullptr;
     Operation* newest = nullptr;
     std::size_t outstanding = 0;
+    Finished draining;                ///< Taken over by drain(), not handed out yet.
     boost::asio::steady_timer timer;  ///< Runs to the earliest deadline it knows of.
     std::optional<Deadline::Clock::time_point> armed_for;
     std::optional<Error> post_error;
 
     /// Hands finished operations to the loop: one post for all of them. Any thread.
     void deliver(Finished chain);
+    /// Hands their outcomes out. What hears of one may end the session.
     void drain();
     /// The session ends: nothing is posted by the writer any more, and no handler is left to it.
     void close();

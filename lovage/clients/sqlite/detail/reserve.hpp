@@ -32,6 +32,8 @@ public:
     /// Tries to take it back; `reusable_bytes` inside the database are as good as twice that on the
     /// disk.
     void refresh(std::int64_t reusable_bytes) noexcept;
+    /// It is not missing: we took it back, or another process did.
+    void note_present() noexcept { low_ = false; }
 
 private:
     [[nodiscard]] bool take() noexcept;
