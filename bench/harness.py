@@ -139,7 +139,7 @@ class Figure:
     details: dict = field(default_factory=dict)
 
     def row(self):
-        ratio = f"{self.ours / self.limit:.2f}" if self.limit else ""
+        ratio = f"{self.details['median_ratio']:.2f}" if self.limit else ""
         other = f"{self.limit:,.1f}" if self.limit else ""
         return [self.name, f"{self.ours:,.1f}", other, self.unit, ratio, self.target, "yes" if self.met else "NO"]
 
@@ -177,9 +177,19 @@ def write_figures(name: str, figures: list):
     (OUTPUT / f"{name}.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
+HEAD = ["figure", "Lovage", "other side", "unit", "ratio", "target", "met"]
+
+
+def print_markdown(figures: list, command: str):
+    """The table as README.md quotes it."""
+    here = machine()
+    print(f"`{command}`, {here['date'][:10]}, {here['cores']} cores ({here['cpu']}), commit {here['commit']}:\n")
+    for row in [HEAD, ["---"] * len(HEAD), *(figure.row() for figure in figures)]:
+        print(f"| {' | '.join(row)} |")
+
+
 def print_table(figures: list):
-    head = ["figure", "Lovage", "other side", "unit", "ratio", "target", "met"]
-    rows = [head] + [figure.row() for figure in figures]
+    rows = [HEAD] + [figure.row() for figure in figures]
     widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())

@@ -71,7 +71,7 @@ asio::awaitable<void> accept(tcp::acceptor* acceptor) {
         socket.set_option(tcp::no_delay{true});
         // Nothing stops this program but a signal: there is no scope its connections could belong
         // to.
-        asio::co_spawn(acceptor->get_executor(), serve(std::move(socket)), asio::detached);
+        asio::co_spawn(acceptor->get_executor(), serve(std::move(socket)), kNobodyWaits);
     }
 }
 

@@ -17,7 +17,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "peers"))
 
 from harness import (OUTPUT, ROOT, Child, Figure, await_http, free_port, fresh_folder, get_status,  # noqa: E402
-                     interleaved, median_ratio, print_table, program, resident_mib, write_figures, wrk)
+                     interleaved, median_ratio, print_markdown, print_table, program, resident_mib, write_figures, wrk)
 from rabbitmq import RabbitMq, queue_length  # noqa: E402
 
 TASK_PATH = "/v1/celery-worker/integer-multiplication/async/?integer=21"
@@ -193,6 +193,7 @@ def main():
                                      epilog="\n".join(f"  {name:8} {run.__doc__}" for name, run in BENCHMARKS.items()))
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(BENCHMARKS)} (default: {' '.join(BY_DEFAULT)})")
     parser.add_argument("--repetitions", type=int, default=5, help="runs of each side (default: 5)")
+    parser.add_argument("--markdown", action="store_true", help="print the table as README.md quotes it")
     args = parser.parse_args()
     unknown = sorted(set(args.names) - set(BENCHMARKS))
     if unknown:
@@ -204,7 +205,10 @@ def main():
         write_figures(name, measured)
         figures += measured
     print()
-    print_table(figures)
+    if args.markdown:
+        print_markdown(figures, " ".join(["./dev bench", *args.names]))
+    else:
+        print_table(figures)
     sys.exit(0 if all(figure.met for figure in figures) else 1)
 
 

@@ -2,6 +2,7 @@
 
 #include <lovage/app/app_core.hpp>
 #include <lovage/app/on_loop.hpp>
+#include <lovage/core/task_message.hpp>
 #include <lovage/core/uuid.hpp>
 
 #include <fmt/format.h>
@@ -39,7 +40,7 @@ std::optional<Error> check(const detail::Call& call) {
 
 /// Destination, priority and result setting: the call's own word, then the task's, then the
 /// route's, then the settings' (celery-wire reference, section 7.4).
-void route(AppCore& core, const detail::Call& call, TaskSend& send) {
+void route(AppCore& core, const detail::Call& call, TaskSend& send, TaskMessage& message) {
     const Settings& settings = core.settings();
     const SendOptions& options = call.options;
     const TaskDefinition* task = core.registry().find(call.task);
@@ -50,7 +51,6 @@ void route(AppCore& core, const detail::Call& call, TaskSend& send) {
     if (send.queue.empty()) send.queue = route.queue;
     if (send.queue.empty()) send.queue = settings.task_default_queue;
 
-    TaskMessage& message = send.message;
     message.priority = options.priority;
     if (!message.priority) message.priority = route.priority;
     if (!message.priority) message.priority = settings.task_default_priority;
@@ -79,8 +79,10 @@ PreparedSend prepare(AppCore& core, detail::Call call) {
         {},
         Deadline::in(call.options.timeout.value_or(settings.task_publish_timeout)),
         check(call)};
-    TaskMessage& message = prepared.send.message;
+    TaskSend& send = prepared.send;
+    TaskMessage message;
     message.id = call.options.task_id.empty() ? uuid4() : call.options.task_id;
+    send.task_id = message.id;
     if (prepared.error) return prepared;
 
     const TimePoint now = wall_clock_now();
@@ -93,26 +95,34 @@ PreparedSend prepare(AppCore& core, detail::Call call) {
     message.expires = expiry(call.options, now);
     message.origin = core.origin();
     message.reply_to = core.client_id();
-    route(core, call, prepared.send);
+    route(core, call, send, message);
     inherit(message);
-    prepared.send.mark_sent = settings.task_track_sent;
     message.args = std::move(call.args);
     message.kwargs = std::move(call.kwargs);
     message.user_headers = std::move(call.options.headers);
     if (auto checked = check_encodable(message); !checked) {
         prepared.error = std::move(checked.error());
+        return prepared;
     }
+    send.mark_sent = settings.task_track_sent;
+    send.eta = message.eta;
+    send.expires = message.expires;
+    send.message = encode_task_message(message);
+    // As text: it is copied for each attempt, and the embedded brokers keep it as it is.
+    send.message.headers = Json::raw(to_json_text(send.message.headers, JsonStyle::compact));
     return prepared;
 }
 
 Awaitable<Result<void>> send_on_loop(std::shared_ptr<AppCore> core, TaskSend task,
                                      Deadline deadline) {
-    if (auto connected = co_await core->connect(deadline); !connected) co_return connected;
+    if (!core->connected()) {
+        if (auto connected = co_await core->connect(deadline); !connected) co_return connected;
+    }
     co_return co_await core->client().send(std::move(task), deadline);
 }
 
 Awaitable<Sent<Json>> run_send(std::shared_ptr<AppCore> core, PreparedSend prepared) {
-    const std::string id = prepared.send.message.id;
+    const std::string id = prepared.send.task_id;
     AsyncResult<Json> result{core, id};
     if (prepared.error) co_return Sent<Json>{SendOutcome::rejected, result, prepared.error};
     auto sending = send_on_loop(core, std::move(prepared.send), prepared.deadline);

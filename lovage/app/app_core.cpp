@@ -23,7 +23,9 @@ std::string host_name() {
 
 }  // namespace
 
-std::string revocation_key(const std::string& task_id) { return "revoked/" + task_id; }
+std::string revocation_key(const std::string& task_id) {
+    return "revoked/" + task_id;
+}
 
 AppCore::AppCore(std::string name)
     : name_{std::move(name)},
@@ -46,8 +48,9 @@ AppCore::~AppCore() {
 void AppCore::configure(Settings settings) {
     const std::lock_guard lock{mutex_};
     if (in_use_) {
-        throw LovageError{Error{Errc::invalid_argument,
-                                "App::configure() must come before the first send, read or worker"}};
+        throw LovageError{
+            Error{Errc::invalid_argument,
+                  "App::configure() must come before the first send, read or worker"}};
     }
     settings_ = std::move(settings);
 }
@@ -104,22 +107,32 @@ Awaitable<Result<void>> AppCore::connect_drivers(Deadline deadline) {
     co_return co_await results_->connect(deadline);
 }
 
+/// One attempt to connect; others wait for its end, also when it is cancelled.
+struct AppCore::Connecting {
+    explicit Connecting(AppCore& of) : core{of} { core.connecting_ = true; }
+    ~Connecting() {
+        core.connecting_ = false;
+        core.connect_ended_->notify_all();
+    }
+    Connecting(const Connecting&) = delete;
+    Connecting& operator=(const Connecting&) = delete;
+    AppCore& core;
+};
+
 Awaitable<Result<void>> AppCore::connect(Deadline deadline) {
     if (auto made = make_drivers(); !made) co_return made;
     while (!connected_) {
         if (closed_) co_return fail(Errc::closed, "the app '" + name_ + "' is closed");
         if (connecting_) {
             if (!co_await connect_ended_->wait(deadline) && connecting_) {
-                co_return fail(Errc::deadline_exceeded, "still connecting to " +
-                                                            broker_->display_url());
+                co_return fail(Errc::deadline_exceeded,
+                               "still connecting to " + broker_->display_url());
             }
             continue;
         }
-        connecting_ = true;
+        const Connecting attempt{*this};
         auto done = co_await connect_drivers(deadline);
-        connecting_ = false;
         connected_ = done.has_value() && !closed_;
-        connect_ended_->notify_all();
         if (!done) co_return done;
     }
     co_return Result<void>{};

@@ -19,8 +19,8 @@
 
 namespace lovage {
 
-/// What stands behind an App: its registry, settings, loop and connections. For the framework's own modules
-/// (worker, http, cli); programs use App.
+/// What stands behind an App: its registry, settings, loop and connections. For the framework's own
+/// modules (worker, http, cli); programs use App.
 class AppCore {
 public:
     explicit AppCore(std::string name);
@@ -46,11 +46,13 @@ public:
 
     // Below: on the loop only.
 
-    /// Connects broker, result backend and state store once; calling it when connected is cheap. A failed
-    /// attempt is repeated by the next call.
+    /// Connects broker, result backend and state store once; calling it when connected is cheap. A
+    /// failed attempt is repeated by the next call.
     [[nodiscard]] Awaitable<Result<void>> connect(Deadline deadline);
     /// Errc::closed for everything that follows.
     [[nodiscard]] Awaitable<void> close(Deadline deadline);
+
+    [[nodiscard]] bool connected() const noexcept { return connected_; }
 
     // Valid after a successful connect().
     [[nodiscard]] Broker& broker() { return *broker_; }
@@ -59,6 +61,7 @@ public:
     [[nodiscard]] Client& client() { return *client_; }
 
 private:
+    struct Connecting;
     Result<void> make_drivers();
     Awaitable<Result<void>> connect_drivers(Deadline deadline);
 

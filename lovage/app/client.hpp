@@ -5,16 +5,20 @@
 
 #include <lovage/awaitable.hpp>
 #include <lovage/core/error.hpp>
-#include <lovage/core/task_message.hpp>
+#include <lovage/core/message.hpp>
 #include <lovage/core/task_meta.hpp>
+#include <lovage/core/time.hpp>
 #include <lovage/runtime/deadline.hpp>
 
 namespace lovage {
 
-/// A task message on its way, with the queue it goes to.
+/// A task message on its way, encoded, with the queue it goes to.
 struct TaskSend {
-    TaskMessage message;
+    std::string task_id;
     std::string queue;
+    Message message;
+    std::optional<TimePoint> eta;
+    std::optional<TimePoint> expires;
     bool mark_sent =
         false;  ///< Leave a sent-marker: the id is known before a worker stored anything.
 };

@@ -19,8 +19,13 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// Celery keeps revoked ids for three hours.
-constexpr auto kRevocationLifetime = 3h;
+/// Celery's workers keep revoked ids for three hours; here at least as long as the REVOKED record
+/// is kept, so that no task runs whose result says that it will not.
+std::chrono::milliseconds revocation_lifetime(const Settings& settings) {
+    constexpr std::chrono::seconds kLeast = 3h;
+    constexpr std::chrono::seconds kMost = std::chrono::hours{24 * 365};
+    return std::max(kLeast, settings.result_expires.value_or(kMost));
+}
 
 /// Nothing was done and trying again may help.
 bool worth_retrying(Errc code) {
@@ -59,7 +64,9 @@ void DirectClient::count(const Result<void>& outcome) {
 }
 
 Awaitable<Result<void>> DirectClient::publish_once(const TaskSend& task, Deadline deadline) {
-    if (auto connected = co_await core_.connect(deadline); !connected) co_return connected;
+    if (!core_.connected()) {
+        if (auto connected = co_await core_.connect(deadline); !connected) co_return connected;
+    }
     if (!declared_.contains(task.queue)) {
         auto declared = co_await core_.broker().declare_queue(
             task_queue(core_.settings(), task.queue), deadline);
@@ -68,15 +75,14 @@ Awaitable<Result<void>> DirectClient::publish_once(const TaskSend& task, Deadlin
     }
     Publication publication;
     publication.routing_key = task.queue;
-    publication.message = encode_task_message(task.message);
-    if (task.message.expires) {
-        publication.message.properties.expiration =
-            std::max(0ms, std::chrono::ceil<std::chrono::milliseconds>(*task.message.expires -
-                                                                       wall_clock_now()));
+    publication.message = task.message;  // a copy: another attempt may need it
+    if (task.expires) {
+        publication.message.properties.expiration = std::max(
+            0ms, std::chrono::ceil<std::chrono::milliseconds>(*task.expires - wall_clock_now()));
     }
-    if (task.message.eta && core_.broker().delays_natively()) {
-        publication.delay = std::max(0ms, std::chrono::ceil<std::chrono::milliseconds>(
-                                              *task.message.eta - wall_clock_now()));
+    if (task.eta && core_.broker().delays_natively()) {
+        publication.delay = std::max(
+            0ms, std::chrono::ceil<std::chrono::milliseconds>(*task.eta - wall_clock_now()));
     }
     co_return co_await core_.broker().publish(std::move(publication), deadline);
 }
@@ -110,17 +116,17 @@ Awaitable<Result<void>> DirectClient::send(TaskSend task, Deadline deadline) {
         count(connected);
         co_return connected;
     }
-    // Marker and message go to different stores: both at once, since the id is told to nobody before both are
-    // there.
+    // Marker and message go to different stores: both at once, since the id is told to nobody
+    // before both are there.
     using namespace asio::experimental::awaitable_operators;
-    std::string id = task.message.id;
+    std::string id = task.task_id;
     auto [marked, outcome] = co_await (core_.results().mark_sent(id, deadline) &&
                                        publish_until(std::move(task), deadline));
     count(outcome);
     if (outcome && !marked) {
-        outcome = fail(Errc::unknown_outcome,
-                       "the task was sent, but its sent-marker was not stored: " +
-                           marked.error().message());
+        outcome =
+            fail(Errc::unknown_outcome, "the task was sent, but its sent-marker was not stored: " +
+                                            marked.error().message());
     }
     co_return outcome;
 }
@@ -155,8 +161,8 @@ Awaitable<Result<bool>> DirectClient::is_known(std::string task_id, Deadline dea
 Awaitable<Result<void>> DirectClient::revoke(std::string task_id, Deadline deadline) {
     if (auto connected = co_await core_.connect(deadline); !connected) co_return connected;
     const std::string key = revocation_key(task_id);
-    auto stored = co_await core_.state().compare_and_set(key, 0, "revoked", kRevocationLifetime,
-                                                         deadline);
+    auto stored = co_await core_.state().compare_and_set(
+        key, 0, "revoked", revocation_lifetime(core_.settings()), deadline);
     if (!stored && stored.error().code != Errc::conflict) {
         co_return std::unexpected{std::move(stored.error())};
     }

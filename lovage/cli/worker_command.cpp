@@ -35,11 +35,10 @@ namespace {
 
 /// Stops the worker at the first SIGTERM or SIGINT and hurries it at the next one; SIGQUIT hurries
 /// at once.
-Awaitable<void> watch_signals(Worker* worker) {
-    asio::signal_set signals{co_await asio::this_coro::executor, SIGTERM, SIGINT, SIGQUIT};
+Awaitable<void> watch_signals(asio::signal_set* signals, Worker* worker) {
     while (true) {
         const auto [error, signal] =
-            co_await signals.async_wait(asio::as_tuple(asio::use_awaitable));
+            co_await signals->async_wait(asio::as_tuple(asio::use_awaitable));
         if (error) co_return;
         worker->request_stop();
         if (signal == SIGQUIT) worker->request_stop();
@@ -77,9 +76,9 @@ private:
 
 /// Runs the worker until it is stopped, and beside it what belongs to a worker process. `health`
 /// may be null.
-Awaitable<Result<void>> serve(Worker* worker, HealthServer* health) {
+Awaitable<Result<void>> serve(asio::signal_set* signals, Worker* worker, HealthServer* health) {
     TaskScope scope{co_await asio::this_coro::executor};
-    scope.spawn("signals", watch_signals(worker));
+    scope.spawn("signals", watch_signals(signals, worker));
     if (health != nullptr) scope.spawn("health", health->server().run());
     Result<void> outcome;
     std::exception_ptr failure;
@@ -124,6 +123,8 @@ BannerFacts facts_of(App& app, const Worker& worker) {
 }  // namespace
 
 int run_worker(App& app, const WorkerArguments& arguments, Console& console) {
+    // Taken over before anything is said or opened: whoever has seen the banner may send a signal.
+    asio::signal_set signals{app.core()->loop().executor(), SIGTERM, SIGINT, SIGQUIT};
     WorkerOptions options;
     options.queues = arguments.queues;
     options.hostname = arguments.hostname;
@@ -149,7 +150,8 @@ int run_worker(App& app, const WorkerArguments& arguments, Console& console) {
                        "; name all queues it shall consume with -Q");
     }
 
-    const Result<void> outcome = app.core()->loop().run_blocking(serve(&worker, health.get()));
+    const Result<void> outcome =
+        app.core()->loop().run_blocking(serve(&signals, &worker, health.get()));
     if (const std::size_t left = worker.left_behind(); left != 0) {
         // Their threads cannot be ended one by one; their messages are back in the queue.
         log::warning("worker", "{} running tasks are left behind", left);

@@ -14,11 +14,15 @@ constexpr std::string_view kDetail = "x-lovage-detail";
 constexpr std::string_view kQueue = "x-lovage-queue";
 constexpr std::string_view kWorker = "x-lovage-worker";
 constexpr std::string_view kTime = "x-lovage-time";
-constexpr std::string_view kExpiration = "x-lovage-expiration";  // ms, so that a replay has it again
+constexpr std::string_view kExpiration =
+    "x-lovage-expiration";  // ms, so that a replay has it again
+
+constexpr std::string_view kHeaders = "x-lovage-headers";  // what was in their place, when no map
 
 Json header_object(const Message& message) {
     auto headers = message.headers.expanded();
-    return headers && headers->is_object() ? std::move(*headers) : Json::object();
+    if (headers && headers->is_object()) return std::move(*headers);
+    return Json::object({{std::string{kHeaders}, to_json_text(message.headers)}});
 }
 
 std::string text_of(const Json& headers, std::string_view name) {
@@ -68,6 +72,11 @@ Publication from_quarantine(const Message& message, const QuarantineNote& note) 
         expiration != nullptr && expiration->is_integer()) {
         publication.message.properties.expiration =
             std::chrono::milliseconds{expiration->as_int64().value_or(0)};
+    }
+    if (const Json* original = headers.find(kHeaders);
+        original != nullptr && original->is_string()) {
+        publication.message.headers = Json::raw(original->as_string());
+        return publication;
     }
     for (const auto name : std::array{kReason, kDetail, kQueue, kWorker, kTime, kExpiration}) {
         headers.erase(name);

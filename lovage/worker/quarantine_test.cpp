@@ -12,7 +12,8 @@ Message original() {
     message.properties.correlation_id = "42";
     message.properties.priority = 7;
     message.properties.expiration = 5000ms;
-    message.headers = Json::object({{"task", "shop.pay"}, {"x-own", Json::integer("10000000000000000000000")}});
+    message.headers =
+        Json::object({{"task", "shop.pay"}, {"x-own", Json::integer("10000000000000000000000")}});
     message.body = "\x01 not JSON \xff";
     return message;
 }
@@ -54,10 +55,14 @@ TEST(Quarantine, AReplayIsTheOriginalAgain) {
 TEST(Quarantine, KeepsAMessageWhoseHeadersAreNoMap) {
     Message broken;
     broken.headers = Json::array();
-    EXPECT_TRUE(read_note(to_quarantine(broken, kNote).message));
+    const Publication kept = to_quarantine(broken, kNote);
+    ASSERT_TRUE(read_note(kept.message));
+    EXPECT_EQ(to_json_text(from_quarantine(kept.message, kNote).message.headers), "[]");
 }
 
-TEST(Quarantine, AnOrdinaryMessageCarriesNoNote) { EXPECT_FALSE(read_note(original())); }
+TEST(Quarantine, AnOrdinaryMessageCarriesNoNote) {
+    EXPECT_FALSE(read_note(original()));
+}
 
 }  // namespace
 }  // namespace lovage

@@ -10,7 +10,10 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include <algorithm>
+#include <iterator>
+#include <new>
 #include <random>
+#include <utility>
 
 #include <unistd.h>
 
@@ -23,16 +26,21 @@ namespace {
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
+/// What is left of a quarantine note's detail when a message is near the size limit.
+constexpr std::size_t kShortDetail = 64;
+
 /// One attempt to store or publish (reliability contract, clause 8).
 constexpr auto kAttempt = 30s;
 
-/// Trying again can help: the other side is down, slow, or its answer was lost.
-bool passing_trouble(Errc code) {
-    return code == Errc::disconnected || code == Errc::unavailable ||
-           code == Errc::deadline_exceeded || code == Errc::unknown_outcome;
+/// This very record can never be stored. Everything else may pass: the other side is down, slow,
+/// damaged until somebody repairs it, or its answer was lost.
+bool never_storable(Errc code) {
+    return code == Errc::too_large || code == Errc::invalid_argument;
 }
 
-double seconds(Clock::duration duration) { return std::chrono::duration<double>(duration).count(); }
+double seconds(Clock::duration duration) {
+    return std::chrono::duration<double>(duration).count();
+}
 
 }  // namespace
 
@@ -66,19 +74,20 @@ Awaitable<void> Settler::pause_before_retry(int attempt) {
 }
 
 Awaitable<bool> Settler::store(TaskMeta meta) {
+    bool replaced = false;
     for (int attempt = 0; !giving_up_; ++attempt) {
         auto outcome = co_await core_.results().store(meta, Deadline::in(kAttempt));
         if (outcome) co_return true;
         const Error& problem = outcome.error();
-        if (!passing_trouble(problem.code)) {
-            // This record can never be stored (too large, say). A failure that says so can.
-            const std::string what =
-                "the result could not be stored: " + problem.message();
+        if (never_storable(problem.code)) {
+            const std::string what = "the result could not be stored: " + problem.message();
             log::error("worker", "Task {}: {}", meta.task_id, what);
-            if (meta.status == states::kFailure && attempt > 0) co_return true;
-            meta = make_failure_meta(
-                meta.task_id, {"EncodeError", what, "kombu.exceptions",
-                               traceback_text("", "while storing the result", "EncodeError", what)});
+            // A failure that says so can be stored; should even that not fit, the log has told it.
+            if (replaced) co_return true;
+            replaced = true;
+            meta = make_failure_meta(meta.task_id, {"EncodeError", what, "kombu.exceptions",
+                                                    traceback_text("", "while storing the result",
+                                                                   "EncodeError", what)});
             continue;
         }
         if (attempt == 0 || attempt % 8 == 0) {
@@ -92,7 +101,7 @@ Awaitable<bool> Settler::store(TaskMeta meta) {
 }
 
 void Settler::task_started(std::shared_ptr<TaskRequest> request) {
-    if (request->message.ignore_result) return;
+    if (giving_up_ || request->message.ignore_result) return;
     scope_.spawn("store STARTED", store_started(std::move(request)));
 }
 
@@ -106,7 +115,8 @@ Awaitable<void> Settler::store_started(std::shared_ptr<TaskRequest> request) {
     meta.group_id = request->message.group;
     meta.parent_id = request->message.parent_id;
     // Informative only: a failure to store it holds nothing up.
-    if (auto stored = co_await core_.results().store(std::move(meta), Deadline::in(kAttempt)); !stored) {
+    if (auto stored = co_await core_.results().store(std::move(meta), Deadline::in(kAttempt));
+        !stored) {
         log::warning("worker", "Task {}: STARTED was not stored: {}", request->message.id,
                      stored.error().message());
     }
@@ -136,24 +146,47 @@ void Settler::tasks_finished(std::vector<FinishedTask> finished) {
                      task.outcome.started - task.request->received,
                      task.outcome.ended - task.outcome.started);
     }
+    if (giving_up_) return;  // their messages go back with the consumer
     pending_ += finished.size();
-    scope_.spawn("settle", settle_together(std::move(finished)));
+    std::ranges::move(finished, std::back_inserter(unstored_));
+    if (!storing_) scope_.spawn("settle", settle_unstored());
 }
 
-Awaitable<void> Settler::settle_together(std::vector<FinishedTask> finished) {
-    const bool extended = core_.settings().result_extended;
+Awaitable<void> Settler::settle_unstored() {
+    struct Storing {
+        explicit Storing(bool& flag) : flag_{flag} { flag_ = true; }
+        ~Storing() { flag_ = false; }
+        bool& flag_;
+    };
+    const Storing storing{storing_};
+    while (!unstored_.empty()) co_await settle_together(std::exchange(unstored_, {}));
+}
+
+Awaitable<std::vector<Result<StoreOutcome>>> Settler::store_together(
+    const std::vector<FinishedTask>& finished) {
     std::vector<TaskMeta> metas;
     metas.reserve(finished.size());
+    const bool extended = core_.settings().result_extended;
     for (const FinishedTask& task : finished) {
         if (wants_result(task)) metas.push_back(make_meta(*task.request, task.outcome, extended));
     }
+    if (metas.empty()) co_return std::vector<Result<StoreOutcome>>{};
+    co_return co_await core_.results().store_many(std::move(metas), Deadline::in(kAttempt));
+}
+
+Awaitable<void> Settler::settle_together(std::vector<FinishedTask> finished) {
     std::vector<Result<StoreOutcome>> stored;
-    if (!metas.empty()) {
-        stored = co_await core_.results().store_many(std::move(metas), Deadline::in(kAttempt));
+    try {
+        stored = co_await store_together(finished);
+    } catch (const std::bad_alloc&) {
+        // One enormous result must not take its neighbours along: one by one, below.
+        stored.clear();
     }
     std::size_t next = 0;
     for (FinishedTask& task : finished) {
-        const bool durable = !wants_result(task) || stored[next++].has_value();
+        const bool wanted = wants_result(task);
+        const bool durable = !wanted || (next < stored.size() && stored[next].has_value());
+        if (wanted) ++next;
         if (durable) {
             conclude(task.request->tag, task.request, &task.outcome);
         } else {
@@ -173,6 +206,7 @@ Awaitable<void> Settler::settle_finished(FinishedTask finished) {
 void Settler::revoke(std::shared_ptr<TaskRequest> request, std::string reason) {
     log::info("worker", "Discarding {} task: {}[{}]", reason, request->message.display_name(),
               request->message.id);
+    if (giving_up_) return;
     metrics_.did_not_run(request->message.task, reason);
     ++pending_;
     scope_.spawn("revoke", settle_revoked(std::move(request), std::move(reason)));
@@ -195,6 +229,7 @@ void Settler::quarantine(Delivery delivery, std::string reason, std::string deta
     if (task_id) meta = make_failure_meta(*task_id, failure);
     QuarantineNote note{std::move(reason), std::move(detail), delivery.queue, hostname_,
                         wall_clock_now()};
+    if (giving_up_) return;
     ++pending_;
     scope_.spawn("quarantine",
                  settle_quarantined(std::move(delivery), std::move(note), std::move(meta)));
@@ -214,6 +249,9 @@ Awaitable<bool> Settler::publish_to_quarantine(Delivery delivery, QuarantineNote
         }
         if (done) co_return true;
         if (done.error().code == Errc::unroutable) declared_.erase(queue);
+        if (done.error().code == Errc::too_large && note.detail.size() > kShortDetail) {
+            note.detail.resize(kShortDetail);  // the note may be what makes it too large
+        }
         log::warning("worker", "A message could not be put into '{}' yet: {}; it is tried again",
                      queue, done.error().message());
         co_await pause_before_retry(attempt);

@@ -16,16 +16,16 @@
 
 namespace lovage {
 
-/// Brings deliveries to their end: result stored, then acknowledged; or kept in quarantine, then acknowledged.
-/// Nothing is acknowledged before what must be kept is durable; while a store is down the work stays here
-/// (bounded by the prefetch) and is tried again.
+/// Brings deliveries to their end: result stored, then acknowledged; or kept in quarantine, then
+/// acknowledged. Nothing is acknowledged before what must be kept is durable; while a store is down
+/// the work stays here (bounded by the prefetch) and is tried again.
 ///
 /// Belongs to the worker's loop; not thread-safe.
 class Settler {
 public:
     struct Hooks {
-        /// The consumer that acks go to; nullptr while there is none (acks are then pointless: redelivery
-        /// follows).
+        /// The consumer that acks go to; nullptr while there is none (acks are then pointless:
+        /// redelivery follows).
         std::function<Consumer*()> consumer;
         /// A delivery has come to its end. `settle_time`: from the end of the task to the ack being
         /// carried out.
@@ -41,7 +41,8 @@ public:
     void tasks_finished(std::vector<FinishedTask> finished);
     /// Ends a task as REVOKED without running it; `reason` is "revoked" or "expired".
     void revoke(std::shared_ptr<TaskRequest> request, std::string reason);
-    /// Keeps a message that cannot become a task. When its id is known, `failure` becomes its result.
+    /// Keeps a message that cannot become a task. When its id is known, `failure` becomes its
+    /// result.
     void quarantine(Delivery delivery, std::string reason, std::string detail,
                     std::optional<std::string> task_id, std::string task, TaskFailure failure);
 
@@ -53,8 +54,13 @@ public:
     void give_up() noexcept;
 
 private:
-    /// The usual case: all records in one call. Those that cannot be stored at once go on one by one.
+    /// One call of the result backend at a time: what ends meanwhile goes together in the next.
+    Awaitable<void> settle_unstored();
+    /// The usual case: all records in one call. Those that cannot be stored at once go on one by
+    /// one.
     Awaitable<void> settle_together(std::vector<FinishedTask> finished);
+    Awaitable<std::vector<Result<StoreOutcome>>> store_together(
+        const std::vector<FinishedTask>& finished);
     Awaitable<void> settle_finished(FinishedTask finished);
     [[nodiscard]] bool wants_result(const FinishedTask& finished) const;
     Awaitable<void> settle_revoked(std::shared_ptr<TaskRequest> request, std::string reason);
@@ -75,6 +81,8 @@ private:
     std::string hostname_;
     Hooks hooks_;
     std::set<std::string> declared_;
+    std::vector<FinishedTask> unstored_;
+    bool storing_ = false;
     std::size_t pending_ = 0;
     bool giving_up_ = false;
     TaskScope scope_;

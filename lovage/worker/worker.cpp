@@ -85,7 +85,8 @@ Awaitable<Result<void>> Worker::Impl::open_consumer() {
             co_await core->broker().declare_queue(task_queue(app.settings(), queue), deadline);
         if (!declared) co_return declared;
     }
-    prefetch_ = look_ahead_.prefetch();
+    ahead_ = look_ahead_.prefetch();
+    prefetch_ = static_cast<std::uint32_t>(std::min<std::size_t>(ahead_ + eta_.size(), 65'535));
     ConsumeOptions consume{queues, prefetch_, hostname};
     auto opened = co_await core->broker().consume(std::move(consume), deadline);
     if (!opened) co_return std::unexpected{std::move(opened.error())};
@@ -99,9 +100,13 @@ Awaitable<Result<void>> Worker::Impl::run() {
     if (consumer_) {
         Pool::Events events;
         if (app.settings().task_track_started) {
-            events.started = [this](RequestPtr request) { settler_.task_started(std::move(request)); };
+            events.started = [this](RequestPtr request) {
+                settler_.task_started(std::move(request));
+            };
         }
-        events.finished = [this](std::vector<FinishedTask> ended) { on_finished(std::move(ended)); };
+        events.finished = [this](std::vector<FinishedTask> ended) {
+            on_finished(std::move(ended));
+        };
         pool_->start(std::move(events));
         scope_.spawn("consume", consume());
         scope_.spawn("eta", release_due());
@@ -134,49 +139,67 @@ Awaitable<void> Worker::Impl::wait_for_running() {
 
 Awaitable<void> Worker::Impl::shut_down() {
     ready = false;
-    const Deadline closing = Deadline::in(kCloseDeadline);
+    // First what has not started: other workers shall have it at once.
     if (consumer_) {
-        // First what has not started: other workers shall have it at once.
-        if (auto quiet = co_await consumer_->cancel(closing); !quiet) {
-            log::warning("worker", "stopping to consume: {}", quiet.error().message());
-        }
-        for (const RequestPtr& request : pool_->take_unstarted()) {
-            running_.erase(request);
-            give_back(request);
-        }
-        for (const RequestPtr& request : eta_.take_all()) give_back(request);
+        auto quiet = co_await consumer_->cancel(Deadline::in(kCloseDeadline));
+        if (!quiet) log::warning("worker", "stopping to consume: {}", quiet.error().message());
     }
+    withdraw_unstarted();
     co_await wait_for_running();
     for (const RequestPtr& request : running_) request->context->request_stop();
     settler_.give_up();
     scope_.request_stop();
-    co_await settler_.join(closing);
-    co_await scope_.join(closing);
+    left_behind = pool_->stop();  // nothing is reported from here on
+    // A store that is under way outlasts its cancellation: it is waited for, however slow.
+    while (!co_await settler_.join(Deadline::in(kCloseDeadline))) {
+        log::warning("worker", "still waiting for the result backend");
+    }
+    while (!co_await scope_.join(Deadline::in(kCloseDeadline))) {
+        log::warning("worker", "still waiting for the broker");
+    }
     if (consumer_) {
-        // Returns what is still unsettled: tasks that did not end in time.
-        if (auto closed = co_await consumer_->close(closing); !closed) {
-            log::warning("worker", "closing the consumer: {}", closed.error().message());
-        }
-        left_behind = pool_->stop();
+        // Flushes the acks, and returns what is unsettled: tasks that did not end in time.
+        auto closed = co_await consumer_->close(Deadline::in(kCloseDeadline));
+        if (!closed) log::warning("worker", "closing the consumer: {}", closed.error().message());
         consumer_.reset();
     }
     log::info("worker", "{} stopped.", hostname);
+}
+
+void Worker::Impl::withdraw_unstarted() {
+    for (const RequestPtr& request : pool_->take_unstarted()) {
+        running_.erase(request);
+        give_back(request);
+    }
+    for (const RequestPtr& request : eta_.take_all()) give_back(request);
 }
 
 Worker::Worker(App& app, WorkerOptions options)
     : impl_{std::make_shared<Impl>(app, std::move(options))} {}
 Worker::~Worker() = default;
 
-Awaitable<Result<void>> Worker::run() { return impl_->run(); }
+Awaitable<Result<void>> Worker::run() {
+    return impl_->run();
+}
 
 void Worker::request_stop() {
     impl_->core->loop().post([impl = impl_] { impl->stop_requested(); });
 }
 
-std::size_t Worker::left_behind() const noexcept { return impl_->left_behind; }
-bool Worker::ready() const noexcept { return impl_->ready; }
-const std::string& Worker::hostname() const noexcept { return impl_->hostname; }
-const std::vector<std::string>& Worker::queues() const noexcept { return impl_->queues; }
-std::size_t Worker::concurrency() const noexcept { return impl_->slots; }
+std::size_t Worker::left_behind() const noexcept {
+    return impl_->left_behind;
+}
+bool Worker::ready() const noexcept {
+    return impl_->ready;
+}
+const std::string& Worker::hostname() const noexcept {
+    return impl_->hostname;
+}
+const std::vector<std::string>& Worker::queues() const noexcept {
+    return impl_->queues;
+}
+std::size_t Worker::concurrency() const noexcept {
+    return impl_->slots;
+}
 
 }  // namespace lovage

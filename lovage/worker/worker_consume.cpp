@@ -1,12 +1,16 @@
 // What happens to deliveries between the broker and the pool.
 
+#include <lovage/app/queues.hpp>
 #include <lovage/runtime/log.hpp>
 #include <lovage/worker/detail/worker_impl.hpp>
 
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <boost/system/system_error.hpp>
 
 #include <algorithm>
+#include <exception>
+#include <string>
 #include <utility>
 
 namespace lovage {
@@ -18,18 +22,28 @@ using Clock = std::chrono::steady_clock;
 
 constexpr auto kReceive = 1h;  // a quiet queue is no error
 constexpr auto kLookUp = 5s;
+constexpr auto kRevive = 10s;
+/// How long a task that does not fit into the ETA queue stays away before it is given back.
+constexpr auto kBackAfter = 1s;
+
+/// After these the consumer goes on by itself; its deliveries stay valid.
+bool still_usable(Errc code) {
+    return code == Errc::not_found || code == Errc::unavailable || code == Errc::unknown_outcome;
+}
 
 /// The failure stored for a message that cannot become a task, under the exception a Python worker
 /// raises for it.
 TaskFailure failure_of(BadMessage reason, const std::string& detail) {
     switch (reason) {
         case BadMessage::undecodable:
-        case BadMessage::unsupported: return {"DecodeError", detail, "kombu.exceptions", ""};
+        case BadMessage::unsupported:
+            return {"DecodeError", detail, "kombu.exceptions", ""};
         case BadMessage::content_disallowed:
             return {"ContentDisallowed", detail, "kombu.exceptions", ""};
         case BadMessage::unknown_message:
         case BadMessage::invalid:
-        case BadMessage::too_large: break;
+        case BadMessage::too_large:
+            break;
     }
     return {"InvalidTaskError", detail, "celery.exceptions", ""};
 }
@@ -38,33 +52,66 @@ TaskFailure failure_of(BadMessage reason, const std::string& detail) {
 
 Awaitable<void> Worker::Impl::consume() {
     while (stops_ == 0) {
+        std::string problem;
+        try {
+            co_await consume_until_stop();
+            co_return;
+        } catch (const boost::system::system_error&) {
+            throw;  // cancelled
+        } catch (const std::exception& thrown) {
+            problem = thrown.what();
+        }
+        if (!co_await recover({Errc::internal, problem})) co_return;
+    }
+}
+
+Awaitable<void> Worker::Impl::consume_until_stop() {
+    while (stops_ == 0) {
         auto deliveries = co_await consumer_->receive(Deadline::in(kReceive));
         if (deliveries) {
             co_await take(std::move(*deliveries));
-        } else if (deliveries.error().code == Errc::deadline_exceeded) {
-            continue;
-        } else if (!co_await recover(std::move(deliveries.error()))) {
-            co_return;
+        } else if (deliveries.error().code != Errc::deadline_exceeded) {
+            if (!co_await recover(std::move(deliveries.error()))) co_return;
         }
     }
+}
+
+Awaitable<Result<void>> Worker::Impl::revive(bool same_consumer) {
+    const Deadline deadline = Deadline::in(kRevive);
+    if (!same_consumer) {
+        // What was delivered to the old consumer is delivered again: what has not started must not
+        // run twice, and acks of what runs would be stale.
+        consumer_.reset();
+        ++generation_;
+        withdraw_unstarted();
+    }
+    if (auto connected = co_await core->connect(deadline); !connected) co_return connected;
+    if (!consumer_) co_return co_await open_consumer();
+    for (const std::string& queue : queues) {
+        // A queue that was deleted is made again; adding one that is consumed does nothing.
+        auto declared =
+            co_await core->broker().declare_queue(task_queue(app.settings(), queue), deadline);
+        if (declared) declared = co_await consumer_->add_queue(queue, deadline);
+        if (!declared) co_return declared;
+    }
+    co_return Result<void>{};
 }
 
 Awaitable<bool> Worker::Impl::recover(Error problem) {
     for (auto wait = 100ms; stops_ == 0; wait = std::min(wait * 2, 10'000ms)) {
         ready = false;
-        log::error("worker", "consumer: {}. Trying to re-establish it …", problem.message());
+        const bool same_consumer = consumer_ && still_usable(problem.code);
+        log::error("worker", "consumer: {}. {} …", problem.message(),
+                   same_consumer ? "Going on" : "Trying to re-establish it");
         co_await pause(wait);
         if (stops_ != 0) break;
-        // Acks of what is still running would be stale: those tasks are redelivered.
-        consumer_.reset();
-        auto connected = co_await core->connect(Deadline::in(10s));
-        if (connected) connected = co_await open_consumer();
-        if (connected) {
-            ready = true;
-            log::info("worker", "consumer: re-established");
-            co_return true;
+        auto revived = co_await revive(same_consumer);
+        if (revived) {
+            ready = stops_ == 0;
+            log::info("worker", "consumer: consuming again");
+            co_return stops_ == 0;
         }
-        problem = std::move(connected.error());
+        problem = std::move(revived.error());
     }
     co_return false;
 }
@@ -146,10 +193,13 @@ Awaitable<void> Worker::Impl::take(std::vector<Delivery> deliveries) {
     std::vector<RequestPtr> requests;
     requests.reserve(deliveries.size());
     for (Delivery& delivery : deliveries) {
-        if (RequestPtr request = decode(std::move(delivery))) requests.push_back(std::move(request));
+        if (RequestPtr request = decode(std::move(delivery)))
+            requests.push_back(std::move(request));
     }
     if (requests.empty()) co_return;
+    const std::uint64_t generation = generation_;
     const std::vector<bool> revoked = co_await look_up_revoked(requests);
+    if (generation != generation_) co_return;  // they are redelivered
     if (stops_ != 0) {
         for (const RequestPtr& request : requests) give_back(request);
         co_return;
@@ -174,7 +224,8 @@ void Worker::Impl::triage(RequestPtr request, bool revoked, TimePoint now,
         const TimePoint eta = *message.eta;
         RequestPtr held = request;
         if (!eta_.push(std::move(held), eta)) {
-            give_back(request);
+            // Given back a little later: it would come again at once.
+            scope_.spawn("give back", give_back_later(std::move(request)));
             return;
         }
         update_prefetch();
@@ -194,19 +245,40 @@ void Worker::Impl::give_back(const RequestPtr& request) {
     if (consumer_) consumer_->reject(request->tag, Requeue::yes);
 }
 
+Awaitable<void> Worker::Impl::give_back_later(RequestPtr request) {
+    const std::uint64_t generation = generation_;
+    boost::asio::steady_timer timer{core->loop().executor(), kBackAfter};
+    co_await timer.async_wait(boost::asio::use_awaitable);
+    if (generation == generation_) give_back(request);
+}
+
 Awaitable<void> Worker::Impl::release_due() {
+    while (stops_ == 0) {
+        try {
+            co_await release_due_until_stop();
+        } catch (const boost::system::system_error&) {
+            throw;  // cancelled
+        } catch (const std::exception& thrown) {
+            log::error("worker", "releasing held tasks: {}", thrown.what());
+        }
+    }
+}
+
+Awaitable<void> Worker::Impl::release_due_until_stop() {
     while (stops_ == 0) {
         std::vector<RequestPtr> due = eta_.pop_due(wall_clock_now());
         if (due.empty()) {
             const auto next = eta_.next_due();
             // Looked at anew at least every minute, since the wall clock may be set.
-            const auto wait = next ? std::min<std::chrono::microseconds>(
-                                         *next - wall_clock_now(), std::chrono::minutes{1})
+            const auto wait = next ? std::min<std::chrono::microseconds>(*next - wall_clock_now(),
+                                                                         std::chrono::minutes{1})
                                    : std::chrono::minutes{1};
             co_await changed_.wait(Deadline::in(wait));
             continue;
         }
+        const std::uint64_t generation = generation_;
         const std::vector<bool> revoked = co_await look_up_revoked(due);
+        if (generation != generation_) continue;  // they are redelivered
         std::vector<RequestPtr> runnable;
         const TimePoint now = wall_clock_now();
         for (std::size_t i = 0; i < due.size(); ++i) {
@@ -240,11 +312,14 @@ void Worker::Impl::on_settled(const RequestPtr& request, const TaskOutcome* outc
 }
 
 void Worker::Impl::update_prefetch() {
-    const auto wanted = static_cast<std::uint32_t>(
-        std::min<std::size_t>(look_ahead_.prefetch() + eta_.size(), 65'535));
-    // Small changes are not worth a word to the broker.
-    const auto change = wanted > prefetch_ ? wanted - prefetch_ : prefetch_ - wanted;
-    if (change == 0 || (change * 8 < prefetch_ && wanted != slots)) return;
+    // Small changes of the look-ahead are not worth a word to the broker; each held task counts, or
+    // held ones would take the slots' places.
+    const std::uint32_t ahead = look_ahead_.prefetch();
+    const std::uint32_t change = ahead > ahead_ ? ahead - ahead_ : ahead_ - ahead;
+    if (change * 8 >= ahead_ || ahead == slots) ahead_ = ahead;
+    const auto wanted =
+        static_cast<std::uint32_t>(std::min<std::size_t>(ahead_ + eta_.size(), 65'535));
+    if (wanted == prefetch_) return;
     prefetch_ = wanted;
     if (consumer_) consumer_->set_prefetch(prefetch_);
 }

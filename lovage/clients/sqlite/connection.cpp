@@ -7,7 +7,9 @@
 #include <sys/stat.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
+#include <thread>
 
 namespace lovage::sqlite {
 
@@ -193,10 +195,26 @@ Result<std::unique_ptr<Connection>> Connection::open(std::filesystem::path file,
     return connection;
 }
 
+/// Turns write-ahead logging on. Two processes that open a new file at the same moment both need it
+/// for themselves here, and SQLite does not call its busy handler for that (to avoid a deadlock).
+int Connection::enter_wal_mode(std::chrono::milliseconds patience) {
+    constexpr std::chrono::milliseconds kPause{3};
+    const auto limit = std::chrono::steady_clock::now() + patience;
+    int code = execute("PRAGMA journal_mode = WAL");
+    while ((code & 0xff) == SQLITE_BUSY && std::chrono::steady_clock::now() < limit) {
+        std::this_thread::sleep_for(kPause);
+        code = execute("PRAGMA journal_mode = WAL");
+    }
+    return code;
+}
+
 Result<void> Connection::configure(const OpenOptions& options) {
     set_busy_timeout(options.busy_timeout);
+    if (const int code = enter_wal_mode(options.busy_timeout); code != SQLITE_OK) {
+        return std::unexpected{error(code)};
+    }
     {
-        Statement mode = prepare("PRAGMA journal_mode = WAL");
+        Statement mode = prepare("PRAGMA journal_mode");
         const auto row = mode.step();
         if (!row) return std::unexpected{row.error()};
         if (mode.text(0) != "wal") {

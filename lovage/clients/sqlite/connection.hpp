@@ -204,6 +204,7 @@ private:
     };
 
     explicit Connection(std::filesystem::path file) : file_{std::move(file)} {}
+    int enter_wal_mode(std::chrono::milliseconds patience);
     Result<void> configure(const OpenOptions& options);
     [[nodiscard]] Error error(int code) const;
     /// Runs one statement without rows or parameters; returns SQLite's extended code.

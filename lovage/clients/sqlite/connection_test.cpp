@@ -6,8 +6,13 @@
 #include <sqlite3.h>
 #include <sys/stat.h>
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <array>
+#include <cstdio>
 #include <fstream>
+#include <string>
 
 namespace lovage::sqlite {
 namespace {
@@ -29,6 +34,33 @@ protected:
     }
     TestFolder folder_;
 };
+
+TEST_F(SqliteConnection, ManyProcessesCanOpenAndCloseAFileAtTheSameMoment) {
+    for (int round = 0; round < 10; ++round) {
+        const auto file = folder_.path() / ("new-" + std::to_string(round));
+        std::array<pid_t, 6> children{};
+        for (pid_t& child : children) {
+            child = fork();
+            if (child == 0) {
+                // The last one to close removes the log, which needs the file for itself.
+                for (int time = 0; time < 5; ++time) {
+                    auto opened = Connection::open(file);
+                    const auto done = opened ? migrate(**opened, kSchema1)
+                                             : Result<void>{std::unexpected{opened.error()}};
+                    if (done) continue;
+                    std::fputs((done.error().message() + "\n").c_str(), stderr);
+                    _exit(1);
+                }
+                _exit(0);
+            }
+        }
+        for (const pid_t child : children) {
+            int status = -1;
+            ASSERT_EQ(waitpid(child, &status, 0), child);
+            EXPECT_EQ(status, 0);
+        }
+    }
+}
 
 TEST_F(SqliteConnection, OpensInWalModeWithFullSynchronousAndPrivateRights) {
     const auto connection = open();

@@ -19,7 +19,8 @@
 
 namespace lovage {
 
-/// The worker on its loop. worker.cpp holds its life (start, stop), worker_consume.cpp what happens to deliveries.
+/// The worker on its loop. worker.cpp holds its life (start, stop), worker_consume.cpp what happens
+/// to deliveries.
 class Worker::Impl {
 public:
     Impl(App& app, WorkerOptions options);
@@ -43,14 +44,20 @@ private:
     Awaitable<Result<void>> wait_for_servers();
     Awaitable<Result<void>> open_consumer();
     Awaitable<void> shut_down();
+    /// Takes back from pool and ETA queue what has not started.
+    void withdraw_unstarted();
     Awaitable<void> wait_for_running();
     Awaitable<void> pause(std::chrono::milliseconds length);
 
     // Deliveries.
     Awaitable<void> consume();
+    Awaitable<void> consume_until_stop();
+    /// Goes on with the same consumer, or opens another one; false when a stop came first.
     Awaitable<bool> recover(Error problem);
+    Awaitable<Result<void>> revive(bool same_consumer);
     Awaitable<void> take(std::vector<Delivery> deliveries);
     Awaitable<void> release_due();
+    Awaitable<void> release_due_until_stop();
     RequestPtr make_request(Delivery& delivery, TaskMessage message);
     RequestPtr decode(Delivery delivery);
     Awaitable<std::vector<bool>> look_up_revoked(const std::vector<RequestPtr>& requests);
@@ -58,6 +65,7 @@ private:
     void triage(RequestPtr request, bool revoked, TimePoint now, std::vector<RequestPtr>& runnable);
     void submit(std::vector<RequestPtr> runnable);
     void give_back(const RequestPtr& request);
+    Awaitable<void> give_back_later(RequestPtr request);
     void on_finished(std::vector<FinishedTask> finished);
     void on_settled(const RequestPtr& request, const TaskOutcome* outcome,
                     LookAhead::Duration settle_time);
@@ -69,6 +77,8 @@ private:
     EtaQueue<RequestPtr> eta_;
     LookAhead look_ahead_;
     std::uint32_t prefetch_ = 0;
+    std::uint32_t ahead_ = 0;       // the look-ahead's part of it
+    std::uint64_t generation_ = 0;  // which consumer: requests of an older one are redelivered
     std::unordered_set<RequestPtr> running_;  // submitted, not finished
     std::unique_ptr<Consumer> consumer_;
     Settler settler_;
