@@ -190,6 +190,6 @@ def print_markdown(figures: list, command: str):
 
 def print_table(figures: list):
     rows = [HEAD] + [figure.row() for figure in figures]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(HEAD))]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
