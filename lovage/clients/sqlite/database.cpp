@@ -38,8 +38,6 @@ constexpr std::int64_t kPageBytes = 4096;
 /// How long the last operations may wait for another process's lock when the database is being
 /// closed.
 constexpr std::chrono::seconds kStopPatience{5};
-/// From how many operations on a batch counts as load, and the next one waits for as many.
-constexpr std::size_t kCompany = 16;
 
 }  // namespace
 
@@ -56,7 +54,6 @@ struct Database::Impl {
     Operation* last = nullptr;
     std::size_t queued = 0;
     bool sleeping = false;
-    std::size_t enough = 1;  // how many queued operations end the writer's sleep
     bool stopping = false;
     Clock::time_point stop_limit = Clock::time_point::max();
     std::shared_ptr<WakeFile> shared_wake_file;
@@ -73,13 +70,11 @@ struct Database::Impl {
     detail::Reserve reserve;
     detail::Presence presence;
     std::vector<Operation*> batch;
-    std::size_t last_batch = 0;
     std::vector<std::pair<SessionState*, detail::Finished>> finished;
     std::thread thread;
 
     void loop();
     bool take_batch();
-    void wait_for_company(std::unique_lock<std::mutex>& lock);
     [[nodiscard]] bool must_stop_waiting();
     Result<void> ensure_open();
     Result<void> open_files();
@@ -137,30 +132,13 @@ bool Database::Impl::take_batch() {
         wake.wait(lock);
         sleeping = false;
     }
-    if (last_batch >= kCompany) wait_for_company(lock);
     while (first != nullptr && batch.size() < options.batch_operations_max) {
         batch.push_back(first);
         first = first->next;
     }
     if (first == nullptr) last = nullptr;
     queued -= batch.size();
-    last_batch = batch.size();
     return true;
-}
-
-/// A batch that was large a moment ago is coming back: its callers were all woken at once and send
-/// their next operation within a fraction of the time a sync takes. Waiting for as many saves
-/// syncs; alone, nobody ever waits.
-void Database::Impl::wait_for_company(std::unique_lock<std::mutex>& lock) {
-    enough = std::min(last_batch, options.batch_operations_max);
-    const auto limit = Clock::now() + options.company_wait;
-    while (queued < enough && !stopping) {
-        sleeping = true;
-        const bool timed_out = wake.wait_until(lock, limit) == std::cv_status::timeout;
-        sleeping = false;
-        if (timed_out) break;
-    }
-    enough = 1;
 }
 
 bool Database::Impl::must_stop_waiting() {
@@ -404,8 +382,7 @@ bool Database::enqueue(Operation* operation) {
         (impl_->last != nullptr ? impl_->last->next : impl_->first) = operation;
         impl_->last = operation;
         ++impl_->queued;
-        must_wake = impl_->sleeping && impl_->queued >= impl_->enough;
-        if (must_wake) impl_->sleeping = false;
+        must_wake = std::exchange(impl_->sleeping, false);
     }
     if (must_wake) impl_->wake.notify_one();
     return true;

@@ -27,9 +27,6 @@ struct DatabaseOptions {
     std::filesystem::path wake_file;
     std::size_t batch_operations_max = 512;
     std::chrono::microseconds batch_time_max{2000};  ///< Of work inside one transaction.
-    /// Under load (the last batch had 16 operations or more) the next batch waits that long to
-    /// become as large.
-    std::chrono::microseconds company_wait{300};
     /// Operations waiting; more are refused with unavailable at once (posts are not counted).
     std::size_t queue_max = 65'536;
     /// Disk space kept back in `<file>-reserve` and given up when the disk is full; until it can be
@@ -43,7 +40,7 @@ struct DatabaseOptions {
 ///
 /// Operations come from any number of Sessions (one a loop). What is queued, at most 512 operations
 /// or 2 ms of work, runs in the order it was submitted inside one BEGIN IMMEDIATE … COMMIT; nothing
-/// waits for company when there is no load. Outcomes travel to each loop in one post a batch,
+/// waits for company when the thread is idle. Outcomes travel to each loop in one post a batch,
 /// after the COMMIT.
 ///
 /// The hot path pays nothing for isolation between operations: when one fails after it has changed
