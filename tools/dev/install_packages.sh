@@ -8,10 +8,12 @@ export LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive
 
 policy=/usr/sbin/policy-rc.d
 saved_policy=$policy.saved-by-lovage
+guard_mark="Written by Lovage for the length of one apt-get run."
 
 # Debian's maintainer scripts ask policy-rc.d before they start a service; 101 means "no".
 forbid_service_starts() {
     # A run that was killed may have left its guard behind.
+    ! grep -qs "$guard_mark" $policy || rm $policy
     [ ! -e $saved_policy ] || mv -f $saved_policy $policy
     if [ -x $policy ]; then
         local answer=0
@@ -23,7 +25,7 @@ forbid_service_starts() {
     trap 'exit 129' HUP
     trap 'exit 130' INT
     trap 'exit 143' TERM
-    printf '#!/bin/sh\n# Written by Lovage for the length of one apt-get run.\nexit 101\n' >$policy
+    printf '#!/bin/sh\n# %s\nexit 101\n' "$guard_mark" >$policy
     chmod 755 $policy
 }
 
@@ -59,6 +61,8 @@ new_servers=()
 for package in "${!units_of[@]}"; do
     installed "$package" || new_servers+=("$package")
 done
+# The same run may have left packages unpacked that are not configured.
+dpkg --configure -a
 apt_get update
 apt_get install --no-install-recommends "$@"
 for package in "${new_servers[@]}"; do
