@@ -42,8 +42,8 @@ public:
     virtual Awaitable<Result<TaskMeta>> wait(std::string task_id, Deadline deadline) = 0;
     virtual Awaitable<Result<void>> forget(std::string task_id, Deadline deadline) = 0;
     virtual Awaitable<Result<bool>> is_known(std::string task_id, Deadline deadline) = 0;
-    /// Stores the wish that the task shall not start; workers look at receipt, and again at its ETA. A task
-    /// that is not ready yet reads as REVOKED at once.
+    /// Stores the wish that the task shall not start; workers look at receipt, and again at its
+    /// ETA. A task that is not ready yet reads as REVOKED at once.
     virtual Awaitable<Result<void>> revoke(std::string task_id, Deadline deadline) = 0;
 };
 
