@@ -36,6 +36,10 @@ bench python3 runs the benchmarks
 bench python3-venv Celery's environment, for comparison
 bench ca-certificates lets pip check whom it talks to
 bench rabbitmq-server Celery's broker, for comparison; started only while a benchmark runs
+services rabbitmq-server a broker; servers run only between ./dev services up and down, or during tests
+services redis-server a broker and result store
+services postgresql-15 an application database
+services python3 starts and stops the servers
 TABLE
 }
 
@@ -45,7 +49,7 @@ readonly setup_disk_mib=3000
 # setup [GROUP…]
 setup() {
     [ -z "${LOVAGE_SKIP_SETUP:-}" ] || return 0
-    [ $# -gt 0 ] || set -- build test lint
+    [ $# -gt 0 ] || set -- build test services lint
     local group
     for group in "$@"; do
         setup_table | grep -q "^$group " ||

@@ -45,13 +45,33 @@ run_ctest() {
     mark="$$-$(date +%s%N)"
     summary=build/ctest-$preset.log
     sanitizer_options
-    LOVAGE_TEST_RUN=$mark ctest --preset "$preset" -j 2 --no-tests=error "$@" </dev/null 2>&1 | tee "$summary" || status=$?
+    local -a with_servers=()
+    if needs_servers "$preset" "$@"; then
+        setup_groups services
+        with_servers=(python3 tools/services --state "build/$preset/services" run --)
+    fi
+    # tee hears of an interrupt from the end of what it reads.
+    "${with_servers[@]}" env LOVAGE_TEST_RUN="$mark" ctest --preset "$preset" -j 2 --no-tests=error "$@" </dev/null 2>&1 |
+        tee -i "$summary" || status=$?
     if ! nothing_left_behind "$mark"; then
         status=1
     fi
     say "tests ($preset) took $(took "${dev_started:?}") with set-up and build"
     grep -E '^[0-9]+% tests passed' "$summary" || true
     return $status
+}
+
+# needs_servers PRESET [CTEST_OPTION…]: whether a chosen test may speak to RabbitMQ, Redis or PostgreSQL. Decided by label, so
+# that such a test never has to find out that there is nobody to speak to.
+needs_servers() {
+    local preset=$1 selected
+    shift
+    selected=$(ctest --preset "$preset" --show-only=json-v1 "$@") || return 1
+    python3 -c '
+import json, sys
+labels = {label for test in json.load(sys.stdin)["tests"] for found in test["properties"] if found["name"] == "LABELS"
+          for label in found["value"]}
+sys.exit(not labels & {"conformance", "integration", "interop", "chaos"})' <<<"$selected"
 }
 
 sanitizer_options() {
