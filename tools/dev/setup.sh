@@ -15,6 +15,7 @@ build libfmt-dev text formatting
 build libspdlog-dev logs
 build libsqlite3-dev the embedded broker and result store
 build zlib1g-dev compressed messages
+build libssl-dev TLS
 build prometheus-cpp-dev metrics
 build libcli11-dev command lines
 build libtomlplusplus-dev settings files
@@ -22,6 +23,7 @@ build libgtest-dev tests
 build libgmock-dev test matchers
 build python3 the other side of tests, and their runner
 build curl to try the demonstration's API
+test openssl makes the certificates of TLS tests
 test python3-venv an environment of their own for them
 test ca-certificates lets pip check whom it talks to
 sanitize libclang-rt-19-dev AddressSanitizer, UBSan, ThreadSanitizer and libFuzzer's runtime
