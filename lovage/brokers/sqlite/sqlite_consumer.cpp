@@ -62,7 +62,11 @@ Awaitable<Result<std::vector<Delivery>>> Subscription::receive(Deadline deadline
     };
     const auto self = shared_from_this();
     while (true) {
-        if (!buffer_.empty()) co_return hand_out();
+        if (!buffer_.empty()) {
+            auto deliveries = hand_out();
+            pump();  // the next ones come while the caller works on these
+            co_return deliveries;
+        }
         if (cancelled_ || closed_) co_return fail(Errc::cancelled, "the consumer was cancelled");
         if (!gone_queues_.empty()) {
             const std::string gone = std::move(gone_queues_.front());
@@ -95,7 +99,7 @@ std::vector<Delivery> Subscription::hand_out() {
 }
 
 void Subscription::pump() {
-    if (!receiving_ || claiming_ || !maybe_ready_ || cancelled_ || closed_ || session_ == nullptr ||
+    if (claiming_ || !maybe_ready_ || cancelled_ || closed_ || session_ == nullptr ||
         peer_ == 0 || queues_->empty() || held_.size() >= prefetch_) {
         return;
     }
