@@ -31,7 +31,7 @@ public:
     Listener& operator=(Listener&&) noexcept;
     ~Listener();
 
-    /// The next connection, with TCP_NODELAY and a TCP_USER_TIMEOUT of 30 s set. When the process
+    /// The next connection, with TCP_NODELAY and a TCP_USER_TIMEOUT of 20 s set. When the process
     /// or the system is out of file descriptors or buffers, it logs that once and tries again every
     /// 200 ms. Lifetime: `*this` must outlive the returned Awaitable. Errors:   Errc::cancelled
     /// after close().

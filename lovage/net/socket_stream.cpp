@@ -34,7 +34,7 @@ namespace {
 constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 constexpr std::size_t kBuffersMax = 16;
 constexpr auto kOutOfDescriptorsPause = 200ms;
-constexpr int kUnacknowledgedTimeoutMs = 30'000;
+constexpr int kUnacknowledgedTimeoutMs = 20'000;
 
 Error io_error(const error_code& error, std::string_view what) {
     if (error == asio::error::operation_aborted) return {Errc::cancelled, std::string{what}};
@@ -135,6 +135,10 @@ public:
         co_return Result<void>{};
     }
 
+    std::size_t try_write(std::string_view bytes) noexcept override {
+        const auto sent = ::send(socket_.native_handle(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+        return sent > 0 ? static_cast<std::size_t>(sent) : 0;
+    }
     void shutdown_send() noexcept override {
         error_code ignored;
         socket_.shutdown(Socket::shutdown_send, ignored);

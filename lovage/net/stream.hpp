@@ -13,7 +13,7 @@
 
 namespace lovage::net {
 
-/// A two-way stream of bytes: TCP or a Unix socket today, TLS behind the same interface later.
+/// A two-way stream of bytes: TCP, a Unix socket, or TLS over either.
 ///
 /// One read and one write may be under way at the same time, never two of a kind. Waiting has no
 /// limit of its own: the owner bounds it with cancel(), or cancels the coroutine that waits. Not
@@ -36,6 +36,13 @@ public:
     /// Errors:       Errc::disconnected, Errc::cancelled.
     [[nodiscard]] virtual Awaitable<Result<void>> write(
         std::span<const std::string_view> buffers) = 0;
+
+    /// Writes as much of `bytes` as the socket takes without waiting, and says how much: for a last
+    /// word before closing. Not while a write is under way.
+    virtual std::size_t try_write(std::string_view bytes) noexcept {
+        static_cast<void>(bytes);
+        return 0;
+    }
 
     /// Ends our side; the peer reads the end of the stream and may still send.
     virtual void shutdown_send() noexcept = 0;

@@ -25,6 +25,8 @@ expect 1 'unknown option "--lable"' ./dev test --lable unit
 expect 1 '\-\-label needs a value' ./dev test --label
 expect 1 'no preset "fast".*release, debug, asan, tsan' ./dev build fast
 expect 1 'which program' ./dev run
+expect 2 "invalid choice: 'upp'" ./dev services upp
+expect 1 'no server "radis"' ./dev services status --only radis
 
 printf 'ID=ubuntu\nVERSION_ID="24.04"\nPRETTY_NAME="Ubuntu 24.04 LTS"\n' >"$work/ubuntu"
 expect 1 'this is Ubuntu 24\.04 LTS .*Nothing was changed' env LOVAGE_OS_RELEASE="$work/ubuntu" \

@@ -87,6 +87,7 @@ bench() {
 
 clean() {
     require_writable_build
+    [ ! -e build/services ] || python3 tools/services down --wipe
     say "removing build/ ($(du -sh build | cut -f1))"
     rm -rf build
 }

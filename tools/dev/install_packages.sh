@@ -36,17 +36,27 @@ allow_service_starts() {
 
 # Packages that bring a server, and its units. Only these are kept off at boot: what else the packages enable
 # (cron, say) is the system's.
-declare -A units_of=([rabbitmq-server]=rabbitmq-server.service [erlang-base]="epmd.service epmd.socket")
+declare -A units_of=(
+    [rabbitmq-server]=rabbitmq-server.service
+    [erlang-base]="epmd.service epmd.socket"
+    [redis-server]=redis-server.service
+    [postgresql-common]=postgresql.service
+)
 
 installed() { dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null | grep -q '^installed'; }
 
 # keep_off_at_boot PACKAGE
 keep_off_at_boot() {
-    local package=$1
+    local unit
     local -a units
-    read -ra units <<<"${units_of[$package]}"
+    read -ra units <<<"${units_of[$1]}"
     ! command -v systemctl >/dev/null || systemctl --quiet --no-reload disable "${units[@]}"
-    [ ! -e "/etc/init.d/$package" ] || update-rc.d "$package" disable
+    for unit in "${units[@]}"; do
+        # A system that has no systemd yet may get it later.
+        rm -f "/etc/systemd/system/"*.wants/"$unit"
+        unit=${unit%.*}
+        [ ! -e "/etc/init.d/$unit" ] || update-rc.d "$unit" disable
+    done
 }
 
 # apt-get makes the status pipe non-blocking;

@@ -15,6 +15,7 @@ build libfmt-dev text formatting
 build libspdlog-dev logs
 build libsqlite3-dev the embedded broker and result store
 build zlib1g-dev compressed messages
+build libssl-dev TLS
 build prometheus-cpp-dev metrics
 build libcli11-dev command lines
 build libtomlplusplus-dev settings files
@@ -22,7 +23,10 @@ build libgtest-dev tests
 build libgmock-dev test matchers
 build python3 the other side of tests, and their runner
 build curl to try the demonstration's API
-test python3-venv an environment of their own for them
+test openssl makes the certificates of TLS tests
+test python3-celery the older of the two Celerys that interoperability tests speak to
+test python3-redis its client for Redis
+test python3-venv an environment of its own for the newer one
 test ca-certificates lets pip check whom it talks to
 sanitize libclang-rt-19-dev AddressSanitizer, UBSan, ThreadSanitizer and libFuzzer's runtime
 sanitize llvm-19 names in sanitizer reports
@@ -36,6 +40,10 @@ bench python3 runs the benchmarks
 bench python3-venv Celery's environment, for comparison
 bench ca-certificates lets pip check whom it talks to
 bench rabbitmq-server Celery's broker, for comparison; started only while a benchmark runs
+services rabbitmq-server a broker; servers run only between ./dev services up and down, or during tests
+services redis-server a broker and result store
+services postgresql-15 an application database
+services python3 starts and stops the servers
 TABLE
 }
 
@@ -45,7 +53,7 @@ readonly setup_disk_mib=3000
 # setup [GROUP…]
 setup() {
     [ -z "${LOVAGE_SKIP_SETUP:-}" ] || return 0
-    [ $# -gt 0 ] || set -- build test lint
+    [ $# -gt 0 ] || set -- build test services lint
     local group
     for group in "$@"; do
         setup_table | grep -q "^$group " ||
