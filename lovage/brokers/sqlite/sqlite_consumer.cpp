@@ -53,13 +53,6 @@ Subscription::Subscription(Session& session, PeerId peer, std::string name, Queu
 // --- receiving -----------------------------------------------------------------------
 
 Awaitable<Result<std::vector<Delivery>>> Subscription::receive(Deadline deadline) {
-    struct Receiving {
-        Subscription& self;
-        explicit Receiving(Subscription& subscription) : self{subscription} {
-            self.receiving_ = true;
-        }
-        ~Receiving() { self.receiving_ = false; }
-    };
     const auto self = shared_from_this();
     while (true) {
         if (!buffer_.empty()) {
@@ -80,7 +73,6 @@ Awaitable<Result<std::vector<Delivery>>> Subscription::receive(Deadline deadline
             co_return std::unexpected{std::move(problem)};
         }
         if (deadline.passed()) co_return fail(Errc::deadline_exceeded, "no message came in time");
-        const Receiving receiving{*this};
         if (next_due_ && Now::read().wall >= *next_due_) {
             next_due_.reset();
             maybe_ready_ = true;
@@ -99,8 +91,8 @@ std::vector<Delivery> Subscription::hand_out() {
 }
 
 void Subscription::pump() {
-    if (claiming_ || !maybe_ready_ || cancelled_ || closed_ || session_ == nullptr ||
-        peer_ == 0 || queues_->empty() || held_.size() >= prefetch_) {
+    if (claiming_ || !maybe_ready_ || cancelled_ || closed_ || session_ == nullptr || peer_ == 0 ||
+        queues_->empty() || held_.size() >= prefetch_) {
         return;
     }
     const std::size_t limit = std::min(prefetch_ - held_.size(), kClaimMax);
