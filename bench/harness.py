@@ -46,13 +46,19 @@ class Child:
         if self.process.poll() is not None:
             raise RuntimeError(f"{self.command[0]} ended with status {self.process.returncode}; see {self.log}")
 
+    def signal(self, number):
+        """To the whole group."""
+        os.killpg(self.process.pid, number)
+
     def stop(self, timeout=10):
+        with contextlib.suppress(ProcessLookupError):
+            self.signal(signal.SIGCONT)
         if self.process.poll() is None:
             self.process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(timeout)
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
+            self.signal(signal.SIGKILL)
         self.process.wait()
 
     def __enter__(self):
@@ -60,6 +66,18 @@ class Child:
 
     def __exit__(self, *_):
         self.stop()
+
+
+@contextlib.contextmanager
+def resting(children: list):
+    """Stops other sides' processes while one side is measured: the machine is that side's alone."""
+    for child in children:
+        child.signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for child in children:
+            child.signal(signal.SIGCONT)
 
 
 def free_port() -> int:

@@ -3,7 +3,8 @@
 // with nothing around them: no protocol, no routing, no loops, no coroutines. As in Lovage each
 // file has one thread, so their syncs overlap.
 //
-//     sqlite_limit FOLDER [TASKS] [BATCH]
+//     sqlite_limit FOLDER [TASKS] [BATCH]      BATCH: tasks sent, claimed and acknowledged in one
+//                                              transaction; run.py gives what Lovage's run had
 //
 // The statements, tables and settings are those of lovage/brokers/sqlite/store*.cpp,
 // lovage/results/sqlite/ and lovage/clients/sqlite/; whoever changes them there changes them here.

@@ -6,6 +6,7 @@
 //
 //     sqlite_tasks FOLDER [TASKS] [SENDERS] [SLOTS]
 #include <lovage/app/app_core.hpp>
+#include <lovage/clients/sqlite/database.hpp>
 #include <lovage/lovage.hpp>
 #include <lovage/runtime/notifier.hpp>
 #include <lovage/worker/worker.hpp>
@@ -126,8 +127,15 @@ int main(int argc, char** argv) {
     serving.get();
     const double seconds = std::chrono::duration<double>(end - begin).count();
     const double send_seconds = std::chrono::duration<double>(sent - begin).count();
-    std::cout << "{\"tasks\": " << tasks << ", \"refused\": " << run.refused
-              << ", \"seconds\": " << seconds << ", \"send_seconds\": " << send_seconds
+    const auto commits = [&](const char* file) {
+        return lovage::sqlite::Database::open({.file = std::filesystem::path{argv[1]} / file})
+            ->counters()
+            .commits;
+    };
+    std::cout << "{\"tasks\": " << tasks << ", \"broker_commits\": " << commits("broker.sqlite3")
+              << ", \"result_commits\": " << commits("results.sqlite3")
+              << ", \"refused\": " << run.refused << ", \"seconds\": " << seconds
+              << ", \"send_seconds\": " << send_seconds
               << ", \"tasks_per_second\": " << static_cast<double>(tasks) / seconds << "}\n";
     return run.refused == 0 ? 0 : 1;
 }

@@ -164,6 +164,11 @@ const std::string& Json::as_string() const {
     return *std::get_if<std::string>(&value_);
 }
 
+std::string& Json::as_string() {
+    LOVAGE_ASSERT(is_string());
+    return *std::get_if<std::string>(&value_);
+}
+
 const Json::Array& Json::as_array() const {
     LOVAGE_ASSERT(is_array());
     return *std::get_if<Array>(&value_);

@@ -74,6 +74,7 @@ public:
     [[nodiscard]] bool as_bool() const;
     [[nodiscard]] double as_real() const;
     [[nodiscard]] const std::string& as_string() const;
+    [[nodiscard]] std::string& as_string();
     [[nodiscard]] const Array& as_array() const;
     [[nodiscard]] Array& as_array();
     [[nodiscard]] const Object& as_object() const;

@@ -12,6 +12,9 @@ namespace lovage {
 
 namespace {
 
+/// A task message's body and its header table.
+constexpr std::size_t kUsualItems = 3;
+constexpr std::size_t kUsualMembers = 24;
 constexpr std::size_t kAllLevels = std::numeric_limits<std::size_t>::max();
 
 [[nodiscard]] bool is_digit(char c) noexcept {
@@ -23,7 +26,7 @@ constexpr std::size_t kAllLevels = std::numeric_limits<std::size_t>::max();
 /// Small objects are compared name by name. Large ones are sorted by hash and name, which stays
 /// O(n log n) even when someone chose names whose hashes collide.
 void merge_doubled_names(Json::Object& members) {
-    constexpr std::size_t kFewMembers = 16;
+    constexpr std::size_t kFewMembers = 32;
     if (members.size() <= kFewMembers) {
         for (std::size_t later = 1; later < members.size(); ++later) {
             for (std::size_t first = 0; first < later; ++first) {
@@ -163,6 +166,7 @@ private:
         skip_space();
         Json::Array items;
         if (!skip_if(']')) {
+            if (out != nullptr && is_outermost()) items.reserve(kUsualItems);
             while (true) {
                 if (!read_value(out == nullptr ? nullptr : &items.emplace_back(), levels))
                     return false;
@@ -181,6 +185,7 @@ private:
         skip_space();
         Json::Object members;
         if (!skip_if('}')) {
+            if (out != nullptr && is_outermost()) members.reserve(kUsualMembers);
             while (true) {
                 Json::Member* const member = out == nullptr ? nullptr : &members.emplace_back();
                 if (!read_member(member, levels)) return false;
@@ -196,6 +201,10 @@ private:
         }
         return true;
     }
+
+    /// Only one container a text gets room in advance: with all of them, a text of many small ones
+    /// would cost much more memory than it has bytes.
+    [[nodiscard]] bool is_outermost() const { return depth_left_ + 1 == depth_max_; }
 
     bool read_member(Json::Member* member, std::size_t levels) {
         if (cursor_ == end_ || *cursor_ != '"')

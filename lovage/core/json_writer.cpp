@@ -146,7 +146,9 @@ struct Writer {
 }  // namespace
 
 std::string to_json_text(const Json& value, JsonStyle style) {
+    constexpr std::size_t kUsualMemberBytes = 40;  // a guess that spares most texts from growing
     std::string text;
+    if (value.is_object()) text.reserve(value.as_object().size() * kUsualMemberBytes);
     append_json_text(text, value, style);
     return text;
 }

@@ -153,6 +153,8 @@ Message encode_task_message(const TaskMessage& task, std::optional<TimePoint> no
         message.properties.expiration = std::max(left, milliseconds{0});
     }
     message.headers = header_table(task);
+    constexpr std::size_t kUsualBodyBytes = 128;
+    message.body.reserve(kUsualBodyBytes);
     message.body = "[";
     append_json_text(message.body, task.args);
     message.body += ", ";

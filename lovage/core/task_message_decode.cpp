@@ -66,6 +66,7 @@ public:
             read_properties();
             return std::move(task_);
         }
+        note_identity();
         return std::unexpected{std::move(error_)};
     }
 
@@ -95,12 +96,23 @@ private:
                        fmt::format("the header table must be a map, not {}", shown(*table)));
         }
         table_ = std::move(*table);
-        note_identity(table_);
         return true;
     }
 
-    /// Remembers who the message is about, for the report about what is wrong with it.
-    void note_identity(const Json& source) {
+    /// Says who the message is about, in the report about what is wrong with it. Of table and body,
+    /// the one that names the task has the last word.
+    void note_identity() {
+        if (present(table_, "task")) {
+            note_identity_of(body_);
+            note_identity_of(table_);
+        } else {
+            note_identity_of(table_);
+            note_identity_of(body_);
+        }
+        if (!task_.id.empty()) error_.task_id = task_.id;  // moved out of its source
+        if (!task_.task.empty()) error_.task = task_.task;
+    }
+    void note_identity_of(const Json& source) {
         const auto readable = [&source](const char* name) -> std::optional<std::string> {
             const Json* value = source.find(name);
             if (!value || !value->is_string() || value->as_string().empty()) return std::nullopt;
@@ -188,15 +200,12 @@ private:
     }
 
     bool read_protocol_1() {
-        note_identity(body_);
         task_.protocol = 1;
         return read_fields(body_) && read_map_body() && read_user_headers();
     }
 
     /// A map as body under a protocol 2 table: the table's fields win.
     bool read_hybrid() {
-        note_identity(body_);
-        note_identity(table_);
         task_.protocol = 1;
         for (const auto& [name, value] : table_.as_object()) {
             if (is_own_header(name)) body_.set(name, value);
@@ -248,7 +257,7 @@ private:
     }
 
     bool take_embed(Json embed) {
-        if (embed.is_null()) return true;
+        if (embed.is_null()) embed = TaskMessage::default_embed();
         if (embed.python_type_name() != "dict") return invalid("embed", "a map or null", embed);
         task_.embed = std::move(embed);
         return true;
@@ -275,7 +284,8 @@ private:
 
     // -------------------------------------------------------------------------------- fields
 
-    bool read_fields(const Json& source) {
+    /// Takes texts out of `source`.
+    bool read_fields(Json& source) {
         if (!required_text(source, "id", task_.id)) return false;
         if (!required_text(source, "task", task_.task)) return false;
         read_display_text(source);
@@ -290,21 +300,25 @@ private:
         if (!short_text(source, "parent_id", task_.parent_id)) return false;
         if (!ignore_result(source)) return false;
         if (!count(source, "replaced_task_nesting", task_.replaced_task_nesting)) return false;
-        task_.root_id = root_id.value_or("");
+        task_.root_id = std::move(root_id).value_or("");
         return stamps(source);
     }
 
     /// A field that is there and not null.
-    static const Json* present(const Json& source, const char* name) {
+    static const Json* present(const Json& source, std::string_view name) {
         const Json* value = source.find(name);
+        return value && !value->is_null() ? value : nullptr;
+    }
+    static Json* present(Json& source, std::string_view name) {
+        Json* value = source.find(name);
         return value && !value->is_null() ? value : nullptr;
     }
 
     /// What is only shown to people is not worth refusing a task for.
-    void read_display_text(const Json& source) {
-        const auto text = [&source](const char* name) {
-            const Json* value = source.find(name);
-            return value && value->is_string() ? value->as_string() : std::string{};
+    void read_display_text(Json& source) {
+        const auto text = [&source](std::string_view name) {
+            Json* value = source.find(name);
+            return value && value->is_string() ? std::move(value->as_string()) : std::string{};
         };
         task_.argsrepr = text("argsrepr");
         task_.kwargsrepr = text("kwargsrepr");
@@ -312,29 +326,29 @@ private:
         if (std::string shadow = text("shadow"); !shadow.empty()) task_.shadow = std::move(shadow);
     }
 
-    bool required_text(const Json& source, const char* name, std::string& out) {
-        const Json* value = present(source, name);
+    bool required_text(Json& source, std::string_view name, std::string& out) {
+        Json* value = present(source, name);
         if (!value) return bad(BadMessage::invalid, fmt::format("'{}' is missing", name));
         if (!value->is_string() || value->as_string().empty() ||
             value->as_string().size() > kTaskIdBytesMax) {
             return invalid(name, fmt::format("text of 1 to {} bytes", kTaskIdBytesMax), *value);
         }
-        out = value->as_string();
+        out = std::move(value->as_string());
         return true;
     }
 
-    bool short_text(const Json& source, const char* name, std::optional<std::string>& out) {
-        const Json* value = present(source, name);
+    bool short_text(Json& source, std::string_view name, std::optional<std::string>& out) {
+        Json* value = present(source, name);
         if (!value) return true;
         if (!value->is_string() || value->as_string().size() > kTaskIdBytesMax) {
             return invalid(name, fmt::format("null or text of at most {} bytes", kTaskIdBytesMax),
                            *value);
         }
-        if (!value->as_string().empty()) out = value->as_string();
+        if (!value->as_string().empty()) out = std::move(value->as_string());
         return true;
     }
 
-    bool time(const Json& source, const char* name, std::optional<TimePoint>& out) {
+    bool time(const Json& source, std::string_view name, std::optional<TimePoint>& out) {
         const Json* value = present(source, name);
         if (!value) return true;
         if (!value->is_string()) return invalid(name, "null or an ISO 8601 text", *value);
@@ -346,7 +360,7 @@ private:
         return true;
     }
 
-    bool count(const Json& source, const char* name, std::int64_t& out) {
+    bool count(const Json& source, std::string_view name, std::int64_t& out) {
         const Json* value = present(source, name);
         if (!value) return true;
         const auto number = value->is_integer() ? value->as_int64() : std::nullopt;
@@ -397,16 +411,16 @@ private:
         return true;
     }
 
-    bool stamps(const Json& source) {
-        if (const Json* names = present(source, "stamped_headers")) {
+    bool stamps(Json& source) {
+        if (Json* names = present(source, "stamped_headers")) {
             if (names->python_type_name() != "list") {
                 return invalid("stamped_headers", "null or a list", *names);
             }
-            task_.stamped_headers = *names;
+            task_.stamped_headers = std::move(*names);
         }
-        if (const Json* values = present(source, "stamps")) {
+        if (Json* values = present(source, "stamps")) {
             if (values->python_type_name() != "dict") return invalid("stamps", "a map", *values);
-            task_.stamps = *values;
+            task_.stamps = std::move(*values);
         }
         return true;
     }
@@ -416,7 +430,7 @@ private:
     Json table_;
     Json body_;
     std::size_t body_bytes_ = 0;
-    TaskMessage task_;
+    TaskMessage task_{.embed = nullptr};  // every protocol sets it
     DecodeError error_{
         .reason = BadMessage::invalid, .detail = {}, .task_id = std::nullopt, .task = std::nullopt};
 };

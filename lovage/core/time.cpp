@@ -136,12 +136,19 @@ std::string to_iso8601(TimePoint when) {
     const auto midnight = std::chrono::floor<std::chrono::days>(when);
     const std::chrono::year_month_day date{midnight};
     const std::chrono::hh_mm_ss time{when - midnight};
-    std::string text =
-        fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}", static_cast<int>(date.year()),
-                    static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
-                    time.hours().count(), time.minutes().count(), time.seconds().count());
-    if (time.subseconds().count() != 0) text += fmt::format(".{:06}", time.subseconds().count());
-    return text + "+00:00";
+    const auto year = static_cast<int>(date.year());
+    const auto month = static_cast<unsigned>(date.month());
+    const auto day = static_cast<unsigned>(date.day());
+    const auto hours = time.hours().count();
+    const auto minutes = time.minutes().count();
+    const auto seconds = time.seconds().count();
+    const auto micros = time.subseconds().count();
+    if (micros == 0) {
+        return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}+00:00", year, month, day, hours,
+                           minutes, seconds);
+    }
+    return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:06}+00:00", year, month, day, hours,
+                       minutes, seconds, micros);
 }
 
 Result<TimePoint> parse_iso8601(std::string_view text) {

@@ -13,8 +13,10 @@
 #include <condition_variable>
 #include <csignal>
 #include <cstdlib>
+#include <functional>
 #include <memory>
 #include <mutex>
+#include <thread>
 
 #include <poll.h>
 #include <pthread.h>
@@ -29,6 +31,11 @@ namespace {
 constexpr std::size_t kQueuedLinesMax = 1024;
 /// How long flush() waits for a terminal that takes nothing.
 constexpr std::chrono::seconds kFlushPatience{2};
+/// How long the writer's thread rests after a write that was soon followed by another: the lines of
+/// that time then travel in one write, and nobody has to wake the thread for each of them.
+constexpr std::chrono::microseconds kGatherTime{1000};
+/// Gathered lines are written when they are that many bytes.
+constexpr std::size_t kGatherBytesMax = std::size_t{64} << 10U;
 /// At most one line about lost lines in this time.
 constexpr std::chrono::seconds kLossReportInterval{1};
 
@@ -58,15 +65,27 @@ void append_line(std::string& out, Style style, const detail::Record& record) {
     }
 }
 
-/// The far end of spdlog's queue, called on its thread only: payloads are complete lines.
+/// The far end of spdlog's queue, called on its thread only: payloads are complete lines. Lines
+/// that follow each other closely are written together.
 class StderrSink final : public spdlog::sinks::sink {
 public:
+    StderrSink() = default;
+    StderrSink(const StderrSink&) = delete;
+    StderrSink& operator=(const StderrSink&) = delete;
+    /// The queue's end may have been what more_wait_() saw.
+    ~StderrSink() override { write_gathered(); }
+
+    /// `more_wait` tells whether lines wait in the queue.
+    void set_queue(std::function<bool()> more_wait) { more_wait_ = std::move(more_wait); }
+
     void log(const spdlog::details::log_msg& line) override {
-        const bool written = write_all({line.payload.data(), line.payload.size()});
-        const std::lock_guard lock{mutex_};
-        ++handled_;
-        if (!written) ++failed_;
-        progress_.notify_all();
+        gathered_.append(line.payload.data(), line.payload.size());
+        ++gathered_lines_;
+        if (gathered_.size() < kGatherBytesMax && more_wait_()) return;
+        const bool in_a_rush = gathered_lines_ > 1 || Clock::now() - last_write_ < 2 * kGatherTime;
+        write_gathered();
+        if (in_a_rush && !hurry_) std::this_thread::sleep_for(kGatherTime);
+        last_write_ = Clock::now();
     }
     void flush() override {}
     void set_pattern(const std::string& /*pattern*/) override {}
@@ -78,11 +97,33 @@ public:
     }
     /// Waits until `count` lines have been handled, at most `patience`.
     bool wait_for(std::uint64_t count, std::chrono::milliseconds patience) {
+        hurry_ = true;
         std::unique_lock lock{mutex_};
         return progress_.wait_for(lock, patience, [&] { return handled_ >= count; });
     }
 
 private:
+    using Clock = std::chrono::steady_clock;
+
+    void write_gathered() {
+        const bool written = write_all(gathered_);
+        {
+            const std::lock_guard lock{mutex_};
+            handled_ += gathered_lines_;
+            if (!written) failed_ += gathered_lines_;
+            progress_.notify_all();
+        }
+        gathered_.clear();
+        gathered_lines_ = 0;
+    }
+
+    // The writer's thread only.
+    std::function<bool()> more_wait_;
+    std::string gathered_;
+    std::uint64_t gathered_lines_ = 0;
+    Clock::time_point last_write_;
+
+    std::atomic<bool> hurry_{false};  ///< The program is ending.
     mutable std::mutex mutex_;
     std::condition_variable progress_;
     std::uint64_t handled_ = 0;
@@ -100,6 +141,7 @@ public:
             pthread_sigmask(SIG_BLOCK, &all, nullptr);
             pthread_setname_np(pthread_self(), "log");
         });
+        sink_->set_queue([queue = pool_.get()] { return queue->queue_size() > 0; });
         logger_ = std::make_shared<spdlog::async_logger>(
             "lovage", sink_, pool_, spdlog::async_overflow_policy::overrun_oldest);
     }

@@ -117,7 +117,7 @@ Awaitable<bool> Worker::Impl::recover(Error problem) {
 }
 
 Worker::Impl::RequestPtr Worker::Impl::make_request(Delivery& delivery, TaskMessage message) {
-    auto request = std::make_shared<TaskRequest>();
+    if (delivery.expired && !message.expires) message.expires = TimePoint{};
     TaskContext::Request context;
     context.id = message.id;
     context.task = message.task;
@@ -130,13 +130,12 @@ Worker::Impl::RequestPtr Worker::Impl::make_request(Delivery& delivery, TaskMess
     context.reply_to = message.reply_to;
     context.redelivered = delivery.redelivered;
     context.headers = message.user_headers;
-    request->context = std::make_shared<TaskContext>(std::move(context));
-    request->tag = delivery.tag;
-    request->queue = delivery.queue;
-    request->received = Clock::now();
-    if (delivery.expired && !message.expires) message.expires = TimePoint{};
-    request->message = std::move(message);
-    return request;
+    return std::make_shared<TaskRequest>(
+        TaskRequest{.message = std::move(message),
+                    .tag = delivery.tag,
+                    .queue = std::move(delivery.queue),
+                    .context = std::make_shared<TaskContext>(std::move(context)),
+                    .received = Clock::now()});
 }
 
 /// A request for the pool, or nothing: the message went into quarantine.

@@ -52,6 +52,8 @@ keep_off_at_boot() {
     read -ra units <<<"${units_of[$1]}"
     ! command -v systemctl >/dev/null || systemctl --quiet --no-reload disable "${units[@]}"
     for unit in "${units[@]}"; do
+        # A system that has no systemd yet may get it later.
+        rm -f "/etc/systemd/system/"*.wants/"$unit"
         unit=${unit%.*}
         [ ! -e "/etc/init.d/$unit" ] || update-rc.d "$unit" disable
     done

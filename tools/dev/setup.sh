@@ -24,7 +24,9 @@ build libgmock-dev test matchers
 build python3 the other side of tests, and their runner
 build curl to try the demonstration's API
 test openssl makes the certificates of TLS tests
-test python3-venv an environment of their own for them
+test python3-celery the older of the two Celerys that interoperability tests speak to
+test python3-redis its client for Redis
+test python3-venv an environment of its own for the newer one
 test ca-certificates lets pip check whom it talks to
 sanitize libclang-rt-19-dev AddressSanitizer, UBSan, ThreadSanitizer and libFuzzer's runtime
 sanitize llvm-19 names in sanitizer reports

@@ -22,20 +22,45 @@ run_tests() {
     run_ctest "$preset" "${selection[@]}"
 }
 
-# The Celery that interoperability tests speak to, in an environment of its own. It is the one thing that is not in Debian
+# The newer Celery that interoperability tests speak to, in an environment of its own. It is the one thing that is not in Debian
 # (in this version), so a machine that reaches Debian's packages only still runs all other tests.
 prepare_python() {
     local wanted=tests/interop/requirements.txt stamp=build/venv/.requirements
     ! cmp -s "$wanted" "$stamp" || return 0
     say "preparing Celery for the interoperability tests in build/venv"
-    rm -rf build/venv
-    python3 -m venv build/venv
-    if build/venv/bin/pip install --quiet --disable-pip-version-check --retries 2 -r "$wanted" </dev/null; then
+    if make_environment build/venv -r "$wanted"; then
         cp "$wanted" "$stamp"
     else
-        rm -rf build/venv
         say "pip could not install $wanted (its reason is above): THE INTEROPERABILITY TESTS WILL BE SKIPPED"
     fi
+}
+
+# make_environment FOLDER PIP_ARG…: a virtual environment with these packages, or none.
+make_environment() {
+    local folder=$1
+    shift
+    rm -rf "$folder"
+    python3 -m venv "$folder" &&
+        "$folder/bin/pip" install --quiet --disable-pip-version-check --retries 2 "$@" </dev/null && return 0
+    rm -rf "$folder"
+    return 1
+}
+
+# interop [--latest] [OPTION_OF_TEST…]: the interoperability tests; with --latest, against what PyPI has today instead of the
+# pinned versions.
+interop() {
+    if [ "${1:-}" = --latest ]; then
+        shift
+        setup_groups build test
+        require_writable_build
+        say "preparing today's Celery in build/venv-latest"
+        local -a packages
+        mapfile -t packages < <(sed -nE 's/^([a-z]+)==.*/\1/p' tests/interop/requirements.txt)
+        make_environment build/venv-latest "${packages[@]}" || die "pip could not install ${packages[*]}; its reason is above"
+        build/venv-latest/bin/pip list --disable-pip-version-check 2>/dev/null | grep -E "^($(IFS='|' && echo "${packages[*]}")) "
+        export LOVAGE_INTEROP_PYTHON=$PWD/build/venv-latest/bin/python
+    fi
+    run_tests --label '^interop$' "$@"
 }
 
 # run_ctest PRESET [CTEST_OPTION…]: ends with ctest's summary line. Processes that a test leaves behind fail the run.

@@ -53,16 +53,13 @@ Subscription::Subscription(Session& session, PeerId peer, std::string name, Queu
 // --- receiving -----------------------------------------------------------------------
 
 Awaitable<Result<std::vector<Delivery>>> Subscription::receive(Deadline deadline) {
-    struct Receiving {
-        Subscription& self;
-        explicit Receiving(Subscription& subscription) : self{subscription} {
-            self.receiving_ = true;
-        }
-        ~Receiving() { self.receiving_ = false; }
-    };
     const auto self = shared_from_this();
     while (true) {
-        if (!buffer_.empty()) co_return hand_out();
+        if (!buffer_.empty()) {
+            auto deliveries = hand_out();
+            pump();  // the next ones come while the caller works on these
+            co_return deliveries;
+        }
         if (cancelled_ || closed_) co_return fail(Errc::cancelled, "the consumer was cancelled");
         if (!gone_queues_.empty()) {
             const std::string gone = std::move(gone_queues_.front());
@@ -76,7 +73,6 @@ Awaitable<Result<std::vector<Delivery>>> Subscription::receive(Deadline deadline
             co_return std::unexpected{std::move(problem)};
         }
         if (deadline.passed()) co_return fail(Errc::deadline_exceeded, "no message came in time");
-        const Receiving receiving{*this};
         if (next_due_ && Now::read().wall >= *next_due_) {
             next_due_.reset();
             maybe_ready_ = true;
@@ -95,8 +91,8 @@ std::vector<Delivery> Subscription::hand_out() {
 }
 
 void Subscription::pump() {
-    if (!receiving_ || claiming_ || !maybe_ready_ || cancelled_ || closed_ || session_ == nullptr ||
-        peer_ == 0 || queues_->empty() || held_.size() >= prefetch_) {
+    if (claiming_ || !maybe_ready_ || cancelled_ || closed_ || session_ == nullptr || peer_ == 0 ||
+        queues_->empty() || held_.size() >= prefetch_) {
         return;
     }
     const std::size_t limit = std::min(prefetch_ - held_.size(), kClaimMax);

@@ -22,9 +22,9 @@ namespace lovage::sqlite_broker {
 
 /// What a consumer is behind its handle. Outlives the handle while the writer still works for it.
 ///
-/// It claims only while receive() waits, and never more than the free prefetch. Claims and
-/// settlements are operations without a deadline, so their outcome is always known; receive() and
-/// flush() merely wait for them. Belongs to the loop; not thread-safe.
+/// It claims ahead of receive(), as a broker that pushes would, never more than the free prefetch.
+/// Claims and settlements are operations without a deadline, so their outcome is always known;
+/// receive() and flush() merely wait for them. Belongs to the loop; not thread-safe.
 class Subscription : public std::enable_shared_from_this<Subscription> {
 public:
     using Queues = std::vector<std::string>;
@@ -95,7 +95,6 @@ private:
     std::uint64_t epoch_;
     std::uint64_t next_tag_ = 1;
     std::size_t turn_ = 0;
-    bool receiving_ = false;
     bool claiming_ = false;
     bool maybe_ready_ = true;
     bool cancelled_ = false;

@@ -1,0 +1,109 @@
+#pragma once
+
+#include <lovage/runtime/deadline.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <sys/types.h>
+
+namespace lovage::testing_support {
+
+/// What became of tasks, written down by producers and tasks themselves in memory that their
+/// processes share: the account that the delivery contract is checked against, independent of
+/// Lovage and of the servers under test.
+///
+/// Tasks are known by a number from 0 on, which travels as an argument. Notes survive a kill -9 of
+/// their writer (not of the machine) and cost some tens of nanoseconds. Thread-safe.
+class TaskLedger {
+public:
+    enum class Event : std::uint8_t {
+        sending,   ///< The producer begins to send it, for the first time or again.
+        accepted,  ///< The producer was told that the broker has it. Final.
+        rejected,  ///< The producer was told that it does not exist.
+        unknown,   ///< The producer was told that it may exist.
+        started,
+        effect,  ///< The task did its work.
+    };
+    using Clock = std::chrono::steady_clock;  // CLOCK_MONOTONIC, which processes share.
+
+    /// Makes the file for `tasks` tasks. `trace` entries are kept in order, to explain duplicates
+    /// with; what comes after that many is only counted. Throws std::system_error.
+    [[nodiscard]] static TaskLedger create(const std::filesystem::path& file, std::uint32_t tasks,
+                                           std::uint64_t trace = 1U << 20U);
+    /// Opens one that another process made. Throws std::runtime_error when it is none.
+    [[nodiscard]] static TaskLedger open(const std::filesystem::path& file);
+    TaskLedger(TaskLedger&& other) noexcept;
+    TaskLedger& operator=(TaskLedger&& other) noexcept;
+    ~TaskLedger();
+
+    void note(Event event, std::uint32_t task) noexcept;
+
+    [[nodiscard]] std::uint32_t tasks() const noexcept;
+    [[nodiscard]] bool accepted(std::uint32_t task) const noexcept;
+    /// 255 means that or more.
+    [[nodiscard]] unsigned started(std::uint32_t task) const noexcept;
+    [[nodiscard]] unsigned effects(std::uint32_t task) const noexcept;
+
+    /// Looks at `condition` again after every note; false when the deadline passed first.
+    [[nodiscard]] bool wait_until(const std::function<bool()>& condition, Deadline deadline) const;
+    /// Waits until every accepted task has had its effect.
+    [[nodiscard]] bool wait_for_effects(Deadline deadline) const;
+
+    struct Entry {
+        std::uint32_t task = 0;
+        Event event = Event::sending;
+        pid_t pid = 0;
+        Clock::time_point time;
+    };
+    [[nodiscard]] std::vector<Entry> trace() const;
+
+    /// From when to when a fault was at work, until its consequences are over (a connection that is
+    /// noticed to be dead, say).
+    struct Fault {
+        Clock::time_point begin;
+        Clock::time_point end;
+    };
+
+    /// The contract, section by section.
+    struct Report {
+        std::size_t accepted = 0;
+        std::size_t rejected = 0;
+        std::size_t unknown = 0;
+        std::size_t ran = 0;                 ///< Tasks that started at least once.
+        std::vector<std::uint32_t> lost;     ///< Accepted, but without an effect.
+        std::vector<std::uint32_t> ghosts;   ///< Rejected, but started.
+        std::vector<std::uint32_t> repeats;  ///< Started more than once.
+        /// Of the repeats, those where no fault was at work between the first word of the task and
+        /// one of its further starts.
+        std::vector<std::uint32_t> unexplained;
+        std::uint64_t untraced = 0;  ///< Entries that did not fit: explanations may be missing.
+
+        /// Nothing is lost, nothing runs that was rejected, and every repeat has its fault.
+        [[nodiscard]] bool holds() const noexcept;
+        /// In one line, with the first few numbers of each kind.
+        [[nodiscard]] std::string describe() const;
+    };
+    [[nodiscard]] Report check(std::span<const Fault> faults = {}) const;
+
+private:
+    struct Header;
+    struct TraceEntry;
+    TaskLedger(const std::filesystem::path& file, int descriptor, std::size_t bytes);
+    [[nodiscard]] std::uint8_t* column(std::size_t number) const noexcept;
+    [[nodiscard]] TraceEntry* trace_begin() const noexcept;
+
+    Header* header_ = nullptr;  ///< At the start of the mapping.
+    std::size_t bytes_ = 0;
+};
+
+std::ostream& operator<<(std::ostream& out, const TaskLedger::Report& report);
+
+}  // namespace lovage::testing_support
