@@ -221,6 +221,7 @@ Awaitable<Result<Reply>> Client::Connection::read_reply(Session* session) {
 
 void Client::Connection::attempt_failed(const Error& error) {
     last_problem_ = error;
+    if (closed_) return;
     if (failures_++ % kLogEvery == 0) {
         log::warning("redis", "{} is not reachable: {}; trying again", url_, error.message());
     }

@@ -101,6 +101,13 @@ void TestServer::kill() {
     std::filesystem::remove(folder_ / "redis.sock", ignored);
 }
 
+void TestServer::pause() {
+    ::kill(pid_, SIGSTOP);
+}
+void TestServer::resume() {
+    ::kill(pid_, SIGCONT);
+}
+
 Options TestServer::options() const {
     Options options;
     options.socket_path = folder_ / "redis.sock";

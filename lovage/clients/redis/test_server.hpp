@@ -31,6 +31,9 @@ public:
     void kill();
     /// After kill(): the same server again, empty.
     void start();
+    /// SIGSTOP and SIGCONT: it is there and silent.
+    void pause();
+    void resume();
     /// Runs redis-cli with these arguments and returns what it prints, without the line's end.
     [[nodiscard]] std::string cli(const std::string& arguments) const;
 
