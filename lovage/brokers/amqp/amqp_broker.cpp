@@ -49,7 +49,9 @@ public:
     }
     Awaitable<Result<void>> flush(Deadline deadline) override { return consumer_.flush(deadline); }
 
-    void set_prefetch(std::uint32_t prefetch) override { consumer_.set_prefetch(limited(prefetch)); }
+    void set_prefetch(std::uint32_t prefetch) override {
+        consumer_.set_prefetch(limited(prefetch));
+    }
     Awaitable<Result<void>> add_queue(std::string queue, Deadline deadline) override {
         return consumer_.add_queue(std::move(queue), deadline);
     }

@@ -60,7 +60,8 @@ std::string argument_name(std::string_view argument) {
     if (argument == "x-max-priority") return "max_priority (setting task_queue_max_priority)";
     if (argument == "x-message-ttl") return "message_ttl";
     if (argument == "x-expires") return "expires";
-    if (argument == "x-queue-type") return "x-queue-type (setting task_default_queue_type)";
+    if (argument == "x-queue-type")
+        return "x-queue-type (setting task_default_queue_type, or task_create_missing_queue_type)";
     if (argument.starts_with("x-")) return fmt::format("arguments' {}", argument);
     return std::string{argument};
 }
@@ -143,18 +144,18 @@ Error declaration_error(Error refusal, std::string_view what, std::string_view n
     const std::size_t current = text.find(" but current is ");
     if (argument.empty() || wanted.empty()) {
         const bool locked = text.starts_with("405");
-        refusal.detail = fmt::format("{} '{}' {}: {}", what, name,
-                                     locked ? "belongs to another connection (exclusive)"
-                                            : "cannot be declared like this",
-                                     text);
+        refusal.detail = fmt::format(
+            "{} '{}' {}: {}", what, name,
+            locked ? "belongs to another connection (exclusive)" : "cannot be declared like this",
+            text);
         return refusal;
     }
     const std::string_view existing =
         text.substr(current + std::string_view{" but current is "}.size());
-    refusal.detail =
-        fmt::format("{} '{}' exists with {} {}, not {}: declare it alike, or delete it first (it "
-                    "keeps what it was made with)",
-                    what, name, argument_name(argument), bare(existing), bare(wanted));
+    refusal.detail = fmt::format(
+        "{} '{}' exists with {} {}, not {}: declare it alike, or delete it first (it "
+        "keeps what it was made with)",
+        what, name, argument_name(argument), bare(existing), bare(wanted));
     return refusal;
 }
 

@@ -58,11 +58,12 @@ std::string TestVhost::url(std::string server) const {
 std::string TestVhost::api(const std::string& method, std::string path, const std::string& body) {
     const Url url = value_or_throw(parse_url(service_url("LOVAGE_TEST_AMQP_MANAGEMENT_URL")));
     if (const auto at = path.find("{vhost}"); at != std::string::npos) path.replace(at, 7, name_);
-    const std::string request = method + " /api/" + path + " HTTP/1.1\r\nHost: " + url.host +
-                                "\r\nConnection: close\r\nAuthorization: Basic " +
-                                base64_encode(url.user + ":" + url.password) +
-                                "\r\nContent-Type: application/json\r\nContent-Length: " +
-                                std::to_string(body.size()) + "\r\n\r\n" + body;
+    const std::string request =
+        method + " /api/" + path + " HTTP/1.1\r\nHost: " + url.host +
+        "\r\nConnection: close\r\nAuthorization: Basic " +
+        base64_encode(url.user + ":" + url.password) +
+        "\r\nContent-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) +
+        "\r\n\r\n" + body;
     Loop loop{"management"};
     loop.start();
     return loop.run_blocking(exchange(url.host, url.port.value_or(15672), request));

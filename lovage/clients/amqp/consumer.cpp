@@ -89,9 +89,9 @@ void Consumer::on_client_closed() {
 void Consumer::apply_prefetch() {
     if (channel_ == nullptr) return;
     const bool global = options_.qos == QosScope::channel;
-    channel_->call(Request::make(basic::Qos{.prefetch_count = granted(), .global = global},
-                                 basic::QosOk::kId),
-                   [](const Result<Reply>&) {});
+    channel_->call(
+        Request::make(basic::Qos{.prefetch_count = granted(), .global = global}, basic::QosOk::kId),
+        [](const Result<Reply>&) {});
 }
 
 std::uint16_t Consumer::granted() const noexcept {
@@ -148,8 +148,9 @@ Consumer::Subscription* Consumer::find_queue(std::string_view queue) noexcept {
 }
 
 Consumer::Subscription* Consumer::find_tag(std::string_view tag) noexcept {
-    const auto found = std::ranges::find_if(
-        subscriptions_, [tag](const Subscription& s) { return s.tag == tag || s.former_tag == tag; });
+    const auto found = std::ranges::find_if(subscriptions_, [tag](const Subscription& s) {
+        return s.tag == tag || s.former_tag == tag;
+    });
     return found == subscriptions_.end() ? nullptr : &*found;
 }
 

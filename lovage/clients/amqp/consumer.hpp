@@ -39,9 +39,9 @@ enum class QosScope : std::uint8_t {
 };
 
 struct ConsumerOptions {
-    std::uint16_t prefetch = 1;  ///< Most deliveries handed out and not settled; at least 1.
+    std::uint16_t prefetch = 1;        ///< Most deliveries handed out and not settled; at least 1.
     QosScope qos = QosScope::channel;  ///< A server that refuses `channel` gets `queue`.
-    std::string tag;             ///< Start of the consumer tags; empty: "lovage".
+    std::string tag;                   ///< Start of the consumer tags; empty: "lovage".
 };
 
 /// Consumes queues on a channel of its own, with acknowledgements. Belongs to the client's loop.
