@@ -325,6 +325,38 @@ TEST(RedisResults, TakeOneConnectionAndOneMoreForAllWhoWait) {
     EXPECT_THAT(clients(), testing::UnorderedElementsAre("lovage-results", "lovage-results-wait"));
 }
 
+TEST(RedisResults, NeedNoMoreRightsThanTheReadmeNames) {
+    const redis::TestServer server;
+    ASSERT_EQ(server.cli("acl setuser worker on '>pw' resetchannels '&celery-task-meta-*' "
+                         "'~celery-task-meta-*' '~lovage-*' -@all +get +set +del +exists +getrange "
+                         "+setex +publish +evalsha '+script|load' +zadd +zrem +zrangebyscore "
+                         "+zrangebylex +time +ping +hello '+client|setname' +select +subscribe "
+                         "+unsubscribe"),
+              "OK");
+    auto options = server.options();
+    options.user = "worker";
+    options.password = "pw";
+    options.database = 1;
+    ResultConnection results{[&](Executor executor) {
+        return make_redis_results(std::move(executor), {.server = options});
+    }};
+    results.connect();
+    auto wait = results.wait("task", soon());
+    ASSERT_EQ(results.store(record("task")), StoreOutcome::stored);
+    EXPECT_TRUE(wait.get());
+    EXPECT_TRUE(results.mark_sent("task"));
+    EXPECT_EQ(results.is_known("task"), true);
+    EXPECT_TRUE(results.forget("task"));
+
+    StateConnection state{[&](Executor executor) {
+        return make_redis_state_store(std::move(executor), {.server = options});
+    }};
+    const auto version = value_or_throw(state.set("lease", 0, "mine", 1h));
+    EXPECT_THAT(state.keys("le"), testing::ElementsAre("lease"));
+    EXPECT_TRUE(state.erase("lease", version));
+    EXPECT_EQ(server.cli("acl log"), "");
+}
+
 TEST(RedisResults, LogNoPassword) {
     redis::Options options;
     options.password = "canary";
