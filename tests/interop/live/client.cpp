@@ -55,6 +55,24 @@ lovage::SendOptions send_options(const Json& request) {
     return options;
 }
 
+/// The value of a task, as the type that `kind` asks for.
+Json value(const lovage::App& app, const Json& request) {
+    const std::string id = text(request, "id");
+    const std::string kind = text(request, "kind");
+    const milliseconds timeout = seconds(member(request, "timeout"));
+    if (kind == "moment") {
+        return lovage::to_iso8601(app.async_result<lovage::TimePoint>(id).get(timeout));
+    }
+    if (kind == "bytes") {
+        Json numbers = Json::array();
+        for (const char byte : app.async_result<lovage::Bytes>(id).get(timeout).data) {
+            numbers.push_back(static_cast<unsigned char>(byte));
+        }
+        return numbers;
+    }
+    return app.async_result(id).get(timeout);
+}
+
 Json answer(const lovage::App& app, const Json& request) {
     const std::string what = text(request, "do");
     if (what == "send") {
@@ -64,7 +82,7 @@ Json answer(const lovage::App& app, const Json& request) {
             .id();
     }
     const auto result = app.async_result(text(request, "id"));
-    if (what == "get") return result.get(seconds(member(request, "timeout")));
+    if (what == "get") return value(app, request);
     if (what == "state") return result.state();
     if (what == "children") return result.meta().children;
     if (what == "forget") {

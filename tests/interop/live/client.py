@@ -18,7 +18,12 @@ def answer(request):
         return tasks.app.send_task(request["task"], tuple(request["args"]), request["kwargs"], **options).id
     result = AsyncResult(request["id"], app=tasks.app)
     if request["do"] == "get":
-        return result.get(timeout=request["timeout"])
+        value = result.get(timeout=request["timeout"])
+        if request.get("kind") == "bytes":
+            return list(value)
+        if request.get("kind") == "moment":
+            return value.isoformat() if isinstance(value, datetime.datetime) else value.replace("Z", "+00:00")
+        return value
     if request["do"] == "state":
         return result.state
     if request["do"] == "children":

@@ -1,5 +1,6 @@
 """The tasks of worker.cpp in Python, and the Celery app that tests send from."""
 import builtins
+import datetime
 import os
 import pathlib
 import time
@@ -86,6 +87,18 @@ def who():
 @app.task(name="tasks.spawn", bind=True)
 def spawn(self, x, queue):
     return add.apply_async((x,), queue=queue).id
+
+
+# The rest has no twin in C++: what Python's own types become on their way.
+
+@app.task(name="tasks.moment")
+def moment():
+    return datetime.datetime(2026, 11, 21, 18, 30, 1, 250000, tzinfo=datetime.timezone.utc)
+
+
+@app.task(name="tasks.some_bytes")
+def some_bytes():
+    return b"\xff\x00\xfe"
 
 
 @app.task(name="tasks.progress", bind=True)
