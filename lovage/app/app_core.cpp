@@ -145,6 +145,7 @@ Awaitable<void> AppCore::close(Deadline deadline) {
     if (!broker_) co_return;
     co_await broker_->close(deadline);
     co_await results_->close(deadline);
+    co_await state_->close(deadline);
 }
 
 }  // namespace lovage

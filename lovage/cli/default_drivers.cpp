@@ -5,6 +5,8 @@
 #include <lovage/brokers/sqlite/sqlite_broker.hpp>
 #include <lovage/results/memory/memory_results.hpp>
 #include <lovage/results/memory/memory_state_store.hpp>
+#include <lovage/results/redis/redis_results.hpp>
+#include <lovage/results/redis/redis_state_store.hpp>
 #include <lovage/results/sqlite/sqlite_results.hpp>
 #include <lovage/results/sqlite/sqlite_state_store.hpp>
 #include <lovage/runtime/url.hpp>
@@ -71,6 +73,25 @@ std::unique_ptr<StateStore> sqlite_state(Executor executor, const std::string& u
     return make_sqlite_state_store(std::move(executor), std::move(options));
 }
 
+redis::Options redis_server(const std::string& url) {
+    return value_or_throw(redis::options_from_url(value_or_throw(parse_url(url))));
+}
+
+std::unique_ptr<ResultBackend> redis_results(Executor executor, const std::string& url,
+                                             const Settings& settings) {
+    RedisResultsOptions options;
+    options.server = redis_server(url);
+    options.result_expires = expiry_of(settings);
+    return make_redis_results(std::move(executor), std::move(options));
+}
+
+std::unique_ptr<StateStore> redis_state(Executor executor, const std::string& url,
+                                        const Settings& /*settings*/) {
+    RedisStateOptions options;
+    options.server = redis_server(url);
+    return make_redis_state_store(std::move(executor), std::move(options));
+}
+
 }  // namespace
 
 void register_default_drivers() {
@@ -78,6 +99,9 @@ void register_default_drivers() {
     register_broker_driver("sqlite", {sqlite_broker});
     register_result_driver("memory", {memory_results, memory_state});
     register_result_driver("sqlite", {sqlite_results, sqlite_state});
+    for (const char* scheme : {"redis", "rediss", "redis+socket"}) {
+        register_result_driver(scheme, {redis_results, redis_state});
+    }
 }
 
 }  // namespace lovage

@@ -74,6 +74,7 @@ StateConnection::StateConnection(const std::function<std::unique_ptr<StateStore>
     loop_.start();
 }
 StateConnection::~StateConnection() {
+    loop_.run_blocking(store_->close(soon()));
     std::promise<void> destroyed;
     loop_.post([this, &destroyed] {
         store_.reset();

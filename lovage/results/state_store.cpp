@@ -16,4 +16,9 @@ Awaitable<Result<std::vector<std::optional<StateEntry>>>> StateStore::get_many(
     co_return entries;
 }
 
+Awaitable<void> StateStore::close(Deadline deadline) {
+    static_cast<void>(deadline);
+    co_return;
+}
+
 }  // namespace lovage

@@ -43,6 +43,10 @@ public:
     /// Entries whose key starts with `prefix`, by key, at most `limit`.
     virtual Awaitable<Result<std::vector<std::pair<std::string, StateEntry>>>> list(
         std::string prefix, std::size_t limit, Deadline deadline) = 0;
+
+    /// Lets what was submitted finish until the deadline and ends what the store runs; awaited
+    /// before a store that was used is destroyed. This default is for stores that run nothing.
+    virtual Awaitable<void> close(Deadline deadline);
 };
 
 }  // namespace lovage

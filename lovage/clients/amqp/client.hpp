@@ -1,0 +1,123 @@
+#pragma once
+
+#include <lovage/awaitable.hpp>
+#include <lovage/clients/amqp/connection.hpp>
+#include <lovage/clients/amqp/options.hpp>
+#include <lovage/clients/amqp/topology.hpp>
+#include <lovage/core/error.hpp>
+#include <lovage/runtime/deadline.hpp>
+#include <lovage/runtime/notifier.hpp>
+#include <lovage/runtime/task_scope.hpp>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace lovage::amqp {
+
+/// A connection to an AMQP server that comes back by itself.
+///
+/// It connects to one of several hosts, and when the connection is lost it tries again with full
+/// jitter (0.1 s to 10 s), declares again what was declared through it, and lets its publishers and
+/// consumers go on. Belongs to one loop; not thread-safe.
+///
+/// Lifetime: close() before it is destroyed, once connect() was called; publishers and consumers
+/// first.
+class Client {
+public:
+    Client(Executor executor, ClientOptions options);
+    ~Client();
+    Client(const Client&) = delete;
+    Client& operator=(const Client&) = delete;
+
+    /// Waits until connected. Not being connected at the deadline, when it never was, ends the
+    /// attempts; later they go on. Connected already: does nothing.
+    /// Errors: rejected (login or virtual host refused; names both), disconnected with the last
+    /// attempt's reason.
+    [[nodiscard]] Awaitable<Result<void>> connect(Deadline deadline);
+    /// Ends the connection in order; waiting operations end with disconnected. Any number of times;
+    /// connect() may follow.
+    [[nodiscard]] Awaitable<void> close(Deadline deadline);
+
+    // What is declared here is remembered and declared again after a reconnect. An operation that
+    // a lost connection interrupted is repeated until the deadline.
+    // Errors: not_found, conflict (exists otherwise, or belongs to another connection), rejected
+    // (no permission), disconnected, unknown_outcome (no answer before the deadline).
+    [[nodiscard]] Awaitable<Result<void>> declare(ExchangeSpec exchange, Deadline deadline);
+    [[nodiscard]] Awaitable<Result<Reply>> declare(QueueSpec queue, Deadline deadline);
+    [[nodiscard]] Awaitable<Result<void>> bind(BindingSpec binding, Deadline deadline);
+    /// The queue's name, ready messages and consumers. Does not make it.
+    [[nodiscard]] Awaitable<Result<Reply>> look_up(std::string queue, Deadline deadline);
+    /// Returns how many were removed.
+    [[nodiscard]] Awaitable<Result<Reply>> purge(std::string queue, Deadline deadline);
+    /// RabbitMQ: deleting a queue that is not there succeeds.
+    [[nodiscard]] Awaitable<Result<Reply>> delete_queue(std::string queue, Deadline deadline);
+
+    [[nodiscard]] bool connected() const noexcept { return connected_; }
+    /// Between connect() and close().
+    [[nodiscard]] bool running() const noexcept { return scope_ != nullptr; }
+    /// Not empty: the server takes no messages now (memory or disk alarm).
+    [[nodiscard]] std::string blocked_reason() const;
+    /// Notified when any of these changes.
+    [[nodiscard]] Notifier& changed() noexcept { return changed_; }
+    [[nodiscard]] const Topology& topology() const noexcept { return topology_; }
+    /// Connections made so far.
+    [[nodiscard]] std::uint64_t incarnation() const noexcept { return incarnation_; }
+    /// "RabbitMQ 3.10.8"; empty before the first connection.
+    [[nodiscard]] const std::string& server() const noexcept { return server_; }
+    [[nodiscard]] const Executor& executor() const noexcept { return changed_.executor(); }
+
+    /// Something that uses channels of this client: told of every connection, and of its blocking.
+    class Resident {
+    public:
+        virtual void on_connected(Session& session) = 0;
+        virtual void on_state_changed() {}
+        /// The client is closed or destroyed: it must not be used any more.
+        virtual void on_client_closed() = 0;
+
+    protected:
+        ~Resident() = default;
+    };
+    /// Calls on_connected() at once when connected.
+    void add(Resident& resident);
+    void remove(Resident& resident) noexcept;
+
+private:
+    struct ControlChannel final : ChannelEvents {
+        Channel* channel = nullptr;
+        void on_channel_closed(const Error& /*why*/) override { channel = nullptr; }
+    };
+
+    Awaitable<void> supervise();
+    Awaitable<Result<std::shared_ptr<Connection>>> connect_to(Endpoint endpoint);
+    Awaitable<bool> connect_once();
+    Awaitable<void> replay();
+    Awaitable<void> stay();
+    Awaitable<void> stop(Deadline deadline);
+    Awaitable<Result<Reply>> call(Request request, Deadline deadline);
+    Awaitable<Result<Reply>> call_once(Request request, Deadline deadline);
+    [[nodiscard]] Error not_connected() const;
+    void tell_residents(const std::function<void(Resident&)>& news);
+
+    ClientOptions options_;
+    Notifier changed_;
+    Topology topology_;
+    std::set<Resident*> residents_;
+    std::shared_ptr<Connection> connection_;
+    ControlChannel control_;
+    bool connected_ = false;
+    bool was_connected_ = false;
+    bool closing_ = false;
+    std::size_t next_endpoint_ = 0;
+    std::size_t connecting_ = 0;  ///< Callers inside connect().
+    std::uint64_t incarnation_ = 0;
+    std::string server_;
+    std::optional<Error> problem_;  ///< Of the last attempt.
+    std::unique_ptr<TaskScope> scope_;
+};
+
+}  // namespace lovage::amqp

@@ -1,0 +1,367 @@
+#include <lovage/clients/amqp/consumer.hpp>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
+#include <optional>
+#include <utility>
+
+namespace lovage::amqp {
+
+namespace {
+
+std::uint64_t next_epoch() {
+    static std::atomic<std::uint64_t> last{0};
+    return ++last;
+}
+
+std::unexpected<Error> was_cancelled() {
+    return fail(Errc::cancelled, "the consumer was cancelled");
+}
+std::unexpected<Error> is_disconnected() {
+    return fail(Errc::disconnected, "the connection to the broker is down");
+}
+
+}  // namespace
+
+/// An answer that a coroutine waits for; shared, because either side may be gone first.
+struct Consumer::Answer {
+    explicit Answer(const Executor& executor) : arrived{executor} {}
+    Notifier arrived;
+    std::optional<Result<Reply>> value;
+};
+
+Consumer::Consumer(Client& client, ConsumerOptions options)
+    : client_{&client}, options_{std::move(options)}, arrived_{client.executor()} {
+    if (options_.tag.empty()) options_.tag = "lovage";
+    client.add(*this);
+}
+
+Consumer::~Consumer() {
+    if (client_ != nullptr) client_->remove(*this);
+    if (channel_ != nullptr) {
+        write_settlements();
+        channel_->close();
+    }
+}
+
+// --- the channel -----------------------------------------------------------------------
+
+void Consumer::on_connected(Session& session) {
+    session_ = &session;
+    if (closed_ || cancelled_) return;
+    channel_ = session.open_channel(*this);
+    if (channel_ == nullptr) return;
+    epoch_ = next_epoch();
+    next_source_ = kNobody + 1;
+    apply_prefetch();
+    for (Subscription& subscription : subscriptions_) consume(subscription);
+}
+
+void Consumer::on_channel_closed(const Error& why) {
+    channel_ = nullptr;
+    ledger_.clear();
+    handed_out_ = 0;
+    unflushed_ = false;
+    for (Subscription& subscription : subscriptions_) {
+        subscription.consuming = false;
+        subscription.waiting.clear();
+    }
+    news_.push_front({Errc::disconnected, "the consumer's channel was closed: " + why.detail});
+    arrived_.notify_all();
+    if (session_->open()) {
+        on_connected(*session_);
+    } else {
+        session_ = nullptr;
+    }
+}
+
+void Consumer::on_client_closed() {
+    client_ = nullptr;
+    closed_ = true;
+    arrived_.notify_all();
+}
+
+void Consumer::apply_prefetch() {
+    if (channel_ == nullptr) return;
+    channel_->call(Request::make(basic::Qos{.prefetch_count = options_.prefetch, .global = true},
+                                 basic::QosOk::kId),
+                   [](const Result<Reply>&) {});
+}
+
+void Consumer::consume(Subscription& subscription, std::shared_ptr<Answer> answer) {
+    subscription.source = next_source_++;
+    subscription.tag = fmt::format("{}.{}", options_.tag, subscription.source);
+    subscription.consuming = true;
+    channel_->call(
+        Request::make(basic::Consume{.queue = subscription.queue, .consumer_tag = subscription.tag},
+                      basic::ConsumeOk::kId),
+        [this, queue = subscription.queue, answer](const Result<Reply>& reply) {
+            if (!reply) refused(queue, reply.error());
+            if (answer) into(answer)(reply);
+        });
+}
+
+/// The server does not let us consume a queue; the channel is about to be closed because of it.
+void Consumer::refused(const std::string& queue, const Error& why) {
+    // Another queue's failure, or a lost connection: it is consumed again on the next channel.
+    if (why.code == Errc::cancelled || why.code == Errc::unknown_outcome) return;
+    news_.push_back({why.code, fmt::format("queue '{}': {}", queue, why.detail)});
+    drop(queue);
+}
+
+void Consumer::drop(const std::string& queue) {
+    std::erase_if(subscriptions_, [&](const Subscription& s) { return s.queue == queue; });
+}
+
+Consumer::Subscription* Consumer::find_queue(std::string_view queue) noexcept {
+    const auto found = std::ranges::find(subscriptions_, queue, &Subscription::queue);
+    return found == subscriptions_.end() ? nullptr : &*found;
+}
+
+Consumer::Subscription* Consumer::find_tag(std::string_view tag) noexcept {
+    const auto found = std::ranges::find(subscriptions_, tag, &Subscription::tag);
+    return found == subscriptions_.end() ? nullptr : &*found;
+}
+
+// --- deliveries ------------------------------------------------------------------------
+
+void Consumer::on_delivered(Delivered message) {
+    Subscription* const subscription = find_tag(message.consumer_tag);
+    // Deliveries may cross our basic.cancel; they go back.
+    const Source source = subscription == nullptr ? kNobody : subscription->source;
+    if (!ledger_.delivered(message.tag, source)) {
+        session_->fail({Errc::malformed, "the server's delivery tags have gaps"});
+        return;
+    }
+    if (subscription == nullptr) {
+        (void)ledger_.reject(message.tag, true);
+        settled();
+        return;
+    }
+    subscription->waiting.push_back(std::move(message));
+    arrived_.notify_all();
+}
+
+void Consumer::on_consumer_cancelled(std::string_view consumer_tag) {
+    Subscription* const subscription = find_tag(consumer_tag);
+    if (subscription == nullptr) return;
+    // What was handed out of the queue is gone with it, or is redelivered to others.
+    const std::size_t lost = ledger_.requeue_all(subscription->source);
+    handed_out_ -= lost - subscription->waiting.size();
+    settled();
+    const std::string queue = subscription->queue;
+    news_.push_back({Errc::not_found, fmt::format("queue '{}' was deleted", queue)});
+    drop(queue);
+    arrived_.notify_all();
+}
+
+std::vector<Incoming> Consumer::hand_out() {
+    std::vector<Incoming> deliveries;
+    std::size_t room = options_.prefetch > handed_out_ ? options_.prefetch - handed_out_ : 0;
+    std::size_t idle = 0;
+    while (room > 0 && idle < subscriptions_.size()) {
+        Subscription& subscription = subscriptions_[turn_++ % subscriptions_.size()];
+        if (subscription.waiting.empty()) {
+            ++idle;
+            continue;
+        }
+        idle = 0;
+        Delivered& message = subscription.waiting.front();
+        const DeliveryId id{epoch_, message.tag};
+        deliveries.push_back({id, subscription.queue, std::move(message)});
+        subscription.waiting.pop_front();
+        --room;
+    }
+    handed_out_ += deliveries.size();
+    return deliveries;
+}
+
+Awaitable<Result<std::vector<Incoming>>> Consumer::receive(Deadline deadline) {
+    while (true) {
+        if (closed_ || cancelled_) co_return was_cancelled();
+        if (!news_.empty()) {
+            Error news = std::move(news_.front());
+            news_.pop_front();
+            co_return std::unexpected{std::move(news)};
+        }
+        if (auto deliveries = hand_out(); !deliveries.empty()) co_return deliveries;
+        if (deadline.passed()) {
+            co_return fail(Errc::deadline_exceeded, "no message came in time");
+        }
+        (void)co_await arrived_.wait(deadline);
+    }
+}
+
+// --- settling --------------------------------------------------------------------------
+
+bool Consumer::ack(DeliveryId id) {
+    if (id.epoch != epoch_ || !ledger_.ack(id.tag)) return false;
+    --handed_out_;
+    settled();
+    return true;
+}
+
+bool Consumer::reject(DeliveryId id, bool requeue) {
+    if (id.epoch != epoch_ || !ledger_.reject(id.tag, requeue)) return false;
+    --handed_out_;
+    settled();
+    return true;
+}
+
+/// Something is to be written, and there may be room for a delivery that waits.
+void Consumer::settled() {
+    unflushed_ = true;
+    if (channel_ != nullptr) channel_->want_flush();
+    arrived_.notify_all();
+}
+
+void Consumer::on_flush() {
+    write_settlements();
+}
+
+void Consumer::write_settlements() {
+    using Kind = SettlementLedger::Settlement::Kind;
+    for (const auto& [kind, tag] : ledger_.take()) {
+        switch (kind) {
+            case Kind::ack:
+            case Kind::ack_multiple:
+                (void)channel_->send(
+                    basic::Ack{.delivery_tag = tag, .multiple = kind == Kind::ack_multiple});
+                break;
+            case Kind::requeue:
+            case Kind::discard:
+                (void)channel_->send(
+                    basic::Reject{.delivery_tag = tag, .requeue = kind == Kind::requeue});
+                break;
+        }
+    }
+}
+
+Channel::OnReply Consumer::into(const std::shared_ptr<Answer>& answer) {
+    return [answer](Result<Reply> reply) {
+        answer->value = std::move(reply);
+        answer->arrived.notify_all();
+    };
+}
+
+Awaitable<Result<Reply>> Consumer::answer(std::shared_ptr<Answer> answer, Deadline deadline) {
+    while (!answer->value) {
+        if (!co_await answer->arrived.wait(deadline) && !answer->value) {
+            co_return fail(Errc::deadline_exceeded, "the broker did not answer in time");
+        }
+    }
+    Result<Reply>& value = *answer->value;
+    const bool lost = !value && (value.error().code == Errc::cancelled ||
+                                 value.error().code == Errc::unknown_outcome);
+    if (lost) co_return is_disconnected();
+    co_return std::move(value);
+}
+
+Awaitable<Result<void>> Consumer::flush(Deadline deadline) {
+    if (channel_ == nullptr) co_return is_disconnected();
+    if (!unflushed_) co_return Result<void>{};
+    write_settlements();
+    unflushed_ = false;
+    // A channel does one thing after the other, and this is the cheapest that is answered.
+    auto done = std::make_shared<Answer>(arrived_.executor());
+    channel_->call(Request::make(channel::Flow{.active = true}, channel::FlowOk::kId), into(done));
+    auto reply = co_await answer(std::move(done), deadline);
+    if (!reply) co_return std::unexpected{std::move(reply.error())};
+    co_return Result<void>{};
+}
+
+// --- queues ----------------------------------------------------------------------------
+
+void Consumer::set_prefetch(std::uint16_t prefetch) {
+    prefetch = std::max<std::uint16_t>(prefetch, 1);
+    if (prefetch == options_.prefetch) return;
+    options_.prefetch = prefetch;
+    apply_prefetch();
+    arrived_.notify_all();
+}
+
+Awaitable<Result<void>> Consumer::add_queue(std::string queue, Deadline deadline) {
+    if (closed_ || cancelled_) co_return fail(Errc::closed, "the consumer is closed");
+    if (find_queue(queue) != nullptr) co_return Result<void>{};
+    // A failing basic.consume would end the channel with everything on it: ask first.
+    auto exists = co_await client_->look_up(queue, deadline);
+    if (!exists) co_return std::unexpected{std::move(exists.error())};
+    if (closed_ || cancelled_) co_return fail(Errc::closed, "the consumer is closed");
+    if (find_queue(queue) != nullptr) co_return Result<void>{};
+    subscriptions_.push_back({.queue = std::move(queue)});
+    if (channel_ == nullptr) co_return Result<void>{};  // consumed with the next channel
+    auto done = std::make_shared<Answer>(arrived_.executor());
+    consume(subscriptions_.back(), done);
+    auto reply = co_await answer(std::move(done), deadline);
+    if (!reply) co_return std::unexpected{std::move(reply.error())};
+    co_return Result<void>{};
+}
+
+/// What was not handed out goes back to its queue.
+void Consumer::give_back(Subscription& subscription) {
+    for (const Delivered& message : subscription.waiting) {
+        (void)ledger_.reject(message.tag, true);
+    }
+    subscription.waiting.clear();
+    settled();
+}
+
+Awaitable<Result<void>> Consumer::cancel_queue(std::string queue, Deadline deadline) {
+    Subscription* const subscription = find_queue(queue);
+    if (subscription == nullptr) {
+        co_return fail(Errc::not_found, fmt::format("queue '{}' is not consumed", queue));
+    }
+    const std::string tag = subscription->tag;
+    const bool consuming = std::exchange(subscription->consuming, false);
+    give_back(*subscription);
+    drop(queue);
+    if (!consuming || channel_ == nullptr) co_return Result<void>{};
+    auto done = std::make_shared<Answer>(arrived_.executor());
+    channel_->call(Request::make(basic::Cancel{.consumer_tag = tag}, basic::CancelOk::kId),
+                   into(done));
+    auto reply = co_await answer(std::move(done), deadline);
+    // Without a connection it is consumed no longer either.
+    if (!reply && reply.error().code == Errc::deadline_exceeded) {
+        co_return std::unexpected{std::move(reply.error())};
+    }
+    co_return co_await flush(deadline);
+}
+
+Awaitable<Result<void>> Consumer::cancel(Deadline deadline) {
+    cancelled_ = true;
+    arrived_.notify_all();
+    Result<void> outcome;
+    while (!subscriptions_.empty() && outcome) {
+        outcome = co_await cancel_queue(subscriptions_.front().queue, deadline);
+    }
+    co_return outcome;
+}
+
+Awaitable<Result<void>> Consumer::close(Deadline deadline) {
+    if (closed_) co_return Result<void>{};
+    closed_ = true;
+    arrived_.notify_all();
+    if (client_ != nullptr) client_->remove(*this);
+    handed_out_ = 0;
+    subscriptions_.clear();
+    Channel* const channel = std::exchange(channel_, nullptr);
+    if (channel == nullptr) co_return Result<void>{};
+    channel_ = channel;
+    write_settlements();
+    channel_ = nullptr;
+    epoch_ = 0;
+    auto done = std::make_shared<Answer>(arrived_.executor());
+    channel->close(into(done));
+    auto reply = co_await answer(std::move(done), deadline);
+    if (!reply) co_return std::unexpected{std::move(reply.error())};
+    co_return Result<void>{};
+}
+
+std::size_t Consumer::unsettled_of(std::string_view queue) const noexcept {
+    const auto found = std::ranges::find(subscriptions_, queue, &Subscription::queue);
+    return found == subscriptions_.end() ? 0 : ledger_.size(found->source);
+}
+
+}  // namespace lovage::amqp
