@@ -1,4 +1,5 @@
 #include <lovage/net/listener.hpp>
+#include <lovage/net/test_certificates.hpp>
 #include <lovage/net/tls.hpp>
 #include <lovage/runtime/loop.hpp>
 
@@ -6,11 +7,8 @@
 #include <gtest/gtest.h>
 
 #include <array>
-#include <cstdlib>
-#include <filesystem>
 #include <string>
 
-#include <unistd.h>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 
 namespace lovage::net {
@@ -21,51 +19,6 @@ using std::chrono_literals::operator""ms;
 using std::chrono_literals::operator""s;
 using testing::AllOf;
 using testing::HasSubstr;
-
-/// A certificate authority, and certificates for localhost and for a client, made by openssl(1).
-class Certificates {
-public:
-    Certificates() {
-        std::filesystem::create_directory(folder_);
-        self_signed("ca", "/CN=lovage test CA", "basicConstraints=critical,CA:TRUE");
-        self_signed("other-ca", "/CN=another CA", "basicConstraints=critical,CA:TRUE");
-        signed_by_ca("server", "/CN=server", "subjectAltName=DNS:localhost,IP:127.0.0.1");
-        signed_by_ca("client", "/CN=client", "subjectAltName=DNS:client");
-    }
-    ~Certificates() {
-        std::error_code ignored;
-        std::filesystem::remove_all(folder_, ignored);
-    }
-    Certificates(const Certificates&) = delete;
-    Certificates& operator=(const Certificates&) = delete;
-
-    [[nodiscard]] std::string file(const std::string& name) const {
-        return (folder_ / name).string();
-    }
-
-private:
-    void self_signed(const std::string& name, const std::string& subject,
-                     const std::string& extension) {
-        run("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj '" +
-            subject + "' -addext '" + extension + "' -keyout " + file(name + ".key") + " -out " +
-            file(name + ".pem"));
-    }
-    void signed_by_ca(const std::string& name, const std::string& subject,
-                      const std::string& extension) {
-        run("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj '" +
-            subject + "' -addext '" + extension + "' -addext basicConstraints=critical,CA:FALSE" +
-            " -CA " + file("ca.pem") + " -CAkey " + file("ca.key") + " -keyout " +
-            file(name + ".key") + " -out " + file(name + ".pem"));
-    }
-    void run(const std::string& command) {
-        const std::string quiet = command + " 2>" + file("openssl.log");
-        if (std::system(quiet.c_str()) != 0) {
-            throw std::runtime_error{"failed: " + command};
-        }
-    }
-
-    std::filesystem::path folder_ = testing::TempDir() + "lovage_tls_" + std::to_string(::getpid());
-};
 
 using StreamResult = Result<std::unique_ptr<Stream>>;
 
@@ -116,8 +69,8 @@ protected:
         return loop_.run_blocking(
             connect_both(&listener_, std::move(host), std::move(client), std::move(server)));
     }
-    static const Certificates& certificates() {
-        static const Certificates certificates;
+    static const TestCertificates& certificates() {
+        static const TestCertificates certificates;
         return certificates;
     }
     static TlsOptions trusting() { return {.ca_file = certificates().file("ca.pem")}; }

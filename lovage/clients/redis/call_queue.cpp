@@ -29,7 +29,7 @@ std::shared_ptr<Call> CallQueue::take_unsent() {
     LOVAGE_ASSERT(!unsent_.empty());
     std::shared_ptr<Call> call = std::move(unsent_.front());
     unsent_.pop_front();
-    call->was_sent = true;
+    call->was_sent = call->in_flight = true;
     const std::size_t missing =
         call->confirmations > 0 ? call->confirmations : call->commands.size();
     call->replies.clear();
@@ -44,77 +44,71 @@ bool CallQueue::on_reply(Reply reply) {
     if (front.call->confirmations > 0) {
         // Refused as a whole: an error is the only answer in line that SUBSCRIBE can get.
         if (!reply.is_error()) return false;
-        Sent refused = std::move(front);
-        sent_.pop_front();
-        refused.call->error = to_error(reply);
-        finish(std::move(refused));
-        return true;
+        front.call->error = to_error(reply);
+        front.missing = 1;
+    } else if (!front.call->abandoned) {
+        front.call->replies.push_back(std::move(reply));
     }
-    if (front.wanted) front.call->replies.push_back(std::move(reply));
-    if (--front.missing > 0) return true;
-    Sent answered = std::move(front);
-    sent_.pop_front();
-    finish(std::move(answered));
-    return true;
+    return one_less();
 }
 
 bool CallQueue::on_confirmation() {
     if (sent_.empty() || sent_.front().call->confirmations == 0) return false;
+    return one_less();
+}
+
+bool CallQueue::one_less() {
     if (--sent_.front().missing > 0) return true;
-    Sent confirmed = std::move(sent_.front());
+    const std::shared_ptr<Call> call = std::move(sent_.front().call);
     sent_.pop_front();
-    finish(std::move(confirmed));
+    finish(call);
     return true;
 }
 
-void CallQueue::finish(Sent sent) {
-    bytes_ -= sent.call->commands.wire().size();
-    sent.call->done = true;
-    if (sent.wanted && sent.call->ended) sent.call->ended();
+void CallQueue::finish(const std::shared_ptr<Call>& call) {
+    bytes_ -= call->commands.wire().size();
+    call->done = true;
+    call->in_flight = false;
+    if (!call->abandoned && call->ended) call->ended();
 }
 
 void CallQueue::finish_with(const std::shared_ptr<Call>& call, Error error) {
     call->error = std::move(error);
     call->replies.clear();
-    finish({call, 0});
+    finish(call);
 }
 
 void CallQueue::connection_lost(const std::string& why) {
-    std::deque<Sent> lost = std::exchange(sent_, {});
+    const std::deque<Sent> lost = std::exchange(sent_, {});
+    const auto goes_again = [](const Call& call) {
+        return call.resend == Resend::when_unsure && !call.abandoned;
+    };
     // From the back, so that what goes to the front keeps its order.
     for (auto place = lost.rbegin(); place != lost.rend(); ++place) {
-        if (!place->wanted) {
-            bytes_ -= place->call->commands.wire().size();
-        } else if (place->call->resend == Resend::when_unsure) {
-            place->call->replies.clear();
-            unsent_.push_front(place->call);
-        }
+        if (!goes_again(*place->call)) continue;
+        place->call->replies.clear();
+        place->call->in_flight = false;
+        unsent_.push_front(place->call);
     }
     for (const Sent& sent : lost) {
-        if (!sent.wanted || sent.call->resend == Resend::when_unsure) continue;
-        finish_with(sent.call, {Errc::unknown_outcome, why});
+        if (!goes_again(*sent.call)) finish_with(sent.call, {Errc::unknown_outcome, why});
     }
 }
 
 void CallQueue::abandon(const std::shared_ptr<Call>& call) {
     if (call->done) return;
+    call->abandoned = true;
+    if (call->in_flight) return;
+    // Calls are given up about in the order they came, so that the search is short.
     const auto waiting = std::ranges::find(unsent_, call);
-    if (waiting != unsent_.end()) {
-        bytes_ -= call->commands.wire().size();
-        unsent_.erase(waiting);
-        return;
-    }
-    const auto sent = std::ranges::find(sent_, call, &Sent::call);
-    if (sent != sent_.end()) sent->wanted = false;
+    if (waiting == unsent_.end()) return;
+    bytes_ -= call->commands.wire().size();
+    unsent_.erase(waiting);
 }
 
 void CallQueue::end_all(const Error& error) {
     for (const Sent& sent : std::exchange(sent_, {})) {
-        if (sent.wanted) {
-            finish_with(sent.call, {Errc::unknown_outcome, error.detail});
-        } else {
-            bytes_ -= sent.call->commands.wire().size();
-        }
+        finish_with(sent.call, {Errc::unknown_outcome, error.detail});
     }
     for (const auto& call : std::exchange(unsent_, {})) {
         finish_with(call, {call->was_sent ? Errc::unknown_outcome : error.code, error.detail});

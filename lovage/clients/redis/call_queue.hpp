@@ -37,7 +37,9 @@ struct Call {
     std::vector<Reply> replies;  ///< In the order of the commands; without confirmations.
     std::optional<Error> error;  ///< Why there are no replies.
     bool done = false;
-    bool was_sent = false;  ///< At least once, at least in part.
+    bool was_sent = false;   ///< At least once, at least in part.
+    bool in_flight = false;  ///< Sent on the present connection.
+    bool abandoned = false;  ///< Nobody waits for it any more.
 };
 
 /// The calls of one connection, in their order: waiting to be sent, or sent and waiting for
@@ -85,9 +87,10 @@ private:
     struct Sent {
         std::shared_ptr<Call> call;
         std::size_t missing;  ///< Replies or confirmations.
-        bool wanted = true;
     };
-    void finish(Sent sent);
+    /// The call at the front has one reply or confirmation less to wait for.
+    bool one_less();
+    void finish(const std::shared_ptr<Call>& call);
     void finish_with(const std::shared_ptr<Call>& call, Error error);
 
     Limits limits_;

@@ -1,21 +1,18 @@
 #include <lovage/clients/redis/client.hpp>
 
-#include <lovage/clients/redis/handshake.hpp>
+#include <lovage/clients/redis/session.hpp>
 #include <lovage/net/backoff.hpp>
-#include <lovage/net/stream.hpp>
 #include <lovage/runtime/log.hpp>
 #include <lovage/runtime/notifier.hpp>
 #include <lovage/runtime/task_scope.hpp>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
-#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include <algorithm>
 #include <array>
-#include <span>
 #include <utility>
 #include <variant>
 
@@ -27,13 +24,9 @@ namespace asio = boost::asio;
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
-using StreamPtr = std::unique_ptr<net::Stream>;
-
 constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
-constexpr std::size_t kReadChunk = std::size_t{64} << 10U;
-/// One write to the socket; a longer one would hide from Liveness that it makes progress.
-constexpr std::size_t kWriteChunk = std::size_t{256} << 10U;
+/// Small calls are copied together up to this many bytes.
+constexpr std::size_t kWriteTogether = std::size_t{256} << 10U;
 /// Calls from here on are written from where they are instead of being copied together.
 constexpr std::size_t kLargeCall = std::size_t{64} << 10U;
 /// After the first failure to connect, every this many attempts are worth a line in the log.
@@ -46,26 +39,11 @@ bool is_subscription_word(const Reply& reply) {
            std::ranges::find(kWords, reply.items.front().text) != kWords.end();
 }
 
-/// RESP2 has no push type: on a connection with subscriptions, messages are arrays.
+/// RESP2 has no push type: there messages are arrays, on connections that have subscriptions.
 bool is_resp2_push(const Reply& reply) {
     if (reply.kind != Reply::Kind::array || reply.items.size() < 3) return false;
     const std::string& word = reply.items.front().text;
     return word == "message" || word == "pmessage" || is_subscription_word(reply);
-}
-
-Awaitable<Result<StreamPtr>> dial(Options options, Deadline deadline) {
-    if (!options.socket_path.empty()) {
-        co_return co_await net::connect_unix(options.socket_path);
-    }
-    if (options.tls) {
-        co_return co_await net::connect_tls(options.host, options.port, *options.tls, deadline);
-    }
-    co_return co_await net::connect_tcp(options.host, options.port, deadline);
-}
-
-Awaitable<Result<void>> write_all(net::Stream* stream, std::string_view text) {
-    const std::array<std::string_view, 1> buffers{text};
-    co_return co_await stream->write(buffers);
 }
 
 }  // namespace
@@ -78,6 +56,8 @@ public:
           options_{std::move(options)},
           hooks_{std::move(hooks)},
           url_{options_.display_url()},
+          label_{options_.client_name.empty() ? url_
+                                              : fmt::format("{} ({})", url_, options_.client_name)},
           queue_{options_.queue},
           backoff_{net::random_unit, net::Backoff::kFirst,
                    std::max(options_.reconnect_longest, net::Backoff::kFirst)},
@@ -93,41 +73,26 @@ public:
     Awaitable<void> close(Deadline deadline);
     Awaitable<Result<std::vector<Reply>>> run(Commands commands, RunOptions options,
                                               Deadline deadline);
-    Awaitable<Result<std::vector<Reply>>> finish(std::shared_ptr<Call> call, Deadline deadline);
+    Awaitable<Result<void>> change_subscription(std::string command,
+                                                std::vector<std::string> channels,
+                                                Deadline deadline);
 
     [[nodiscard]] bool is_connected() const noexcept { return connected_; }
     [[nodiscard]] const CallQueue& queue() const noexcept { return queue_; }
     [[nodiscard]] const Options& options() const noexcept { return options_; }
 
 private:
-    struct Session {
-        Session(StreamPtr connected, const Options& options)
-            : stream{std::move(connected)},
-              parser{options.replies},
-              liveness{options.liveness, Clock::now()} {}
-        StreamPtr stream;
-        ReplyParser parser;
-        Liveness liveness;
-        int protocol = 2;
-        std::string server_version;
-    };
-    using SessionPtr = std::unique_ptr<Session>;
-
     Awaitable<void> stay_connected();
-    Awaitable<Result<SessionPtr>> open();
-    Awaitable<Result<SessionPtr>> open_without_limit(Deadline deadline);
-    Awaitable<Result<void>> greet(Session* session);
-    Awaitable<Result<Reply>> read_reply(Session* session);
     Awaitable<Error> serve(Session* session);
     Awaitable<Error> read_replies(Session* session);
     Awaitable<Error> write_calls(Session* session);
     Awaitable<Error> watch(Session* session);
-    Awaitable<Result<void>> write_slices(Session* session, std::string_view text);
     [[nodiscard]] Result<void> dispatch(const Session& session, Reply reply);
     void attempt_failed(const Error& error);
     void session_began(const Session& session);
     void session_ended(const Error& error);
     [[nodiscard]] Error missed(const Call& call) const;
+    Awaitable<Result<std::vector<Reply>>> finish(std::shared_ptr<Call> call, Deadline deadline);
     Awaitable<Result<std::vector<Reply>>> load_and_repeat(std::shared_ptr<Call> call,
                                                           RunOptions options, Deadline deadline);
 
@@ -135,6 +100,7 @@ private:
     Options options_;
     Hooks hooks_;
     std::string url_;
+    std::string label_;  ///< For the log: the URL, and which of several connections it is.
     CallQueue queue_;
     net::Backoff backoff_;
     Notifier unsent_;   ///< Something is to be sent.
@@ -142,6 +108,7 @@ private:
     bool started_ = false;
     bool connected_ = false;
     bool closed_ = false;
+    bool subscribes_ = false;
     int failures_ = 0;
     Error last_problem_{Errc::disconnected, "not connected yet"};
     TaskScope scope_;
@@ -152,11 +119,11 @@ private:
 Awaitable<void> Client::Connection::stay_connected() {
     asio::steady_timer pause{executor_};
     while (true) {
-        auto session = co_await open();
+        auto session = co_await Session::open(options_);
         if (session) {
             session_began(**session);
             const Error error = co_await serve(session->get());
-            (*session)->stream->close();
+            (*session)->close();
             session_ended(error);
         } else {
             attempt_failed(session.error());
@@ -166,64 +133,11 @@ Awaitable<void> Client::Connection::stay_connected() {
     }
 }
 
-Awaitable<Result<Client::Connection::SessionPtr>> Client::Connection::open() {
-    using namespace asio::experimental::awaitable_operators;
-    const Deadline deadline = Deadline::in(options_.connect_timeout);
-    asio::steady_timer limit{executor_, deadline.time()};
-    auto outcome = co_await (open_without_limit(deadline) || limit.async_wait(kAwait));
-    if (outcome.index() == 1) {
-        co_return fail(Errc::disconnected,
-                       fmt::format("no answer within {} ms", options_.connect_timeout.count()));
-    }
-    co_return std::get<0>(std::move(outcome));
-}
-
-Awaitable<Result<Client::Connection::SessionPtr>> Client::Connection::open_without_limit(
-    Deadline deadline) {
-    auto stream = co_await dial(options_, deadline);
-    if (!stream) co_return std::unexpected{std::move(stream.error())};
-    auto session = std::make_unique<Session>(std::move(*stream), options_);
-    if (auto greeted = co_await greet(session.get()); !greeted) {
-        co_return std::unexpected{std::move(greeted.error())};
-    }
-    co_return session;
-}
-
-Awaitable<Result<void>> Client::Connection::greet(Session* session) {
-    Handshake handshake{options_};
-    while (!handshake.done()) {
-        const std::string wire = handshake.commands().wire();
-        if (auto sent = co_await write_all(session->stream.get(), wire); !sent) co_return sent;
-        std::vector<Reply> replies;
-        while (replies.size() < handshake.commands().size()) {
-            auto reply = co_await read_reply(session);
-            if (!reply) co_return std::unexpected{std::move(reply.error())};
-            replies.push_back(std::move(*reply));
-        }
-        if (auto taken = handshake.on_replies(replies); !taken) co_return taken;
-    }
-    session->protocol = handshake.protocol();
-    session->server_version = handshake.server_version();
-    co_return Result<void>{};
-}
-
-Awaitable<Result<Reply>> Client::Connection::read_reply(Session* session) {
-    while (true) {
-        auto reply = session->parser.next();
-        if (!reply) co_return std::unexpected{std::move(reply.error())};
-        if (*reply) co_return std::move(**reply);
-        const auto bytes = co_await session->stream->read_some(session->parser.prepare(kReadChunk));
-        if (!bytes) co_return std::unexpected{bytes.error()};
-        if (*bytes == 0) co_return fail(Errc::disconnected, "the server hung up");
-        session->parser.commit(*bytes);
-    }
-}
-
 void Client::Connection::attempt_failed(const Error& error) {
     last_problem_ = error;
     if (closed_) return;
     if (failures_++ % kLogEvery == 0) {
-        log::warning("redis", "{} is not reachable: {}; trying again", url_, error.message());
+        log::warning("redis", "{} is not reachable: {}; trying again", label_, error.message());
     }
     changed_.notify_all();
 }
@@ -231,9 +145,8 @@ void Client::Connection::attempt_failed(const Error& error) {
 void Client::Connection::session_began(const Session& session) {
     failures_ = 0;
     connected_ = true;
-    log::info("redis", "connected to {} (Redis {}, RESP{})", url_,
-              session.server_version.empty() ? "of unknown version" : session.server_version,
-              session.protocol);
+    log::info("redis", "connected to {}: Redis {}, RESP{}", label_, session.server_version(),
+              session.protocol());
     changed_.notify_all();
     if (hooks_.connected) hooks_.connected();
 }
@@ -242,8 +155,8 @@ void Client::Connection::session_ended(const Error& error) {
     last_problem_ = error;
     connected_ = false;
     if (closed_) return;
-    log::warning("redis", "the connection to {} is lost: {}; {} calls wait", url_, error.message(),
-                 queue_.calls());
+    log::warning("redis", "the connection to {} is lost: {}; {} calls wait", label_,
+                 error.message(), queue_.calls());
     queue_.connection_lost("the connection to " + url_ + " was lost: " + error.detail);
     changed_.notify_all();
     if (hooks_.lost) hooks_.lost();
@@ -259,9 +172,10 @@ Awaitable<Error> Client::Connection::serve(Session* session) {
 
 Awaitable<Error> Client::Connection::read_replies(Session* session) {
     while (true) {
-        // Before the first read, too: more than the greeting's last reply may have come with it.
+        // Before the first receive(), too: more than the greeting's last reply may have come with
+        // it.
         while (true) {
-            auto reply = session->parser.next();
+            auto reply = session->next();
             if (!reply) co_return std::move(reply.error());
             if (!*reply) break;
             // The server answers: the next attempt to connect may come soon.
@@ -269,17 +183,13 @@ Awaitable<Error> Client::Connection::read_replies(Session* session) {
             if (auto done = dispatch(*session, std::move(**reply)); !done) co_return done.error();
         }
         if (queue_.empty()) changed_.notify_all();
-        const auto bytes = co_await session->stream->read_some(session->parser.prepare(kReadChunk));
-        if (!bytes) co_return bytes.error();
-        if (*bytes == 0) co_return Error{Errc::disconnected, "the server hung up"};
-        session->parser.commit(*bytes);
-        session->liveness.received(Clock::now());
+        if (auto received = co_await session->receive(); !received) co_return received.error();
     }
 }
 
 Result<void> Client::Connection::dispatch(const Session& session, Reply reply) {
     const bool push =
-        reply.kind == Reply::Kind::push || (session.protocol == 2 && is_resp2_push(reply));
+        reply.kind == Reply::Kind::push || (session.protocol() == 2 && is_resp2_push(reply));
     if (push && !is_subscription_word(reply)) {
         if (hooks_.pushed) hooks_.pushed(std::move(reply));
         return {};
@@ -295,7 +205,7 @@ Awaitable<Error> Client::Connection::write_calls(Session* session) {
         while (!queue_.has_unsent()) co_await unsent_.wait();
         together.clear();
         std::shared_ptr<Call> large;
-        while (queue_.has_unsent() && !large && together.size() < kWriteChunk) {
+        while (queue_.has_unsent() && !large && together.size() < kWriteTogether) {
             auto call = queue_.take_unsent();
             if (call->commands.wire().size() < kLargeCall) {
                 together += call->commands.wire();
@@ -303,28 +213,16 @@ Awaitable<Error> Client::Connection::write_calls(Session* session) {
                 large = std::move(call);
             }
         }
-        auto sent = co_await write_slices(session, together);
-        if (sent && large) sent = co_await write_slices(session, large->commands.wire());
+        auto sent = co_await session->write(together);
+        if (sent && large) sent = co_await session->write(large->commands.wire());
         if (!sent) co_return std::move(sent.error());
     }
-}
-
-Awaitable<Result<void>> Client::Connection::write_slices(Session* session, std::string_view text) {
-    Result<void> sent;
-    while (sent && !text.empty()) {
-        const std::string_view slice = text.substr(0, kWriteChunk);
-        session->liveness.write_began(Clock::now());
-        sent = co_await write_all(session->stream.get(), slice);
-        session->liveness.write_ended();
-        text.remove_prefix(slice.size());
-    }
-    co_return sent;
 }
 
 Awaitable<Error> Client::Connection::watch(Session* session) {
     asio::steady_timer timer{executor_};
     while (true) {
-        const auto finding = session->liveness.look(Clock::now(), queue_.allowed_silence());
+        const auto finding = session->look(queue_.allowed_silence());
         if (finding.verdict == Liveness::Verdict::dead) {
             co_return Error{Errc::disconnected, fmt::format("the server has been silent for {} ms",
                                                             options_.liveness.dead_after.count())};
@@ -424,6 +322,21 @@ Awaitable<Result<std::vector<Reply>>> Client::Connection::finish(std::shared_ptr
     co_return std::move(call->replies);
 }
 
+Awaitable<Result<void>> Client::Connection::change_subscription(std::string command,
+                                                                std::vector<std::string> channels,
+                                                                Deadline deadline) {
+    LOVAGE_ASSERT(!channels.empty());
+    subscribes_ = true;
+    std::vector<std::string_view> words{command};
+    words.insert(words.end(), channels.begin(), channels.end());
+    auto call = std::make_shared<Call>();
+    call->commands.add(words);
+    call->confirmations = channels.size();
+    auto done = co_await finish(std::move(call), deadline);
+    if (!done) co_return std::unexpected{std::move(done.error())};
+    co_return Result<void>{};
+}
+
 Error Client::Connection::missed(const Call& call) const {
     if (call.was_sent) {
         return {Errc::unknown_outcome, url_ + " has not answered within the time given"};
@@ -481,15 +394,7 @@ Awaitable<Result<Reply>> Client::run_one(Commands command, RunOptions options, D
 Awaitable<Result<void>> Client::change_subscription(std::string command,
                                                     std::vector<std::string> channels,
                                                     Deadline deadline) {
-    LOVAGE_ASSERT(!channels.empty());
-    std::vector<std::string_view> words{command};
-    words.insert(words.end(), channels.begin(), channels.end());
-    auto call = std::make_shared<Call>();
-    call->commands.add(words);
-    call->confirmations = channels.size();
-    auto done = co_await connection_->finish(std::move(call), deadline);
-    if (!done) co_return std::unexpected{std::move(done.error())};
-    co_return Result<void>{};
+    return connection_->change_subscription(std::move(command), std::move(channels), deadline);
 }
 
 bool Client::is_connected() const noexcept {

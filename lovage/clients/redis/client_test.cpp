@@ -2,6 +2,7 @@
 #include <lovage/clients/redis/subscriber.hpp>
 #include <lovage/clients/redis/test_server.hpp>
 #include <lovage/net/listener.hpp>
+#include <lovage/net/test_certificates.hpp>
 #include <lovage/runtime/loop.hpp>
 
 #include <gmock/gmock.h>
@@ -166,6 +167,37 @@ TEST(RedisClient, SpeaksResp2WithServersThatKnowNoOther) {
     BlockingClient client{options};
     EXPECT_EQ(client.text({"PING"}), "PONG");
     EXPECT_THAT(client.text({"CLIENT", "INFO"}), HasSubstr("resp=2"));
+}
+
+TEST(RedisClient, SpeaksTlsWithACertificateOfItsOwn) {
+    // A port that was free a moment ago: redis-server cannot choose one itself.
+    std::uint16_t port = 0;
+    {
+        Loop loop{"port"};
+        port = value_or_throw(net::Listener::tcp(loop.executor(), "127.0.0.1", 0)).port();
+    }
+    const net::TestCertificates certificates;
+    const TestServer server{{"--tls-port", std::to_string(port), "--tls-cert-file",
+                             certificates.file("server.pem"), "--tls-key-file",
+                             certificates.file("server.key"), "--tls-ca-cert-file",
+                             certificates.file("ca.pem")}};
+    const std::string url = "rediss://localhost:" + std::to_string(port) +
+                            "/1?ssl_cert_reqs=required&ssl_ca_certs=" + certificates.file("ca.pem");
+    const std::string identity = "&ssl_certfile=" + certificates.file("client.pem") +
+                                 "&ssl_keyfile=" + certificates.file("client.key");
+    const auto options = [](const std::string& text) {
+        return value_or_throw(options_from_url(value_or_throw(parse_url(text))));
+    };
+    BlockingClient client{options(url + identity)};
+    const std::string large(5'000'000, 'x');
+    EXPECT_EQ(client.text({"SET", "large", large}), "OK");
+    EXPECT_TRUE(client.text({"GET", "large"}) == large);
+
+    BlockingClient without_identity{options(url)};
+    const auto refused = without_identity.connected(Deadline::in(500ms));
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, Errc::rejected);
+    EXPECT_THAT(refused.error().detail, HasSubstr("certificate required"));
 }
 
 TEST(RedisClient, WaitsForAServerThatIsDownAndGoesOnWhenItIsBack) {

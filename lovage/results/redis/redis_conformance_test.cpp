@@ -4,7 +4,6 @@
 #include <lovage/clients/redis/client.hpp>
 #include <lovage/clients/redis/test_server.hpp>
 #include <lovage/results/conformance.hpp>
-#include <tests/support/fixture.hpp>
 #include <tests/support/services.hpp>
 
 #include <gmock/gmock.h>
@@ -19,7 +18,6 @@ namespace {
 
 using namespace std::chrono_literals;
 using testing::HasSubstr;
-using testing_support::load_fixture;
 
 Deadline soon() {
     return Deadline::in(30s);
