@@ -58,6 +58,8 @@ TEST_P(BrokerConformance, AMessageArrivesWithEverythingItWasSentWith) {
     Client client{*store_};
     client.queue("q");
     const std::string body{"\x00\xff{\"a\": 1}", 10};
+    const bool wide = GetParam().passes_wide_integers;
+    const std::string number = wide ? "12345678901234567890" : "-1234567890123456789";
     Message message{
         .properties = {.content_type = "application/x-test",
                        .content_encoding = "binary",
@@ -67,7 +69,7 @@ TEST_P(BrokerConformance, AMessageArrivesWithEverythingItWasSentWith) {
                        .delivery_mode = 1,
                        .expiration = 3600'000ms},
         .headers =
-            parse_json(R"({"task": "add", "n": 12345678901234567890, "x": [null, "ü"]})").value(),
+            parse_json(R"({"task": "add", "n": )" + number + R"(, "x": [null, "ü"]})").value(),
         .body = body};
     ASSERT_TRUE(client.publish({.routing_key = "q", .message = message}));
     const auto consumer = client.consume({"q"}, 1);
@@ -451,20 +453,27 @@ TEST_P(BrokerConformance, AQueueWithoutPrioritiesIgnoresThem) {
 }
 
 TEST_P(BrokerConformance, SeveralQueuesOfOneConsumerAreTakenInTurn) {
+    // Where chance decides, 20 of 40 are left to it: fewer than 2 come once in ten million runs.
+    const bool strict = GetParam().takes_strict_turns;
+    const int taken = strict ? 6 : 40;
     Client client{*store_};
     for (const char* queue : {"a", "b"}) {
         client.queue(queue);
-        for (int i = 0; i < 5; ++i) client.send(queue, queue + std::to_string(i));
+        for (int i = 0; i < taken; ++i) client.send(queue, queue + std::to_string(i));
     }
     const auto consumer = client.consume({"a", "b"}, 1);
     std::vector<std::string> from;
-    for (int i = 0; i < 6; ++i) {
+    for (int i = 0; i < taken; ++i) {
         const Delivery got = consumer->receive_one();
         from.push_back(got.queue);
         consumer->ack(got);
     }
-    EXPECT_EQ(std::ranges::count(from, "a"), 3);
-    EXPECT_EQ(std::ranges::count(from, "b"), 3);
+    const auto of_a = std::ranges::count(from, "a");
+    if (strict) {
+        EXPECT_EQ(of_a, taken / 2);
+    } else {
+        EXPECT_THAT(of_a, ::testing::AllOf(::testing::Ge(2), ::testing::Le(taken - 2)));
+    }
 }
 
 // --- time ----------------------------------------------------------------------------
@@ -591,7 +600,7 @@ TEST_P(BrokerConformance, RedeclaringDifferentlyIsAConflictThatNamesQueueAndArgu
     refused_for(other, "auto_delete");
     other = queue;
     other.arguments.set("x-mine", 2);
-    refused_for(other, "arguments");
+    if (GetParam().compares_unknown_arguments) refused_for(other, "arguments");
     EXPECT_EQ(client.declare({.name = ""}).error().code, Errc::invalid_argument);
 }
 
@@ -661,12 +670,15 @@ TEST_P(BrokerConformance, AnUnusedQueueExpiresAndAUsedOneDoesNot) {
     const auto consumer = client.consume({"used"}, 1);
     ASSERT_TRUE(client.declare({.name = "unused", .expires = 1000ms}));
     const Deadline limit = soon();
-    while (client.run(client.broker().queue_status("unused", soon())) && !limit.passed()) {
+    // Looking at a queue is using it, for RabbitMQ; publishing to it is not.
+    Result<void> sent;
+    while (sent && !limit.passed()) {
         (void)consumer->receive(Deadline::in(20ms));
+        sent = client.publish({.routing_key = "unused", .message = {.body = "x"}});
     }
+    ASSERT_FALSE(sent);
+    EXPECT_EQ(sent.error().code, Errc::unroutable);
     EXPECT_THAT(client.run(client.broker().list_queues(soon())).value(), ElementsAre("used"));
-    EXPECT_EQ(client.publish({.routing_key = "unused", .message = {.body = "x"}}).error().code,
-              Errc::unroutable);
 }
 
 TEST_P(BrokerConformance, DeletingAQueueTellsItsConsumer) {

@@ -24,8 +24,15 @@ struct BrokerDriver {
     std::function<std::unique_ptr<BrokerStore>()> make_store;
     /// Messages whose time is over are delivered, marked (RabbitMQ discards them).
     bool delivers_expired = true;
-    /// A rejected message goes back to its place (Redis appends it).
+    /// A rejected message goes back to its place (Redis appends it; RabbitMQ may deliver
+    /// the next one first).
     bool requeues_in_place = true;
+    /// Integers of any size pass in headers (AMQP's tables end at 64 bits with a sign).
+    bool passes_wide_integers = true;
+    /// The queues of one consumer are taken strictly in turn (RabbitMQ: at random).
+    bool takes_strict_turns = true;
+    /// Arguments that mean nothing to the broker must be equal too when a queue is declared again.
+    bool compares_unknown_arguments = true;
 };
 
 /// The suite every broker driver passes. A driver's test file instantiates it:

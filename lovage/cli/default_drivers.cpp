@@ -1,6 +1,7 @@
 #include <lovage/cli/default_drivers.hpp>
 
 #include <lovage/app/drivers.hpp>
+#include <lovage/brokers/amqp/amqp_broker.hpp>
 #include <lovage/brokers/memory/memory_broker.hpp>
 #include <lovage/brokers/sqlite/sqlite_broker.hpp>
 #include <lovage/results/memory/memory_results.hpp>
@@ -51,6 +52,13 @@ std::unique_ptr<StateStore> memory_state(Executor executor, const std::string& u
     return make_memory_state_store(std::move(executor), memory_name(url));
 }
 
+std::unique_ptr<Broker> amqp_broker(Executor executor, const std::string& url,
+                                    const Settings& /*settings*/) {
+    AmqpBrokerOptions options;
+    options.url = url;
+    return make_amqp_broker(std::move(executor), std::move(options));
+}
+
 std::unique_ptr<Broker> sqlite_broker(Executor executor, const std::string& url,
                                       const Settings& /*settings*/) {
     SqliteBrokerOptions options;
@@ -97,6 +105,9 @@ std::unique_ptr<StateStore> redis_state(Executor executor, const std::string& ur
 void register_default_drivers() {
     register_broker_driver("memory", {memory_broker});
     register_broker_driver("sqlite", {sqlite_broker});
+    for (const char* scheme : {"amqp", "pyamqp", "amqps"}) {
+        register_broker_driver(scheme, {amqp_broker});
+    }
     register_result_driver("memory", {memory_results, memory_state});
     register_result_driver("sqlite", {sqlite_results, sqlite_state});
     for (const char* scheme : {"redis", "rediss", "redis+socket"}) {

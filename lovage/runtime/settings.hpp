@@ -24,6 +24,7 @@ struct TaskRoute {
 /// Everything that can be set, under Celery's lower-case names. A plain value; see load_settings()
 /// for where it comes from and detail/settings_table.cpp for the accepted forms.
 struct Settings {
+    /// Several URLs of one kind, separated by `;`, are alternatives (where the driver knows such).
     std::string broker_url = "sqlite:///.lovage";
     std::string result_backend = "sqlite:///.lovage";
 
@@ -34,6 +35,10 @@ struct Settings {
     std::optional<std::uint8_t> task_default_priority;
     /// `x-max-priority` of the task queues; none: queues without priorities.
     std::optional<std::uint8_t> task_queue_max_priority;
+    /// `x-queue-type` of the default queue and of all other task queues ("classic" or "quorum");
+    /// empty: what the broker makes by default.
+    std::string task_default_queue_type;
+    std::string task_create_missing_queue_type;
     bool task_ignore_result = false;
     bool task_store_errors_even_if_ignored = false;
     /// Store STARTED when a task begins.

@@ -96,11 +96,13 @@ TEST(Settings, WhatTheProgramSetIsOnlyStrongerThanTheDefaults) {
 
 TEST(Settings, EverySettingIsReadFromTheFile) {
     const Settings settings = settings_of(from_file(R"(
-broker_url = "memory://"
+broker_url = "amqp://u:secret@one//;amqp://two//"
 result_backend = "memory://"
 task_default_queue = "q"
 task_default_priority = 3
 task_queue_max_priority = 10
+task_default_queue_type = "quorum"
+task_create_missing_queue_type = "classic"
 task_ignore_result = true
 task_store_errors_even_if_ignored = true
 task_track_started = true
@@ -117,6 +119,9 @@ log_format = "json"
 )"));
     EXPECT_EQ(settings.task_default_priority, 3);
     EXPECT_EQ(settings.task_queue_max_priority, 10);
+    EXPECT_EQ(settings.task_default_queue_type, "quorum");
+    EXPECT_EQ(settings.task_create_missing_queue_type, "classic");
+    EXPECT_EQ(shown(settings, "broker_url"), "amqp://u:********@one//;amqp://two//");
     EXPECT_TRUE(settings.task_ignore_result);
     EXPECT_TRUE(settings.task_store_errors_even_if_ignored);
     EXPECT_TRUE(settings.task_track_started);

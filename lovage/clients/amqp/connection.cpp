@@ -100,15 +100,16 @@ Awaitable<void> Connection::write(std::shared_ptr<Connection> self) {
     Session& session = self->session_;
     std::string& writing = self->writing_;
     while (true) {
-        while (!session.has_output() && !self->ended_) co_await self->output_ready_.wait();
         session.take_output(writing, Clock::now());
-        if (!writing.empty()) {
-            const std::array<std::string_view, 1> buffers{writing};
-            auto written = co_await self->stream_->write(buffers);
-            if (!written) session.fail(std::move(written.error()));
-            if (writing.capacity() > kKeptOutputBytes) writing = {};
+        if (writing.empty()) {
+            if (self->ended_) break;
+            co_await self->output_ready_.wait();
+            continue;
         }
-        if (self->ended_ && !session.has_output()) break;
+        const std::array<std::string_view, 1> buffers{writing};
+        auto written = co_await self->stream_->write(buffers);
+        if (!written) session.fail(std::move(written.error()));
+        if (writing.capacity() > kKeptOutputBytes) writing = {};
     }
     self->stream_->close();
     self->changed_.notify_all();

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <bit>
+#include <limits>
 #include <optional>
 #include <utility>
 
@@ -68,6 +70,7 @@ void Consumer::on_channel_closed(const Error& why) {
         subscription.consuming = false;
         subscription.waiting.clear();
     }
+    if (why.detail.contains("global qos")) options_.qos = QosScope::queue;
     news_.push_front({Errc::disconnected, "the consumer's channel was closed: " + why.detail});
     arrived_.notify_all();
     if (session_->open()) {
@@ -85,14 +88,38 @@ void Consumer::on_client_closed() {
 
 void Consumer::apply_prefetch() {
     if (channel_ == nullptr) return;
-    channel_->call(Request::make(basic::Qos{.prefetch_count = options_.prefetch, .global = true},
-                                 basic::QosOk::kId),
+    const bool global = options_.qos == QosScope::channel;
+    channel_->call(
+        Request::make(basic::Qos{.prefetch_count = granted(), .global = global}, basic::QosOk::kId),
+        [](const Result<Reply>&) {});
+}
+
+std::uint16_t Consumer::granted() const noexcept {
+    constexpr std::uint32_t kMost = std::numeric_limits<std::uint16_t>::max();
+    if (options_.qos == QosScope::channel) return options_.prefetch;
+    return static_cast<std::uint16_t>(
+        std::min(std::bit_ceil<std::uint32_t>(options_.prefetch), kMost));
+}
+
+std::string Consumer::next_tag() {
+    return fmt::format("{}.{}", options_.tag, next_tag_++);
+}
+
+/// Under the limit set last. The new consumer comes first: an auto-delete queue goes with its last.
+void Consumer::consume_anew(Subscription& subscription) {
+    const std::string former = subscription.tag;
+    const Source source = subscription.source;
+    consume(subscription);
+    subscription.source = source;
+    subscription.former_tag = former;
+    channel_->call(Request::make(basic::Cancel{.consumer_tag = former}, basic::CancelOk::kId),
                    [](const Result<Reply>&) {});
 }
 
 void Consumer::consume(Subscription& subscription, std::shared_ptr<Answer> answer) {
     subscription.source = next_source_++;
-    subscription.tag = fmt::format("{}.{}", options_.tag, subscription.source);
+    subscription.tag = next_tag();
+    subscription.former_tag.clear();
     subscription.consuming = true;
     channel_->call(
         Request::make(basic::Consume{.queue = subscription.queue, .consumer_tag = subscription.tag},
@@ -121,7 +148,9 @@ Consumer::Subscription* Consumer::find_queue(std::string_view queue) noexcept {
 }
 
 Consumer::Subscription* Consumer::find_tag(std::string_view tag) noexcept {
-    const auto found = std::ranges::find(subscriptions_, tag, &Subscription::tag);
+    const auto found = std::ranges::find_if(subscriptions_, [tag](const Subscription& s) {
+        return s.tag == tag || s.former_tag == tag;
+    });
     return found == subscriptions_.end() ? nullptr : &*found;
 }
 
@@ -277,9 +306,15 @@ Awaitable<Result<void>> Consumer::flush(Deadline deadline) {
 void Consumer::set_prefetch(std::uint16_t prefetch) {
     prefetch = std::max<std::uint16_t>(prefetch, 1);
     if (prefetch == options_.prefetch) return;
+    const std::uint16_t before = granted();
     options_.prefetch = prefetch;
-    apply_prefetch();
     arrived_.notify_all();
+    if (granted() == before || channel_ == nullptr) return;
+    apply_prefetch();
+    if (options_.qos == QosScope::channel) return;
+    for (Subscription& subscription : subscriptions_) {
+        if (subscription.consuming) consume_anew(subscription);
+    }
 }
 
 Awaitable<Result<void>> Consumer::add_queue(std::string queue, Deadline deadline) {

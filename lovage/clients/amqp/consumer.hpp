@@ -28,9 +28,20 @@ struct Incoming {
     Delivered message;
 };
 
+/// What the server's limit of unsettled deliveries (basic.qos) counts.
+enum class QosScope : std::uint8_t {
+    /// All of a consumer's queues together, exactly; a change takes effect at once. RabbitMQ's
+    /// quorum queues refuse it.
+    channel,
+    /// Each queue for itself, up to the next power of two; a change past that means consuming anew.
+    /// What exceeds the prefetch waits here.
+    queue,
+};
+
 struct ConsumerOptions {
-    std::uint16_t prefetch = 1;  ///< Most deliveries handed out and not settled; at least 1.
-    std::string tag;             ///< Start of the consumer tags; empty: "lovage".
+    std::uint16_t prefetch = 1;        ///< Most deliveries handed out and not settled; at least 1.
+    QosScope qos = QosScope::channel;  ///< A server that refuses `channel` gets `queue`.
+    std::string tag;                   ///< Start of the consumer tags; empty: "lovage".
 };
 
 /// Consumes queues on a channel of its own, with acknowledgements. Belongs to the client's loop.
@@ -80,6 +91,7 @@ private:
     struct Subscription {
         std::string queue;
         std::string tag;
+        std::string former_tag;  ///< Being cancelled; what still comes by it counts.
         Source source = kNobody;
         bool consuming = false;  ///< basic.consume was sent on this channel.
         std::deque<Delivered> waiting;
@@ -98,6 +110,9 @@ private:
     void consume(Subscription& subscription, std::shared_ptr<Answer> answer = nullptr);
     void refused(const std::string& queue, const Error& why);
     void apply_prefetch();
+    void consume_anew(Subscription& subscription);
+    [[nodiscard]] std::uint16_t granted() const noexcept;
+    [[nodiscard]] std::string next_tag();
     void drop(const std::string& queue);
     void give_back(Subscription& subscription);
     void write_settlements();
@@ -116,6 +131,7 @@ private:
     SettlementLedger ledger_;
     std::deque<Subscription> subscriptions_;  ///< A deque: handlers hold references.
     Source next_source_ = kNobody + 1;
+    std::uint64_t next_tag_ = 1;
     std::size_t turn_ = 0;
     std::size_t handed_out_ = 0;
     std::deque<Error> news_;  ///< For the next receive().

@@ -182,6 +182,19 @@ std::string show_routes(const Routes& routes) {
     return to_json_text(shown);
 }
 
+/// URLs separated by `;`, without their secrets; nothing when one is none.
+std::optional<std::string> show_urls(std::string_view text) {
+    std::string shown;
+    while (true) {
+        const std::size_t end = std::min(text.find(';'), text.size());
+        const auto parsed = parse_url(text.substr(0, end));
+        if (!parsed) return std::nullopt;
+        shown += (shown.empty() ? "" : ";") + parsed->display();
+        if (end == text.size()) return shown;
+        text.remove_prefix(end + 1);
+    }
+}
+
 // How settings of one kind are made.
 
 Setting boolean(std::string_view name, Owner owner, bool Settings::* member) {
@@ -200,14 +213,25 @@ Setting url(std::string_view name, std::string Settings::* member) {
         "a URL such as sqlite:///.lovage or amqp://user:password@host:5672// (special characters "
         "of a password as %40 for '@', %2F for '/')",
         [member](Settings& settings, const Json& value) {
-            if (!value.is_string() || !parse_url(value.as_string())) return false;
+            if (!value.is_string() || !show_urls(value.as_string())) return false;
             settings.*member = value.as_string();
             return true;
         },
         [member](const Settings& settings) {
-            const auto parsed = parse_url(settings.*member);
-            return parsed ? parsed->display() : log::mask_secrets(settings.*member);
+            return show_urls(settings.*member).value_or(log::mask_secrets(settings.*member));
         }};
+}
+
+Setting queue_type(std::string_view name, std::string Settings::* member) {
+    return {name, Owner::celery, "classic or quorum",
+            [member](Settings& settings, const Json& value) {
+                if (value != Json{"classic"} && value != Json{"quorum"}) return false;
+                settings.*member = value.as_string();
+                return true;
+            },
+            [member](const Settings& settings) {
+                return (settings.*member).empty() ? std::string{"none"} : settings.*member;
+            }};
 }
 
 Setting seconds(std::string_view name, Owner owner, Milliseconds Settings::* member) {
@@ -273,6 +297,8 @@ std::vector<Setting> make_table() {
                 &S::task_routes, read_routes, show_routes),
         priority("task_default_priority", 0, &S::task_default_priority),
         priority("task_queue_max_priority", 1, &S::task_queue_max_priority),
+        queue_type("task_default_queue_type", &S::task_default_queue_type),
+        queue_type("task_create_missing_queue_type", &S::task_create_missing_queue_type),
         boolean("task_ignore_result", Owner::celery, &S::task_ignore_result),
         boolean("task_store_errors_even_if_ignored", Owner::celery,
                 &S::task_store_errors_even_if_ignored),
