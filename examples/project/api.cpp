@@ -42,8 +42,8 @@ http::HttpError trouble(const lovage::Error& error) {
     if (error.code == Errc::too_large) return http::HttpError{413, error.detail};
     if (error.code == Errc::invalid_argument) return http::HttpError{422, error.detail};
     // The log gets the reason: it may name files of the server.
-    http::HttpError problem{
-        503, "the broker (or result backend) does not take it now; try again later"};
+    http::HttpError problem{503,
+                            "the broker (or result backend) does not take it now; try again later"};
     problem.header("Retry-After", "5").cause(error.message());
     return problem;
 }
@@ -152,9 +152,18 @@ void ProjectApi::add_task_routes() {
 }
 
 void ProjectApi::add_ready_check() {
-    http_.ready_check("broker and results", [this]() -> Awaitable<lovage::Result<void>> {
-        return lovage::on_loop(app_.core(), app_.core()->connect(Deadline::in(kBackendTime)));
-    });
+    http_.ready_check("broker", [this] { return ping(Backend::broker); });
+    http_.ready_check("results", [this] { return ping(Backend::results); });
+}
+
+lovage::Awaitable<lovage::Result<void>> ProjectApi::ping(Backend backend) {
+    const auto core = app_.core();
+    const Deadline deadline = Deadline::in(kBackendTime);
+    auto connected = co_await lovage::on_loop(core, core->connect(deadline));
+    if (!connected) co_return connected;
+    co_return co_await lovage::on_loop(core, backend == Backend::broker
+                                                 ? core->broker().ping(deadline)
+                                                 : core->results().ping(deadline));
 }
 
 lovage::Awaitable<lovage::AsyncResult<>> ProjectApi::sent(std::string task, Json kwargs) {

@@ -2,6 +2,7 @@
 
 #include "api_settings.hpp"
 
+#include <cstdint>
 #include <lovage/app/app.hpp>
 #include <lovage/http/api.hpp>
 #include <lovage/http/uuid_value.hpp>
@@ -49,6 +50,8 @@ private:
     Awaitable<Response> task_status(lovage::http::Uuid id);
     Awaitable<Response> task_result(lovage::http::Uuid id, bool forget);
 
+    enum class Backend : std::uint8_t { broker, results };
+    Awaitable<lovage::Result<void>> ping(Backend backend);
     Awaitable<lovage::AsyncResult<>> sent(std::string task, Json kwargs);
     Awaitable<Response> reply_to(lovage::AsyncResult<> result, lovage::TaskMeta meta, bool forget);
     Awaitable<Response> give_up(lovage::AsyncResult<> result);

@@ -149,7 +149,7 @@ TEST_F(ProjectApiTest, AResultThatIsNotThereYetIsA408) {
 
 TEST_F(ProjectApiTest, IsReadyWhenBrokerAndResultsAre) {
     EXPECT_EQ(shown(client().get("/health/ready")),
-              R"(200 {"status":"ok","checks":{"broker and results":"ok"}})");
+              R"(200 {"status":"ok","checks":{"broker":"ok","results":"ok"}})");
 }
 
 TEST(ApiSettings, AreReadFromTheOriginalsVariables) {

@@ -168,6 +168,10 @@ public:
     /// returns those declared here.
     virtual Awaitable<Result<std::vector<std::string>>> list_queues(Deadline deadline) = 0;
 
+    /// Whether the broker would take a message now, for health checks. Errors: disconnected (a
+    /// connection is down and being made again), unavailable (an alarm, a full disk).
+    virtual Awaitable<Result<void>> ping(Deadline deadline) = 0;
+
     /// The URL without credentials, for banners and logs.
     [[nodiscard]] virtual std::string display_url() const = 0;
     /// True when Publication::delay is honoured for any length; otherwise consumers hold the ETA.

@@ -109,6 +109,16 @@ TEST_P(BrokerConformance, AConfirmedMessageIsThereForEveryConnection) {
     EXPECT_EQ(other.consume({"q"}, 1)->receive_one().message.body, "a");
 }
 
+TEST_P(BrokerConformance, PingSaysWhetherItIsConnected) {
+    Client client{*store_};
+    const auto ping = [&client] { return client.start(client.broker().ping(soon())).get(); };
+    EXPECT_TRUE(ping());
+    client.close();
+    const auto closed = ping();
+    ASSERT_FALSE(closed);
+    EXPECT_EQ(closed.error().code, Errc::disconnected);
+}
+
 TEST_P(BrokerConformance, WhatNoQueueTakesIsUnroutableAndNamesIt) {
     Client client{*store_};
     const auto refused = client.publish({.routing_key = "nobody", .message = {.body = "x"}});

@@ -65,6 +65,9 @@ Result<void> ResultConnection::forget(const std::string& task_id) {
 Result<void> ResultConnection::mark_sent(const std::string& task_id) {
     return loop_.run_blocking(backend_->mark_sent(task_id, soon()));
 }
+Result<void> ResultConnection::ping() {
+    return loop_.run_blocking(backend_->ping(soon()));
+}
 Result<bool> ResultConnection::is_known(const std::string& task_id) {
     return loop_.run_blocking(backend_->is_known(task_id, soon()));
 }

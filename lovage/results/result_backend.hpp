@@ -50,6 +50,9 @@ public:
     /// True when a mark or a record exists.
     virtual Awaitable<Result<bool>> is_known(std::string task_id, Deadline deadline) = 0;
 
+    /// Whether the backend answers now, for health checks.
+    virtual Awaitable<Result<void>> ping(Deadline deadline) = 0;
+
     [[nodiscard]] virtual std::string display_url() const = 0;
 };
 

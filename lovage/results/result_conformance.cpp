@@ -52,6 +52,13 @@ TEST_P(ResultConformance, HasNothingForAnUnknownTask) {
     EXPECT_EQ(connection->is_known("nobody"), false);
 }
 
+TEST_P(ResultConformance, PingSaysWhetherItIsConnected) {
+    const auto connection = open();
+    EXPECT_TRUE(connection->ping());
+    connection->close();
+    EXPECT_FALSE(connection->ping());
+}
+
 TEST_P(ResultConformance, ReturnsEveryFieldThatWasStored) {
     const auto writer = open();
     const auto reader = open();

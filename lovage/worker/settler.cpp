@@ -64,10 +64,11 @@ void Settler::conclude(DeliveryTag tag, const std::shared_ptr<TaskRequest>& requ
                    outcome != nullptr ? Clock::now() - outcome->ended : Clock::duration{});
 }
 
-/// Full jitter, 0.1 s doubling to 10 s.
+/// Half to full of 0.1 s doubling to 1 s: stores wait for an absent server by themselves, and what
+/// was kept is to be stored soon after it is back.
 Awaitable<void> Settler::pause_before_retry(int attempt) {
     thread_local std::minstd_rand random{std::random_device{}()};
-    const auto most = std::min(100ms * (1 << std::min(attempt, 7)), std::chrono::milliseconds{10s});
+    const auto most = std::min(100ms * (1 << std::min(attempt, 4)), std::chrono::milliseconds{1s});
     std::uniform_int_distribution<std::int64_t> jitter{most.count() / 2, most.count()};
     asio::steady_timer timer{scope_.executor(), std::chrono::milliseconds{jitter(random)}};
     co_await timer.async_wait(asio::use_awaitable);

@@ -172,7 +172,7 @@ TEST_F(Stack, AnswersWithWhatAnotherProcessComputed) {
     Process worker = start_worker("worker");
     Process api = start_api();
     EXPECT_EQ(shown(get("/health/ready")),
-              R"(200 {"status":"ok","checks":{"broker and results":"ok"}})");
+              R"(200 {"status":"ok","checks":{"broker":"ok","results":"ok"}})");
 
     EXPECT_EQ(shown(post(kMultiplication + "?integer=21")), "200 42");
     EXPECT_EQ(shown(post(kMultiplication, R"({"integer": 21})")), "200 42");

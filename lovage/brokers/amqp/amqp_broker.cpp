@@ -216,6 +216,17 @@ public:
         co_return names;
     }
 
+    Awaitable<Result<void>> ping(Deadline) override {
+        // Heartbeats notice a silent server, so that the connections' states are the answer.
+        if (!worker_.connected() || !producer_.connected()) {
+            co_return fail(Errc::disconnected, display_ + ": connecting again");
+        }
+        if (const std::string why = producer_.blocked_reason(); !why.empty()) {
+            co_return fail(Errc::unavailable, display_ + " takes no messages now: " + why);
+        }
+        co_return Result<void>{};
+    }
+
     [[nodiscard]] std::string display_url() const override { return display_; }
     [[nodiscard]] bool delays_natively() const noexcept override { return false; }
 

@@ -221,6 +221,10 @@ public:
         co_return store_->queue_names(Clock::now());
     }
 
+    Awaitable<Result<void>> ping(Deadline) override {
+        if (!store_) co_return not_connected();
+        co_return Result<void>{};
+    }
     [[nodiscard]] std::string display_url() const override { return "memory://" + name_; }
     [[nodiscard]] bool delays_natively() const noexcept override { return true; }
 

@@ -80,6 +80,7 @@ public:
     Awaitable<Result<std::uint64_t>> purge(std::string queue, Deadline deadline) override;
     Awaitable<Result<QueueStatus>> queue_status(std::string queue, Deadline deadline) override;
     Awaitable<Result<std::vector<std::string>>> list_queues(Deadline deadline) override;
+    Awaitable<Result<void>> ping(Deadline deadline) override;
 
     [[nodiscard]] std::string display_url() const override {
         return "sqlite:///" + options_.folder.string();
@@ -323,6 +324,17 @@ Awaitable<Result<QueueStatus>> SqliteBroker::queue_status(std::string queue, Dea
     co_return co_await session_->run(
         [queue = std::move(queue)](Connection& connection) {
             return status(connection, queue, Now::read());
+        },
+        deadline);
+}
+
+Awaitable<Result<void>> SqliteBroker::ping(Deadline deadline) {
+    if (!is_open()) co_return not_connected();
+    // An empty transaction: the file is there, and nobody holds its lock for long.
+    co_return co_await session_->run(
+        [](Connection& connection) -> Result<void> {
+            if (!connection.low_on_space()) return {};
+            return fail(Errc::unavailable, "the disk is full: no message is taken");
         },
         deadline);
 }

@@ -206,6 +206,11 @@ public:
         co_return records_->is_known(task_id, options_.now());
     }
 
+    Awaitable<Result<void>> ping(Deadline) override {
+        if (!connected_) co_return not_connected();
+        co_return Result<void>{};
+    }
+
     [[nodiscard]] std::string display_url() const override { return "memory://" + name_; }
 
 private:

@@ -116,6 +116,7 @@ public:
     Awaitable<Result<bool>> is_known(std::string task_id, Deadline deadline) override {
         return aged().is_known(std::move(task_id), deadline);
     }
+    Awaitable<Result<void>> ping(Deadline deadline) override { return inner_->ping(deadline); }
     [[nodiscard]] std::string display_url() const override { return inner_->display_url(); }
 
 private:

@@ -82,6 +82,7 @@ public:
     Awaitable<Result<void>> forget(std::string task_id, Deadline deadline) override;
     Awaitable<Result<void>> mark_sent(std::string task_id, Deadline deadline) override;
     Awaitable<Result<bool>> is_known(std::string task_id, Deadline deadline) override;
+    Awaitable<Result<void>> ping(Deadline deadline) override;
 
     [[nodiscard]] std::string display_url() const override { return options_.server.display_url(); }
 
@@ -263,6 +264,12 @@ Awaitable<Result<bool>> RedisResults::is_known(std::string task_id, Deadline dea
         co_await run({"EXISTS", keys_.result(task_id), keys_.sent(task_id)}, deadline);
     if (!reply) co_return std::unexpected{reply.error()};
     co_return reply->integer > 0;
+}
+
+Awaitable<Result<void>> RedisResults::ping(Deadline deadline) {
+    const auto reply = co_await run({"PING"}, deadline);
+    if (!reply) co_return std::unexpected{reply.error()};
+    co_return Result<void>{};
 }
 
 Awaitable<Result<TaskMeta>> RedisResults::wait(std::string task_id, Deadline deadline) {

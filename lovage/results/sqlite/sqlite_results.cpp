@@ -264,6 +264,13 @@ public:
             deadline);
     }
 
+    Awaitable<Result<void>> ping(Deadline deadline) override {
+        if (!live_) co_return not_connected();
+        // An empty transaction: the file is there, and nobody holds its lock for long.
+        co_return co_await live_->session->run(
+            [](Connection& /*connection*/) -> Result<void> { return {}; }, deadline);
+    }
+
     [[nodiscard]] std::string display_url() const override {
         return "sqlite:///" + options_.folder.string();
     }
