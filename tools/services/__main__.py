@@ -108,9 +108,9 @@ def up(state: pathlib.Path, servers: list[Server]) -> int:
             bring_up(servers)
         finally:
             write_env(state)
-    for name, value in variables(servers).items():
-        print(f"    {name}={value}")
-    print(f"    (source {os.path.relpath(state)}/env)")
+    lines = [f"    {name}={value}\n" for name, value in variables(servers).items()]
+    with contextlib.suppress(BrokenPipeError):
+        print(*lines, f"    (source {os.path.relpath(state)}/env)", sep="", flush=True)
     return 0
 
 

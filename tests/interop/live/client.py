@@ -1,0 +1,49 @@
+"""What client.cpp does, with Celery: for a run of the tests with Python in both roles (harness.py, --control)."""
+import datetime
+import json
+import sys
+import traceback
+
+from celery.result import AsyncResult
+
+import tasks
+
+
+def answer(request):
+    if request["do"] == "send":
+        options = {name: request[name] for name in ("queue", "task_id", "countdown", "expires", "priority", "headers",
+                                                    "ignore_result") if name in request}
+        if "eta" in request:
+            options["eta"] = datetime.datetime.fromisoformat(request["eta"])
+        return tasks.app.send_task(request["task"], tuple(request["args"]), request["kwargs"], **options).id
+    result = AsyncResult(request["id"], app=tasks.app)
+    if request["do"] == "get":
+        value = result.get(timeout=request["timeout"])
+        if request.get("kind") == "bytes":
+            return list(value)
+        if request.get("kind") == "moment":
+            return value.isoformat() if isinstance(value, datetime.datetime) else value.replace("Z", "+00:00")
+        return value
+    if request["do"] == "state":
+        return result.state
+    if request["do"] == "children":
+        return [child.as_tuple() for child in result.children]
+    if request["do"] == "forget":
+        return result.forget()
+    raise ValueError(f"no such request: {request['do']}")
+
+
+def reply(line):
+    request = json.loads(line)
+    try:
+        return {"value": answer(request)}
+    except Exception as error:
+        if request["do"] == "get" and AsyncResult(request["id"], app=tasks.app).ready():
+            return {"failure": {"exc_type": type(error).__name__, "message": str(error.args[0]) if error.args else "",
+                                "module": type(error).__module__,
+                                "traceback": AsyncResult(request["id"], app=tasks.app).traceback or ""}}
+        return {"error": traceback.format_exc()}
+
+
+for request_line in sys.stdin:
+    print(json.dumps(reply(request_line), default=str), flush=True)

@@ -1,0 +1,181 @@
+"""What the tests against running workers share: a virtual host and a database of their own, processes that end with the
+test, and a Lovage client to ask things of."""
+import contextlib
+import ctypes
+import json
+import os
+import pathlib
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.parse
+import urllib.request
+
+PATIENCE = 60  # Nothing here takes that long unless it hangs.
+HERE = pathlib.Path(__file__).resolve().parent
+_libc = ctypes.CDLL(None)
+
+
+def _die_with_parent():
+    _libc.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
+def until(condition, what: str):
+    """Waits for a condition that nothing announces; returns what it returned."""
+    deadline = time.monotonic() + PATIENCE
+    while not (met := condition()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"still not so after {PATIENCE} s: {what}")
+        time.sleep(0.01)
+    return met
+
+
+def _service(variable: str) -> str:
+    if not os.environ.get(variable):
+        sys.exit(f"{variable} is not set; ./dev test starts the servers that tests need, and for a test run by hand there is:\n"
+                 "    ./dev services up && source build/services/env")
+    return os.environ[variable]
+
+
+class Stack:
+    """An empty broker and result store for one run of tests. Sets the variables by which Celery and Lovage find them."""
+
+    def __init__(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="lovage-interop-"))
+        self.virtual_host = f"interop-{os.getpid()}-{random.randrange(1 << 32):08x}"
+        self._manage("PUT", f"vhosts/{self.virtual_host}")
+        self._manage("PUT", f"permissions/{self.virtual_host}/guest", {"configure": ".*", "write": ".*", "read": ".*"})
+        broker = urllib.parse.urlsplit(_service("LOVAGE_TEST_AMQP_URL"))
+        redis = urllib.parse.urlsplit(_service("LOVAGE_TEST_REDIS_URL"))
+        self.broker_url = broker._replace(path="/" + self.virtual_host).geturl()
+        # Celery's keys hold task ids, so that runs at the same time may share a database.
+        self.redis_url = redis._replace(path=f"/{random.randrange(1, 16)}").geturl()
+        os.environ.update(CELERY_BROKER_URL=self.broker_url, CELERY_RESULT_BACKEND_URL=self.redis_url,
+                          INTEROP_FOLDER=str(self.folder))
+        self.children: list[Child] = []
+
+    def start(self, name: str, command: list, **environment: str) -> "Child":
+        child = Child(name, command, self.folder, environment)
+        self.children.append(child)
+        return child
+
+    def stop(self, child: "Child"):
+        self.children.remove(child)
+        child.check_alive()
+        child.process.terminate()
+        child.await_end()
+        child.kill()
+
+    def close(self, failed: bool = False):
+        """Stops everything; when nothing has `failed`, workers must end by themselves, with 0."""
+        try:
+            for child in self.children:
+                child.process.terminate()
+            for child in self.children:
+                if not failed:
+                    child.await_end()
+                child.kill()
+        finally:
+            self._manage("DELETE", f"vhosts/{self.virtual_host}")
+            shutil.rmtree(self.folder)
+
+    def marks(self) -> list[str]:
+        """What tasks.mark wrote, in order."""
+        path = self.folder / "marks"
+        return path.read_text().split() if path.exists() else []
+
+    def open_gate(self, key: str):
+        (self.folder / key).touch()
+
+    def _manage(self, method: str, path: str, body=None):
+        self._open(method, path, body).close()
+
+    @staticmethod
+    def _open(method: str, path: str, body=None):
+        url = urllib.parse.urlsplit(_service("LOVAGE_TEST_AMQP_MANAGEMENT_URL"))
+        plain = url._replace(netloc=f"{url.hostname}:{url.port}").geturl()
+        passwords = urllib.request.HTTPPasswordMgrWithPriorAuth()
+        passwords.add_password(None, plain, url.username, url.password, is_authenticated=True)
+        opener = urllib.request.build_opener(urllib.request.HTTPBasicAuthHandler(passwords))
+        return opener.open(urllib.request.Request(f"{plain}/api/{path}", method=method, headers={"Content-Type": "application/json"},
+                                                  data=json.dumps(body or {}).encode()), timeout=PATIENCE)
+
+
+class Child:
+    """A process in a group of its own."""
+
+    def __init__(self, name, command, folder, environment, **pipes):
+        self.name = name
+        self.log = folder / f"{name}.log"
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen([str(word) for word in command], cwd=HERE, env=dict(os.environ, **environment),
+                                            start_new_session=True, preexec_fn=_die_with_parent,
+                                            **{"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log, **pipes})
+
+    def check_alive(self):
+        if self.process.poll() is not None:
+            raise AssertionError(f"{self.name} ended with {self.process.returncode}:\n{self.log_end()}")
+
+    def log_end(self) -> str:
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-40:])
+
+    def await_end(self):
+        try:
+            status = self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            status = "nothing: it does not end"
+        if status != 0:
+            log = self.log_end()
+            self.kill()
+            raise AssertionError(f"{self.name} ended with {status}:\n{log}")
+
+    def kill(self):
+        """And everything it started."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(PATIENCE)
+
+
+class Client:
+    """The Lovage client under test (client.cpp), or client.py."""
+
+    class Failed(Exception):
+        """The task ended in FAILURE or REVOKED; the argument is exc_type, message, module, traceback."""
+
+    def __init__(self, command, folder, **environment: str):
+        self.child = Child("client", command, folder, environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.process = self.child.process
+
+    def ask(self, do: str, **request):
+        self.process.stdin.write(json.dumps({"do": do, **request}).encode() + b"\n")
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        if not line:
+            self.process.wait(PATIENCE)
+            self.child.check_alive()
+        answer = json.loads(line)
+        if "failure" in answer:
+            raise self.Failed(answer["failure"])
+        if "error" in answer:
+            raise AssertionError(answer["error"])
+        return answer["value"]
+
+    def send(self, task: str, *args, kwargs=None, **options) -> str:
+        return self.ask("send", task=task, args=list(args), kwargs=kwargs or {}, **options)
+
+    def get(self, task_id: str):
+        return self.ask("get", id=task_id, timeout=PATIENCE)
+
+    def call(self, task: str, *args, kwargs=None, **options):
+        return self.get(self.send(task, *args, kwargs=kwargs, **options))
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.stdout.close()
+        status = self.process.wait(PATIENCE)
+        if status != 0:
+            raise AssertionError(f"the client ended with {status}:\n{self.child.log_end()}")

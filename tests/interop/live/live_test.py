@@ -1,0 +1,542 @@
+"""Lovage and Celery on one RabbitMQ and one Redis, in every combination of client and worker.
+
+Usage: live_test.py LOVAGE_WORKER LOVAGE_CLIENT PROJECT_WORKER [unittest's arguments]
+       live_test.py --control [unittest's arguments]
+
+Queue `cpp` is served by a Lovage worker, `py` by a Celery worker, `mixed` by both. With --control a Celery worker and client
+take Lovage's places: what fails then is expected wrongly.
+"""
+import collections
+import datetime
+import decimal
+import json
+import math
+import os
+import pathlib
+import subprocess
+import sys
+import time
+import unittest
+import uuid
+
+import celery
+import kombu
+from celery.exceptions import NotRegistered, TaskRevokedError
+
+from harness import HERE, PATIENCE, Client, Stack, until
+
+UTC = datetime.timezone.utc
+TAGGED_JSON = kombu.VERSION >= (5, 3)  # Python's dates and bytes come back as what they were.
+BIG = int("123456789" * 33 + "123")
+VALUES = [None, True, 0, -1, 2**31, 2**63, BIG, -BIG, 0.1, 1e300, "", "žluťoučký ☃ 😀 \x00\x7f", "\ud800 alone", [], {},
+          {"a": [1, {"b": [None, [[]]]}], "ключ": "значение", "": 0}, [[[[1]]]], math.inf]
+
+programs = {}
+stack: Stack
+client: Client
+tasks = None  # tasks.py, which needs the stack's URLs when it is imported.
+
+
+def setUpModule():
+    global stack, client, tasks
+    stack = Stack()
+    try:
+        import tasks as imported
+        tasks = imported
+        start_celery("python", "py,mixed")
+        start_lovage("lovage", "cpp,mixed")
+        client = Client(programs["client"], stack.folder)
+        for queue, consumers in (("py", 1), ("cpp", 1), ("mixed", 2)):
+            await_consumers(queue, consumers)
+    except BaseException:
+        stack.close(failed=True)
+        raise
+
+
+def tearDownModule():
+    client.close()
+    tasks.app.close()
+    stack.close()
+
+
+def start_celery(name, queues, slots=2, **environment):
+    return stack.start(name, [sys.executable, "-B", "-m", "celery", "-A", "tasks", "worker", "-Q", queues, "-c", slots,
+                              "-n", f"{name}@%h", "-l", "info", "--without-gossip", "--without-mingle"], **environment)
+
+
+def start_lovage(name, queues, slots=2, **environment):
+    if programs["worker"] is None:
+        return start_celery(name, queues, slots, INTEROP_MAX_PRIORITY=environment.get("LOVAGE_TASK_QUEUE_MAX_PRIORITY", "0"))
+    return stack.start(name, [programs["worker"], "worker", "-Q", queues, "-c", slots, "-n", f"{name}@%h"], **environment)
+
+
+def await_consumers(queue, number):
+    """Asked of the broker itself, which counts at once."""
+    def consumers():
+        for child in stack.children:
+            child.check_alive()
+        with tasks.app.connection_for_write() as connection:
+            try:
+                return connection.default_channel.queue_declare(queue, passive=True).consumer_count
+            except Exception:  # The client libraries differ in what they raise for a queue that is not there.
+                return 0
+    until(lambda: consumers() >= number, f"{number} consumers of {queue}")
+
+
+def record(task_id):
+    """The record as it lies in Redis, or None."""
+    text = tasks.app.backend.client.get(f"celery-task-meta-{task_id}")
+    return None if text is None else json.loads(text)
+
+
+def await_mark(key):
+    until(lambda: key in stack.marks(), f"mark {key}")
+
+
+class PythonCallsLovage(unittest.TestCase):
+    """A stock Celery client; .get() is what its caller would see."""
+
+    def get(self, result):
+        return result.get(timeout=PATIENCE)
+
+    def call(self, task, *args, **kwargs):
+        return self.get(task.apply_async(args, kwargs, queue="cpp"))
+
+    def test_arguments_by_position_by_name_and_by_default(self):
+        self.assertEqual(self.call(tasks.add, 2, 3), 5)
+        self.assertEqual(self.call(tasks.add, 2), 12)
+        self.assertEqual(self.call(tasks.add, y=1, x=2), 3)
+        self.assertEqual(self.call(tasks.add, 1, y=2), 3)
+
+    def test_values_come_back_as_they_went(self):
+        results = [tasks.echo.apply_async((value,), queue="cpp") for value in VALUES]
+        for value, result in zip(VALUES, results):
+            with self.subTest(value=value):
+                back = self.get(result)
+                self.assertEqual(back, value)
+                self.assertIs(type(back), type(value))
+        self.assertTrue(math.isnan(self.call(tasks.echo, math.nan)))
+        self.assertEqual(math.copysign(1, self.call(tasks.echo, -0.0)), -1)
+
+    def test_a_mebibyte_of_text(self):
+        text = "0123456789abcde☃" * (1 << 16)
+        self.assertEqual(self.call(tasks.echo, text), text)
+
+    def test_bytes(self):
+        self.assertEqual(self.call(tasks.echo_bytes, "plain"), "plain")
+        if TAGGED_JSON:  # Before, Python could not send any.
+            self.assertIn(self.call(tasks.echo_bytes, b"plain"), (b"plain", "plain"))
+            self.assertEqual(self.call(tasks.echo_bytes, b"\xff\x00\xfe"), b"\xff\x00\xfe")
+            self.assertEqual(self.call(tasks.echo, {"deep": [b"\xff"]}), {"deep": [b"\xff"]})
+
+    def test_moments_to_a_typed_task(self):
+        moment = datetime.datetime(2026, 11, 21, 18, 30, 1, 250000, tzinfo=UTC)
+        elsewhere = moment.astimezone(datetime.timezone(datetime.timedelta(hours=5, minutes=30)))
+        for sent in (moment, elsewhere, moment.isoformat()):
+            back = self.call(tasks.echo_time, sent)
+            if isinstance(back, str):
+                back = datetime.datetime.fromisoformat(back.replace("Z", "+00:00"))
+            self.assertEqual(back, moment)
+
+    def test_what_json_has_no_form_for_passes_through(self):
+        values = [datetime.datetime(2026, 1, 2, 3, 4, 5, 6), datetime.date(2026, 1, 2), datetime.time(1, 2, 3),
+                  decimal.Decimal("1.50"), uuid.UUID(int=7)]
+        back = self.call(tasks.echo, values)
+        if TAGGED_JSON:
+            self.assertEqual(back, values)
+        else:  # Text, which nobody can turn back: the same as between two Python programs.
+            self.assertEqual(back, ["2026-01-02T03:04:05.000006", "2026-01-02T00:00:00", "01:02:03", "1.50",
+                                    str(uuid.UUID(int=7))])
+
+    def test_failures_are_raised_as_the_right_exception(self):
+        for kind, expected in (("ValueError", ValueError), ("IndexError", IndexError), ("RuntimeError", RuntimeError),
+                               ("KeyError", KeyError), ("ZeroDivisionError", ZeroDivisionError), ("Refused", tasks.Refused)):
+            with self.subTest(kind):
+                result = tasks.fail.apply_async((kind, "no ☃ today"), queue="cpp")
+                with self.assertRaises(expected) as raised:
+                    self.get(result)
+                self.assertEqual(raised.exception.args, ("no ☃ today",))
+                self.assertEqual(result.state, "FAILURE")
+                self.assertTrue(result.failed())
+                self.assertIn("Traceback (most recent call last)", result.traceback)
+                self.assertIn("no ☃ today", result.traceback)
+                self.assertIsInstance(result.get(timeout=PATIENCE, propagate=False), expected)
+
+    @unittest.skipIf("--control" in sys.argv, "a Python program cannot raise what it does not know")
+    def test_failures_that_python_does_not_know_keep_their_name(self):
+        result = tasks.fail.apply_async(("OutOfStock", "mint"), queue="cpp")
+        with self.assertRaises(Exception) as raised:
+            self.get(result)
+        self.assertEqual((type(raised.exception).__name__, str(raised.exception)), ("OutOfStock", "mint"))
+        self.assertEqual(record(result.id)["result"]["exc_module"], "shop.errors")
+
+    def test_arguments_that_do_not_fit_are_a_type_error(self):
+        for args, kwargs in (((), {}), ((1, 2, 3), {}), ((1,), {"z": 1}), ((1,), {"x": 1})):
+            with self.subTest(args=args, kwargs=kwargs), self.assertRaises(TypeError):
+                self.get(tasks.app.send_task("tasks.add", args, kwargs, queue="cpp"))
+
+    def test_a_task_nobody_knows(self):
+        with self.assertRaises(NotRegistered) as raised:
+            self.get(tasks.app.send_task("tasks.nowhere", queue="cpp"))
+        self.assertEqual(raised.exception.args, ("tasks.nowhere",))
+
+    def test_ignored_results_are_not_stored(self):
+        key = f"quiet-{uuid.uuid4()}"
+        result = tasks.quiet.apply_async((key,), queue="cpp")
+        await_mark(key)
+        # With one more task run, the first one's result would be there.
+        self.call(tasks.add, 1)
+        self.assertIsNone(record(result.id))
+        self.assertEqual(result.state, "PENDING")
+
+    def test_countdown_and_eta(self):
+        west = datetime.timezone(datetime.timedelta(hours=-8))
+        for options in (lambda: {"countdown": 0.5},
+                        lambda: {"eta": datetime.datetime.now(west) + datetime.timedelta(seconds=0.5)}):
+            started = time.monotonic()
+            self.assertEqual(self.get(tasks.add.apply_async((1,), queue="cpp", **options())), 11)
+            self.assertGreater(time.monotonic() - started, 0.45)
+
+    def test_expired_tasks_are_revoked(self):
+        key = f"late-{uuid.uuid4()}"
+        result = tasks.mark.apply_async((key,), queue="cpp", countdown=0.6, expires=0.2)
+        with self.assertRaises(TaskRevokedError) as raised:
+            self.get(result)
+        self.assertEqual(raised.exception.args, ("expired",))
+        self.assertEqual(result.state, "REVOKED")
+        self.assertNotIn(key, stack.marks())
+        self.assertEqual(self.get(tasks.add.apply_async((1,), queue="cpp", expires=PATIENCE)), 11)
+
+    def test_headers_ids_and_retries_arrive(self):
+        task_id = f"order/{uuid.uuid4()}"
+        seen = self.get(tasks.about.apply_async((["x-tenant", "x-deep", "x-none"],), queue="cpp", task_id=task_id,
+                                                headers={"x-tenant": "č", "x-deep": {"a": [1, None, True]}}))
+        self.assertEqual(seen, {"id": task_id, "root_id": task_id, "correlation_id": task_id, "retries": 0,
+                                "headers": {"x-tenant": "č", "x-deep": {"a": [1, None, True]}, "x-none": None}})
+
+    def test_protocol_1(self):
+        old = tasks.make_app(task_protocol=1)
+        self.addCleanup(old.close)
+        self.assertEqual(self.get(old.send_task("tasks.add", (2, 3), queue="cpp")), 5)
+        with self.assertRaises(ValueError):
+            self.get(old.send_task("tasks.fail", ("ValueError", "old"), queue="cpp"))
+
+    def test_compressed_messages(self):
+        text = "compressible " * 1000
+        self.assertEqual(self.get(tasks.echo.apply_async((text,), queue="cpp", compression="zlib")), text)
+
+    def test_states_and_forgetting(self):
+        key = f"gate-{uuid.uuid4()}"
+        result = tasks.hold.apply_async((key,), queue="cpp")
+        self.assertEqual(result.state, "PENDING")
+        self.assertFalse(result.ready())
+        stack.open_gate(key)
+        self.assertEqual(self.get(result), key)
+        self.assertEqual((result.state, result.successful(), result.children), ("SUCCESS", True, []))
+        result.forget()
+        self.assertIsNone(record(result.id))
+        self.assertEqual(tasks.app.AsyncResult(result.id).state, "PENDING")
+
+    def test_children(self):
+        result = tasks.spawn.apply_async((5, "py"), queue="cpp")
+        child_id = self.get(result)
+        self.assertEqual([child.id for child in result.children], [child_id])
+        self.assertEqual(self.get(result.children[0]), 15)
+        self.assertEqual(record(child_id)["parent_id"], result.id)
+
+    def test_many_at_once(self):
+        results = [tasks.add.apply_async((i, i), queue="cpp") for i in range(500)]
+        self.assertEqual([self.get(result) for result in results], [2 * i for i in range(500)])
+
+    def test_the_celery_command(self):
+        def run(*arguments):
+            command = [sys.executable, "-B", "-m", "celery", "-b", stack.broker_url, "--result-backend", stack.redis_url]
+            return subprocess.run([*command, *arguments], check=True, text=True, stdout=subprocess.PIPE, cwd=HERE,
+                                  stdin=subprocess.DEVNULL, timeout=PATIENCE).stdout.split()[-1]
+        task_id = run("call", "tasks.add", "-a", "[20]", "-k", '{"y": 22}', "--queue", "cpp")
+        self.assertEqual(self.get(tasks.app.AsyncResult(task_id)), 42)
+        self.assertEqual(run("result", task_id), "42")
+
+
+class LovageCallsPython(unittest.TestCase):
+    """A stock Celery worker."""
+
+    def call(self, task, *args, **options):
+        return client.call(task, *args, queue="py", **options)
+
+    def failure(self, task_id):
+        with self.assertRaises(Client.Failed) as raised:
+            client.get(task_id)
+        return raised.exception.args[0]
+
+    def test_arguments_by_position_by_name_and_by_default(self):
+        self.assertEqual(self.call("tasks.add", 2, 3), 5)
+        self.assertEqual(self.call("tasks.add", 2), 12)
+        self.assertEqual(self.call("tasks.add", kwargs={"y": 1, "x": 2}), 3)
+        self.assertEqual(self.call("tasks.add", 1, kwargs={"y": 2}), 3)
+
+    def test_values_come_back_as_they_went(self):
+        ids = [client.send("tasks.echo", value, queue="py") for value in VALUES]
+        for value, task_id in zip(VALUES, ids):
+            with self.subTest(value=value):
+                self.assertEqual(client.get(task_id), value)
+        self.assertTrue(math.isnan(self.call("tasks.echo", math.nan)))
+
+    def test_a_mebibyte_of_text(self):
+        text = "0123456789abcde☃" * (1 << 16)
+        self.assertEqual(self.call("tasks.echo", text), text)
+
+    def test_bytes_and_moments(self):
+        moment = "2026-11-21T18:30:01.250000+00:00"
+        for task, args in (("tasks.moment", ()), ("tasks.echo_time", (moment,))):
+            self.assertEqual(client.ask("get", id=client.send(task, *args, queue="py"), timeout=PATIENCE, kind="moment"), moment)
+        if TAGGED_JSON:
+            for task, args in (("tasks.some_bytes", ()), ("tasks.echo_bytes", ({"__type__": "base64", "__value__": "/wD+"},))):
+                task_id = client.send(task, *args, queue="py")
+                self.assertEqual(client.ask("get", id=task_id, timeout=PATIENCE, kind="bytes"), [255, 0, 254])
+
+    def test_failures(self):
+        for kind, module in (("ValueError", "builtins"), ("KeyError", "builtins"), ("Refused", "tasks")):
+            with self.subTest(kind):
+                task_id = client.send("tasks.fail", kind, "no ☃ today", queue="py")
+                failure = self.failure(task_id)
+                self.assertEqual((failure["exc_type"], failure["message"], failure["module"]), (kind, "no ☃ today", module))
+                self.assertIn("in fail\n", failure["traceback"])
+                self.assertEqual(client.ask("state", id=task_id), "FAILURE")
+
+    def test_arguments_that_do_not_fit(self):
+        failure = self.failure(client.send("tasks.add", 1, 2, 3, queue="py"))
+        self.assertEqual(failure["exc_type"], "TypeError")
+
+    def test_a_task_nobody_knows(self):
+        failure = self.failure(client.send("tasks.nowhere", queue="py"))
+        self.assertEqual((failure["exc_type"], failure["message"]), ("NotRegistered", "tasks.nowhere"))
+
+    def test_ignored_results_are_not_stored(self):
+        key = f"quiet-{uuid.uuid4()}"
+        task_id = client.send("tasks.quiet", key, queue="py", ignore_result=True)
+        await_mark(key)
+        self.call("tasks.add", 1)
+        self.assertIsNone(record(task_id))
+        self.assertEqual(client.ask("state", id=task_id), "PENDING")
+
+    def test_countdown_and_eta(self):
+        for options in (lambda: {"countdown": 0.5},
+                        lambda: {"eta": (datetime.datetime.now(UTC) + datetime.timedelta(seconds=0.5)).isoformat()}):
+            started = time.monotonic()
+            self.assertEqual(self.call("tasks.add", 1, **options()), 11)
+            self.assertGreater(time.monotonic() - started, 0.45)
+
+    def test_expired_tasks_are_revoked(self):
+        key = f"late-{uuid.uuid4()}"
+        task_id = client.send("tasks.mark", key, queue="py", countdown=0.6, expires=0.2)
+        failure = self.failure(task_id)
+        self.assertEqual((failure["exc_type"], failure["message"]), ("TaskRevokedError", "expired"))
+        self.assertEqual(client.ask("state", id=task_id), "REVOKED")
+        self.assertNotIn(key, stack.marks())
+
+    def test_headers_ids_and_retries_arrive(self):
+        task_id = f"order/{uuid.uuid4()}"
+        seen = self.call("tasks.about", ["x-tenant", "x-deep"], task_id=task_id,
+                         headers={"x-tenant": "č", "x-deep": {"a": [1, None, True]}})
+        self.assertEqual(seen, {"id": task_id, "root_id": task_id, "correlation_id": task_id, "retries": 0,
+                                "headers": {"x-tenant": "č", "x-deep": {"a": [1, None, True]}}})
+
+    def test_states_of_its_own_and_forgetting(self):
+        key = f"gate-{uuid.uuid4()}"
+        task_id = client.send("tasks.progress", key, queue="py")
+        until(lambda: client.ask("state", id=task_id) == "PROGRESS", "PROGRESS")
+        stack.open_gate(key)
+        self.assertIsNone(client.get(task_id))
+        self.assertEqual(client.ask("state", id=task_id), "SUCCESS")
+        client.ask("forget", id=task_id)
+        self.assertIsNone(record(task_id))
+        self.assertEqual(client.ask("state", id=task_id), "PENDING")
+
+    def test_children(self):
+        task_id = client.send("tasks.spawn", 5, "cpp", queue="py")
+        child_id = client.get(task_id)
+        self.assertEqual(client.ask("children", id=task_id)[0][0][0], child_id)
+        self.assertEqual(client.get(child_id), 15)
+        self.assertEqual(record(child_id)["parent_id"], task_id)
+
+
+class OneFleet(unittest.TestCase):
+    """Both workers on one queue."""
+
+    def test_serves_both_clients(self):
+        ours = [client.send("tasks.who", queue="mixed") for _ in range(150)]
+        theirs = [tasks.who.apply_async(queue="mixed") for _ in range(150)]
+        served = collections.Counter(client.get(task_id) for task_id in ours)
+        served.update(result.get(timeout=PATIENCE) for result in theirs)
+        self.assertEqual(sum(served.values()), 300)
+        if programs["worker"]:
+            self.assertEqual(set(served), {"c++", "python"})
+
+    def test_keeps_one_record(self):
+        """Key by key: what Python's worker writes for a call, ours writes, too."""
+        calls = [("tasks.add", (1, 2)), ("tasks.echo", ({"a": [None, "☃"]},)), ("tasks.echo", (None,)),
+                 ("tasks.fail", ("ValueError", "boom")), ("tasks.fail", ("Refused", "boom")), ("tasks.nowhere", ())]
+        for name, args in calls:
+            with self.subTest(name, args=args):
+                theirs, ours = [self.settled(name, args, queue) for queue in ("py", "cpp")]
+                self.assertEqual(list(ours), list(theirs))
+                self.assertEqual([type(value) for value in ours.values()], [type(value) for value in theirs.values()])
+                for meta in (ours, theirs):
+                    del meta["task_id"], meta["traceback"]
+                    done = datetime.datetime.fromisoformat(meta.pop("date_done"))
+                    age = datetime.datetime.now(UTC) - (done if done.tzinfo else done.replace(tzinfo=UTC))
+                    self.assertLess(abs(age.total_seconds()), PATIENCE)
+                self.assertEqual(json.dumps(ours), json.dumps(theirs))
+
+    def test_keeps_records_as_long(self):
+        for queue in ("py", "cpp"):
+            meta = self.settled("tasks.add", (1, 2), queue)
+            self.assertAlmostEqual(tasks.app.backend.client.ttl(f"celery-task-meta-{meta['task_id']}"), 86400, delta=PATIENCE)
+
+    def settled(self, name, args, queue):
+        result = tasks.app.send_task(name, args, queue=queue)
+        result.get(timeout=PATIENCE, propagate=False)
+        return record(result.id)
+
+    def test_sends_one_message(self):
+        """What both clients put into a queue for one call differs in who sent it, and in nothing else."""
+        calls = [((1, 2), {}, {}), ((), {"x": 1}, {"priority": 3}), (("☃", None, 2**40), {}, {"headers": {"x-n": 1}}),
+                 ((), {}, {"expires": 600}), ((), {}, {"ignore_result": True}),
+                 ((1.5, True), {"k": [1]}, {"eta": "2027-01-02T03:04:05.000006+00:00"})]
+        tasks.app.send_task("tasks.add", queue="kept")  # Declares the queue.
+        with tasks.app.connection_for_read() as connection:
+            queue = connection.SimpleQueue("kept", no_ack=True, queue_opts={"durable": True})
+            queue.get(timeout=PATIENCE)
+            for args, kwargs, options in calls:
+                with self.subTest(args=args, kwargs=kwargs, options=options):
+                    task_id = str(uuid.uuid4())
+                    client.send("tasks.add", *args, kwargs=kwargs, queue="kept", task_id=task_id, **options)
+                    ours = queue.get(timeout=PATIENCE)
+                    if "eta" in options:
+                        options = {"eta": datetime.datetime.fromisoformat(options["eta"])}
+                    tasks.app.send_task("tasks.add", args, kwargs, queue="kept", task_id=task_id, **options)
+                    theirs = queue.get(timeout=PATIENCE)
+                    self.assert_same(ours, theirs)
+            queue.close()
+
+    def assert_same(self, ours, theirs):
+        self.assertEqual(ours.body, theirs.body)
+        for message in (ours, theirs):
+            self.assertRegex(message.headers.pop("origin"), r"^gen\d+@")
+            uuid.UUID(message.properties.pop("reply_to"))
+            self.expires_soon(message)
+            message.properties.pop("priority", None)  # Python's depends on how the call was made.
+        if celery.VERSION < (5, 6):
+            # Fields that 5.2 does not know yet; ignoring a result per message came with 5.6.3.
+            for name in ("replaced_task_nesting", "stamped_headers", "stamps", "ignore_result"):
+                ours.headers.pop(name, None), theirs.headers.pop(name, None)
+        self.assertEqual(ours.headers, theirs.headers)
+        self.assertEqual(list(ours.headers), list(theirs.headers))
+        self.assertEqual((ours.content_type, ours.content_encoding), (theirs.content_type, theirs.content_encoding))
+        self.assertEqual(ours.properties, theirs.properties)
+
+    def expires_soon(self, message):
+        if message.headers["expires"] is None:
+            self.assertNotIn("expiration", message.properties)
+            return
+        moment = datetime.datetime.fromisoformat(message.headers["expires"])
+        self.assertEqual(moment.utcoffset(), datetime.timedelta(0))
+        self.assertAlmostEqual((moment - datetime.datetime.now(UTC)).total_seconds(), 600, delta=PATIENCE)
+        self.assertAlmostEqual(int(message.properties.pop("expiration")), 600_000, delta=PATIENCE * 1000)
+        message.headers["expires"] = "soon"
+
+
+class Priorities(unittest.TestCase):
+    """A queue that one side's worker declared, the other side's client sends to, and is worked off by the other side."""
+
+    def check(self, queue, declare, send, work):
+        limits = {"LOVAGE_TASK_QUEUE_MAX_PRIORITY": "9", "INTEROP_MAX_PRIORITY": "9"}
+        declaring = declare(f"{queue}-declares", queue, slots=1, **limits)
+        await_consumers(queue, 1)
+        stack.stop(declaring)
+        for priority in (1, 9, 5, 3, 7):
+            send(f"{queue}-{priority}", priority)
+        work(f"{queue}-works", queue, slots=1, **limits)
+        await_mark(f"{queue}-1")
+        self.assertEqual([mark for mark in stack.marks() if mark.startswith(queue)],
+                         [f"{queue}-{priority}" for priority in (9, 7, 5, 3, 1)])
+
+    def test_from_python_to_lovage(self):
+        app = tasks.make_app(task_queue_max_priority=9)
+        self.addCleanup(app.close)
+        self.check("urgent-cpp", start_celery, lambda key, priority: app.send_task(
+            "tasks.mark", (key,), queue="urgent-cpp", priority=priority), start_lovage)
+
+    def test_from_lovage_to_python(self):
+        urgent = Client(programs["client"], stack.folder, LOVAGE_TASK_QUEUE_MAX_PRIORITY="9", INTEROP_MAX_PRIORITY="9")
+        self.addCleanup(urgent.close)
+        self.check("urgent-py", start_lovage, lambda key, priority: urgent.send(
+            "tasks.mark", key, queue="urgent-py", priority=priority), start_celery)
+
+
+class FastApiProject(unittest.TestCase):
+    """The calls of the original project's API (FastAPI and Celery) to project-worker."""
+
+    @classmethod
+    def setUpClass(cls):
+        if programs["project"] is None:
+            raise unittest.SkipTest("there is no project-worker in Python here")
+        cls.worker = stack.start("project", [programs["project"], "worker", "-Q", "project-worker", "-c", 2,
+                                             "-n", "project-worker@%h"])
+        # The settings of the original producer.
+        cls.app = tasks.make_app(broker_transport_options={"confirm_publish": True, "max_retries": 5},
+                                 redis_socket_keepalive=True, accept_content=["json", "pickle"])
+        cls.addClassCleanup(cls.app.close)
+        await_consumers("project-worker", 1)
+
+    def send(self, name, *args, **kwargs):
+        return self.app.send_task(name, args, kwargs, queue="project-worker", retry=True,
+                                  retry_policy={"max_retries": 3, "interval_start": 3, "interval_step": 1, "interval_max": 6})
+
+    def get(self, result):
+        """As the API does: wait until it is ready, then fetch and forget it."""
+        until(result.ready, "the task is ready")
+        value = result.get(timeout=0.5)
+        result.forget()
+        return value
+
+    def test_integer_multiplication(self):
+        self.assertEqual(self.get(self.send("integer-multiplication", integer=21)), 42)
+        self.assertEqual(self.get(self.send("integer-multiplication", integer=-3, multiply_by=5)), -15)
+        self.assertEqual(self.get(self.send("integer-multiplication", 7, 6)), 42)
+
+    def test_integers_sum(self):
+        self.assertEqual(self.get(self.send("integers-sum", integers=[1, 2, 3])), 6)
+        self.assertEqual(self.get(self.send("integers-sum", [])), 0)
+
+    def test_integers_beyond_64_bits(self):
+        product = 1
+        for _ in range(70):  # The original's chain endpoint doubles that often.
+            product = self.get(self.send("integer-multiplication", product))
+        self.assertEqual(product, 2**70)
+        self.assertEqual(self.get(self.send("integers-sum", [BIG, BIG])), 2 * BIG)
+
+    def test_failures_reach_the_api(self):
+        result = self.send("integer-multiplication", "many")
+        with self.assertRaises(TypeError):
+            result.get(timeout=PATIENCE)
+        self.assertIn("integer", result.traceback)
+
+
+def main():
+    arguments = sys.argv[1:]
+    if arguments[:1] == ["--control"]:
+        programs.update(worker=None, client=[sys.executable, "-B", HERE / "client.py"], project=None)
+        arguments = arguments[1:]
+    else:
+        worker, lovage_client, project = (pathlib.Path(path).resolve() for path in arguments[:3])
+        programs.update(worker=worker, client=[lovage_client], project=project)
+        arguments = arguments[3:]
+    print(f"celery {celery.__version__}, kombu {kombu.__version__}", flush=True)
+    os.chdir(HERE)
+    unittest.main(argv=[sys.argv[0], *arguments], warnings="ignore")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""The tasks of worker.cpp in Python, and the Celery app that tests send from."""
+import builtins
+import datetime
+import os
+import pathlib
+import time
+
+from celery import Celery
+
+QUEUE_PY, QUEUE_CPP, QUEUE_MIXED = "py", "cpp", "mixed"
+
+
+def make_app(**settings) -> Celery:
+    made = Celery("interop", broker=os.environ["CELERY_BROKER_URL"], backend=os.environ["CELERY_RESULT_BACKEND_URL"],
+                  set_as_current=False)
+    made.conf.update(broker_connection_retry_on_startup=True, worker_hijack_root_logger=True, **settings)
+    return made
+
+
+app = make_app(task_default_queue=QUEUE_PY,
+               task_queue_max_priority=int(os.environ.get("INTEROP_MAX_PRIORITY", "0")) or None)
+
+
+def folder() -> pathlib.Path:
+    return pathlib.Path(os.environ["INTEROP_FOLDER"])
+
+
+class Refused(Exception):
+    """An exception that Python knows when it is named."""
+
+
+@app.task(name="tasks.add")
+def add(x, y=10):
+    return x + y
+
+
+@app.task(name="tasks.echo")
+def echo(value):
+    return value
+
+
+@app.task(name="tasks.echo_bytes")
+def echo_bytes(data):
+    return data
+
+
+@app.task(name="tasks.echo_time")
+def echo_time(moment):
+    return moment
+
+
+@app.task(name="tasks.about", bind=True)
+def about(self, header_names=()):
+    request = self.request
+    return {"id": request.id, "root_id": request.root_id, "correlation_id": request.correlation_id,
+            "retries": request.retries, "headers": {name: request.get(name) for name in header_names}}
+
+
+@app.task(name="tasks.fail")
+def fail(kind, message):
+    raise (Refused if kind == "Refused" else getattr(builtins, kind))(message)
+
+
+@app.task(name="tasks.mark")
+def mark(key):
+    with open(folder() / "marks", "ab", buffering=0) as marks:
+        marks.write(f"{key}\n".encode())
+
+
+@app.task(name="tasks.quiet", ignore_result=True)
+def quiet(key):
+    mark(key)
+
+
+@app.task(name="tasks.hold")
+def hold(key):
+    while not (folder() / key).exists():
+        time.sleep(0.005)
+    return key
+
+
+@app.task(name="tasks.who")
+def who():
+    return "python"
+
+
+@app.task(name="tasks.spawn", bind=True)
+def spawn(self, x, queue):
+    return add.apply_async((x,), queue=queue).id
+
+
+# The rest has no twin in C++: what Python's own types become on their way.
+
+@app.task(name="tasks.moment")
+def moment():
+    return datetime.datetime(2026, 11, 21, 18, 30, 1, 250000, tzinfo=datetime.timezone.utc)
+
+
+@app.task(name="tasks.some_bytes")
+def some_bytes():
+    return b"\xff\x00\xfe"
+
+
+@app.task(name="tasks.progress", bind=True)
+def progress(self, key):
+    self.update_state(state="PROGRESS", meta={"done": 1, "of": 3})
+    hold(key)

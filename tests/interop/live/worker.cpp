@@ -1,0 +1,97 @@
+// A Lovage program with the tasks of tasks.py, for Python to call: the same names, the same
+// answers.
+
+#include <lovage/lovage.hpp>
+
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+namespace {
+
+using lovage::arg;
+using lovage::Json;
+
+/// The folder where tasks leave marks and wait for gates.
+std::filesystem::path folder() {
+    const char* const path = std::getenv("INTEROP_FOLDER");
+    if (path == nullptr) throw std::runtime_error{"INTEROP_FOLDER is not set"};
+    return path;
+}
+
+Json about(lovage::TaskContext& context, const std::vector<std::string>& header_names) {
+    const auto& request = context.request();
+    Json headers = Json::object();
+    for (const std::string& name : header_names) {
+        const Json* value = request.headers.find(name);
+        headers.set(name, value != nullptr ? *value : Json{});
+    }
+    return Json::object({{"id", request.id},
+                         {"root_id", request.root_id},
+                         {"correlation_id", request.correlation_id},
+                         {"retries", request.retries},
+                         {"headers", std::move(headers)}});
+}
+
+void fail(const std::string& kind, const std::string& message) {
+    if (kind == "ValueError") throw std::invalid_argument{message};
+    if (kind == "IndexError") throw std::out_of_range{message};
+    if (kind == "RuntimeError") throw std::runtime_error{message};
+    if (kind == "OutOfStock") throw lovage::TaskError{kind, message, "shop.errors"};
+    if (kind == "Refused") throw lovage::TaskError{kind, message, "tasks"};
+    throw lovage::TaskError{kind, message};
+}
+
+/// One line, written at once.
+void mark(const std::string& key) {
+    const std::string line = key + "\n";
+    const int file =
+        open((folder() / "marks").c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+    const bool written = write(file, line.data(), line.size()) == static_cast<ssize_t>(line.size());
+    close(file);
+    if (!written) throw std::runtime_error{"the mark cannot be written"};
+}
+
+/// Ends when the file `key` appears.
+std::string hold(const std::string& key) {
+    while (!std::filesystem::exists(folder() / key)) {
+        std::this_thread::sleep_for(std::chrono::milliseconds{5});
+    }
+    return key;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    // Whatever becomes of the test, its processes end with it.
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    lovage::App app{"interop"};
+    app.task(
+        "tasks.add", [](std::int64_t x, std::int64_t y) { return x + y; }, arg("x"), arg("y") = 10);
+    app.task("tasks.echo", [](Json value) { return value; }, arg("value"));
+    app.task("tasks.echo_bytes", [](lovage::Bytes data) { return data; }, arg("data"));
+    app.task("tasks.echo_time", [](lovage::TimePoint moment) { return moment; }, arg("moment"));
+    app.task("tasks.about", about, arg("header_names") = std::vector<std::string>{});
+    app.task("tasks.fail", fail, arg("kind"), arg("message"));
+    app.task("tasks.mark", mark, arg("key"));
+    app.task("tasks.quiet", mark, arg("key"));
+    app.task("tasks.hold", hold, arg("key"));
+    app.task("tasks.who", [] { return std::string{"c++"}; });
+    app.task(
+        "tasks.spawn",
+        [&app](std::int64_t x, const std::string& queue) {
+            return app.send_task("tasks.add", Json::array({x}), Json::object(), {.queue = queue})
+                .id();
+        },
+        arg("x"), arg("queue"));
+    return lovage::main(app, argc, argv);
+}
