@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -14,6 +15,7 @@ import statistics
 import subprocess
 import sys
 import time
+import urllib.parse
 from dataclasses import dataclass, field
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -66,6 +68,39 @@ class Child:
 
     def __exit__(self, *_):
         self.stop()
+
+
+class Services:
+    """RabbitMQ and Redis of our own (tools/services), empty, for the length of a `with`."""
+
+    def __init__(self, *names: str):
+        self.names = names
+        self.folder = fresh_folder("services")
+        self.command = [sys.executable, str(ROOT / "tools" / "services"), "--state", str(self.folder)]
+
+    def __enter__(self):
+        subprocess.run([*self.command, "up", "--only", ",".join(self.names)], check=True, stdout=subprocess.DEVNULL)
+        text = (self.folder / "env").read_text()
+        variables = dict(line.removeprefix("export ").split("=", 1) for line in shlex.split(text, posix=True) if "=" in line)
+        self.amqp = variables.get("LOVAGE_TEST_AMQP_URL", "")
+        self.redis = variables.get("LOVAGE_TEST_REDIS_URL", "")
+        return self
+
+    def __exit__(self, *_):
+        self.signal(signal.SIGCONT)
+        subprocess.run([*self.command, "down", "--wipe"], check=True, stdout=subprocess.DEVNULL)
+
+    def signal(self, number):
+        """To each server."""
+        for name in self.names:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int((self.folder / name / f"{name}.pid").read_text().split()[0]), number)
+
+
+def address(url: str) -> str:
+    """host:port of a URL."""
+    parts = urllib.parse.urlsplit(url)
+    return f"{parts.hostname}:{parts.port}"
 
 
 @contextlib.contextmanager

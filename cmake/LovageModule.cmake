@@ -29,11 +29,18 @@ endfunction()
 # lovage_test(NAME LABEL unit SOURCES ... LIBS ...): a GoogleTest executable, every test registered at ctest.
 include(GoogleTest)
 function(lovage_test name)
-  lovage_test_pch()
   cmake_parse_arguments(arg "" "LABEL;TIMEOUT" "SOURCES;LIBS" ${ARGN})
   if(NOT arg_TIMEOUT)
     set(arg_TIMEOUT 120)
   endif()
+  lovage_test_program(${name} SOURCES ${arg_SOURCES} LIBS ${arg_LIBS})
+  gtest_discover_tests(${name} NO_PRETTY_VALUES DISCOVERY_TIMEOUT 60 PROPERTIES LABELS ${arg_LABEL} TIMEOUT ${arg_TIMEOUT})
+endfunction()
+
+# lovage_test_program(NAME SOURCES ... LIBS ...): the executable alone, for tests that register themselves.
+function(lovage_test_program name)
+  lovage_test_pch()
+  cmake_parse_arguments(arg "" "" "SOURCES;LIBS" ${ARGN})
   add_executable(${name} ${arg_SOURCES})
   target_link_libraries(${name} PRIVATE ${arg_LIBS} GTest::gmock GTest::gtest_main lovage_flags)
   if(name STREQUAL "lovage_core_tests")
@@ -41,7 +48,6 @@ function(lovage_test name)
   else()
     target_precompile_headers(${name} REUSE_FROM lovage_test_pch)
   endif()
-  gtest_discover_tests(${name} NO_PRETTY_VALUES DISCOVERY_TIMEOUT 60 PROPERTIES LABELS ${arg_LABEL} TIMEOUT ${arg_TIMEOUT})
 endfunction()
 
 # Makes the precompiled headers of tests, once. They belong to executables, whose code model differs from a library's.

@@ -1,7 +1,8 @@
 // The whole project stack in one process: API, worker, broker and results in SQLite files under
-// .lovage/.
+// .lovage/, or wherever CELERY_BROKER_URL and CELERY_RESULT_BACKEND_URL say.
 //
 //     ./dev demo        or: project-demo --port 5001
+//     ./dev demo --full the same on RabbitMQ and Redis
 //
 // The same parts run as separate processes that share the folder: project-api and project-worker.
 #include "api.hpp"
@@ -48,9 +49,11 @@ void print_banner(const lovage::App& app, const std::string& url, Clock::time_po
         static_cast<double>(lovage::read_process_stats().resident_bytes) / 1048576.0;
     fmt::print(
         "\n"
-        "  {} — project demo: API, worker and SQLite in one process\n"
-        "  ready in {:.0f} ms, {:.1f} MiB of memory; state in {}\n"
+        "  {} — project demo: API and worker in one process\n"
+        "  ready in {:.0f} ms, {:.1f} MiB of memory\n"
         "\n"
+        "    broker          {}\n"
+        "    results         {}\n"
         "    API             {}\n"
         "    documentation   {}/docs\n"
         "    OpenAPI         {}/openapi.json\n"
@@ -60,7 +63,8 @@ void print_banner(const lovage::App& app, const std::string& url, Clock::time_po
         "  Try:  curl -X POST '{}/v1/celery-worker/integer-multiplication/?integer=21'\n"
         "  Stop: Ctrl-C\n\n",
         lovage::cli::version_text(), milliseconds_since(begin), megabytes,
-        app.settings().broker_url, url, url, url, url, url, url);
+        app.core()->broker().display_url(), app.core()->results().display_url(), url, url, url, url,
+        url, url);
     std::fflush(stdout);
 }
 

@@ -48,6 +48,24 @@ TaskFailure failure_of(BadMessage reason, const std::string& detail) {
     return {"InvalidTaskError", detail, "celery.exceptions", ""};
 }
 
+/// What the message asks for after the task and this version cannot do: "chain", "chord",
+/// "callbacks", "errbacks"; empty when there is nothing.
+std::string_view follow_up_of(const TaskMessage& message) {
+    // The text of nearly every message, which need not be read.
+    static const std::string nothing = to_json_text(TaskMessage::default_embed());
+    if (message.embed.is_raw() && message.embed.raw_text() == nothing) return {};
+    const Result<Json> embed = message.embed.expanded();
+    if (!embed) return {};  // decoding has validated it
+    for (const std::string_view name : {"chain", "chord", "callbacks", "errbacks"}) {
+        const Json* part = embed->find(name);
+        const bool empty = part == nullptr || part->is_null() ||
+                           (part->is_raw() && part->raw_text() == "[]") ||
+                           (part->is_array() && part->as_array().empty());
+        if (!empty) return name;
+    }
+    return {};
+}
+
 }  // namespace
 
 Awaitable<void> Worker::Impl::consume() {
@@ -154,6 +172,16 @@ Worker::Impl::RequestPtr Worker::Impl::decode(Delivery delivery) {
         settler_.quarantine(std::move(delivery), "not-registered",
                             "no task named '" + name + "' is registered in this worker",
                             message->id, "", {"NotRegistered", name, "celery.exceptions", ""});
+        return nullptr;
+    }
+    if (const std::string_view follow_up = follow_up_of(*message); !follow_up.empty()) {
+        // Running the task and forgetting what comes after it would break the workflow unseen.
+        std::string detail =
+            fmt::format("the message of task '{}' has '{}': workflows are not there yet",
+                        message->task, follow_up);
+        TaskFailure failure{"NotImplementedError", detail, "builtins", ""};
+        settler_.quarantine(std::move(delivery), "unsupported", std::move(detail), message->id,
+                            message->task, std::move(failure));
         return nullptr;
     }
     RequestPtr request = make_request(delivery, std::move(*message));

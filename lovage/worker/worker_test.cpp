@@ -171,6 +171,36 @@ TEST(Worker, AnUndecodableMessageIsKeptAndTheNextOneRuns) {
     EXPECT_EQ(ok.delay().get(kLong), 1);
 }
 
+TEST(Worker, ATaskWithAFollowUpIsKeptNotRunWithoutIt) {
+    App app{"test", memory_settings()};
+    std::atomic<int> runs{0};
+    auto task = app.task("t", [&runs] { ++runs; });
+    RunningWorker worker{app};
+    Message message;
+    message.headers = Json::object({{"task", "t"}, {"id", "step-1"}});
+    message.properties.content_type = "application/json";
+    message.body = R"([[], {}, {"callbacks": null, "errbacks": [], "chain": [{"task": "next"}]}])";
+    publish(app, message);
+
+    EXPECT_EQ(read_note(take_quarantined(app))->reason, "unsupported");
+    const TaskMeta meta = app.async_result("step-1").wait(kLong);
+    EXPECT_EQ(meta.failure()->exc_type, "NotImplementedError");
+    EXPECT_THAT(meta.failure()->exc_message, ::testing::HasSubstr("'chain'"));
+    EXPECT_EQ(runs, 0);
+}
+
+TEST(Worker, EmptyFollowUpsAreNone) {
+    App app{"test", memory_settings()};
+    app.task("t", [] { return 1; });
+    RunningWorker worker{app};
+    Message message;
+    message.headers = Json::object({{"task", "t"}, {"id", "alone-1"}});
+    message.properties.content_type = "application/json";
+    message.body = R"([[], {}, {"chain": [], "chord": null}])";
+    publish(app, message);
+    EXPECT_EQ(app.async_result("alone-1").wait(kLong).status, "SUCCESS");
+}
+
 TEST(Worker, AnExpiredTaskIsRevokedNotRun) {
     App app{"test", memory_settings()};
     std::atomic<int> runs{0};

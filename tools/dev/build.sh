@@ -60,7 +60,29 @@ program_path() {
     find "build/$1" -name CMakeFiles -prune -o -type f -executable -name "$2" -print -quit
 }
 
-demo() { run_program project-demo "$@"; }
+# demo [--full] [OPTION…]
+demo() {
+    local argument full=
+    local -a options=()
+    for argument in "$@"; do
+        if [ "$argument" = --full ]; then full=yes; else options+=("$argument"); fi
+    done
+    [ -n "$full" ] || run_program project-demo "${options[@]}"
+    demo_full "${options[@]}"
+}
+
+# The demonstration on RabbitMQ and Redis of its own, which end with it. Nothing but the two URLs is different.
+demo_full() {
+    setup_groups build services
+    prepare_build release
+    build_targets release project-demo
+    say "starting RabbitMQ and Redis; they end with the demonstration"
+    # The variables are the inner shell's.
+    # shellcheck disable=SC2016
+    exec python3 tools/services --state build/demo-services run --only rabbitmq,redis -- \
+        sh -c 'CELERY_BROKER_URL=$LOVAGE_TEST_AMQP_URL CELERY_RESULT_BACKEND_URL=$LOVAGE_TEST_REDIS_URL exec "$@"' demo \
+        "$(program_path release project-demo)" "$@"
+}
 
 # run_program PROGRAM [ARG…]: replaces this shell, so that signals reach the program itself.
 run_program() {

@@ -40,6 +40,9 @@ bench python3 runs the benchmarks
 bench python3-venv Celery's environment, for comparison
 bench ca-certificates lets pip check whom it talks to
 bench rabbitmq-server Celery's broker, for comparison; started only while a benchmark runs
+bench redis-server Celery's result store, for comparison; started only while a benchmark runs
+bench librabbitmq-dev the bare loop on RabbitMQ
+bench libhiredis-dev the bare loop on Redis
 services rabbitmq-server a broker; servers run only between ./dev services up and down, or during tests
 services redis-server a broker and result store
 services postgresql-15 an application database

@@ -26,12 +26,16 @@ using redis::Resend;
 /// Sent twice, because the first answer was lost, it says 1 twice.
 ///
 /// ARGV: the record, its time to live in seconds (0: none), whether its state is final (1 or 0).
-/// states::may_replace() says the same as the condition in the middle. Celery writes the status
-/// first, so that a large record need not be read; any other JSON is decoded.
+/// The usual record is its task's first and costs two commands. For the others, the condition in
+/// the middle says the same as states::may_replace(); Celery writes the status first, so that a
+/// large record need not be read, and any other JSON is decoded.
 constexpr const char* kStore = R"lua(
-local head = redis.call('GETRANGE', KEYS[1], 0, 63)
-if head ~= '' then
-  local status = string.match(head, '^{"status": "([^"\\]*)"')
+local function set(...)
+  if ARGV[2] == '0' then return redis.call('SET', KEYS[1], ARGV[1], ...) end
+  return redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2], ...)
+end
+if not set('NX') then
+  local status = string.match(redis.call('GETRANGE', KEYS[1], 0, 63), '^{"status": "([^"\\]*)"')
   if not status then
     local readable, meta = pcall(cjson.decode, redis.call('GET', KEYS[1]))
     if readable and type(meta) == 'table' then status = meta['status'] end
@@ -41,11 +45,7 @@ if head ~= '' then
     if redis.call('GET', KEYS[1]) == ARGV[1] then return 1 end
     return 0
   end
-end
-if ARGV[2] == '0' then
-  redis.call('SET', KEYS[1], ARGV[1])
-else
-  redis.call('SETEX', KEYS[1], ARGV[2], ARGV[1])
+  set()
 end
 redis.call('PUBLISH', KEYS[1], ARGV[1])
 return 1

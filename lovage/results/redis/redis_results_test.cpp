@@ -329,7 +329,7 @@ TEST(RedisResults, NeedNoMoreRightsThanTheReadmeNames) {
     const redis::TestServer server;
     ASSERT_EQ(server.cli("acl setuser worker on '>pw' resetchannels '&celery-task-meta-*' "
                          "'~celery-task-meta-*' '~lovage-*' -@all +get +set +del +exists +getrange "
-                         "+setex +publish +evalsha '+script|load' +zadd +zrem +zrangebyscore "
+                         "+publish +evalsha '+script|load' +zadd +zrem +zrangebyscore "
                          "+zrangebylex +time +ping +hello '+client|setname' +select +subscribe "
                          "+unsubscribe"),
               "OK");

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Does what the README tells a stranger to do, with the README's own text.
+"""Does what the README or a guide tells a stranger to do, with the page's own text.
 
-In README.md, a comment `<!-- example: NAME -->` marks the fenced block that follows it. Blocks named after a file are
+On the page, a comment `<!-- example: NAME -->` marks the fenced block that follows it. Blocks named after a file are
 written to that file in an empty folder outside the repository; the block named `console` is a session there: a line
 that starts with "$ " is run by bash, one that ends with "&" in the background, and the lines below a command are
 what it must print.
@@ -47,7 +47,7 @@ def run_session(commands, folder, environment):
             if done.returncode != 0:
                 sys.exit(f"exit status {done.returncode}: {command}")
             if expected and done.stdout != expected:
-                sys.exit(f"the README promises {expected!r}")
+                sys.exit(f"the page promises {expected!r}")
         for process in background:
             process.send_signal(signal.SIGTERM)
             if process.wait(timeout=30) != 0:
@@ -59,18 +59,32 @@ def run_session(commands, folder, environment):
                 process.wait()
 
 
+def celery_environment(python):
+    """The two URLs a reader exports, for the servers of ./dev test."""
+    if not (python.parent / "celery").exists():
+        sys.exit(f"there is no Celery beside {python}; ./dev test makes it")
+    for variable in ("LOVAGE_TEST_AMQP_URL", "LOVAGE_TEST_REDIS_URL"):
+        if not os.environ.get(variable):
+            sys.exit(f"{variable} is not set: run this test through ./dev test")
+    return {"PATH": f"{python.parent}:{os.environ['PATH']}",
+            "CELERY_BROKER_URL": os.environ["LOVAGE_TEST_AMQP_URL"].replace("amqp://", "pyamqp://"),
+            "CELERY_RESULT_BACKEND_URL": os.environ["LOVAGE_TEST_REDIS_URL"]}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cmake", required=True)
     parser.add_argument("--compiler", required=True)
     parser.add_argument("--build", required=True, help="the build folder to install from")
-    parser.add_argument("--readme", required=True, type=pathlib.Path)
+    parser.add_argument("--page", required=True, type=pathlib.Path)
+    parser.add_argument("--python", type=pathlib.Path,
+                        help="a Python with Celery: its folder comes first in PATH, and RabbitMQ and Redis are needed")
     args = parser.parse_args()
 
-    examples = dict(EXAMPLE.findall(args.readme.read_text(encoding="utf-8")))
+    examples = dict(EXAMPLE.findall(args.page.read_text(encoding="utf-8")))
     commands = session(examples.pop("console"))
     if "main.cpp" not in examples or "CMakeLists.txt" not in examples or not commands:
-        sys.exit(f"{args.readme} lacks a marked example: main.cpp, CMakeLists.txt and console are needed")
+        sys.exit(f"{args.page} lacks a marked example: main.cpp, CMakeLists.txt and console are needed")
 
     home = pathlib.Path(tempfile.mkdtemp(prefix="lovage-package-"))
     try:
@@ -80,7 +94,10 @@ def main():
         folder.mkdir()
         for name, text in examples.items():
             (folder / name).write_text(text, encoding="utf-8")
-        run_session(commands, folder, dict(os.environ, HOME=str(home), CXX=args.compiler))
+        environment = dict(os.environ, HOME=str(home), CXX=args.compiler)
+        if args.python:
+            environment |= celery_environment(args.python)
+        run_session(commands, folder, environment)
     finally:
         shutil.rmtree(home)
 

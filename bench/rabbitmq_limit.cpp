@@ -1,0 +1,289 @@
+// The yardstick for rabbitmq_tasks: a bare loop on RabbitMQ and Redis with librabbitmq and hiredis.
+// It moves the bytes a task moves (Celery's 19 headers, a body of 1 KiB, a result record) and knows
+// nothing of tasks, queues of work, reconnects or errors.
+//
+//     rabbitmq_limit AMQP_HOST:PORT REDIS_HOST:PORT MODE MESSAGES [PREFETCH]
+//
+//   publish   persistent, mandatory, confirmed, at most 200 unconfirmed at a time
+//   drain     fills the queue, then: consume, SET the result, acknowledge what Redis has
+//   together  both at once, on two threads
+//   paced     MESSAGES publishes, evenly at the rate PREFETCH a second, each awaited alone: latency
+//
+// One line of JSON: rates a second, CPU microseconds a message.
+#include <amqp.h>
+#include <amqp_tcp_socket.h>
+#include <hiredis/hiredis.h>
+
+#include <sys/resource.h>
+#include <sys/time.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::size_t kBodyBytes = 1024;
+constexpr long kUnconfirmedMax = 200;
+/// Deliveries whose results travel to Redis together, when that many are there.
+constexpr std::size_t kBatchMax = 128;
+constexpr const char* kQueue = "lovage-limit";
+
+[[noreturn]] void give_up(const char* what) {
+    std::fprintf(stderr, "rabbitmq_limit: %s\n", what);
+    std::exit(1);
+}
+
+double seconds_since(Clock::time_point start) {
+    return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+double cpu_seconds() {
+    rusage usage{};
+    getrusage(RUSAGE_SELF, &usage);
+    const auto seconds = [](const timeval& t) {
+        return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6;
+    };
+    return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+}
+
+struct Address {
+    std::string host;
+    int port;
+    explicit Address(const std::string& text)
+        : host{text.substr(0, text.rfind(':'))},
+          port{std::atoi(text.c_str() + text.rfind(':') + 1)} {}
+};
+
+amqp_bytes_t bytes(std::string_view text) {
+    return {text.size(), const_cast<char*>(text.data())};
+}
+
+/// One connection with one channel.
+class Amqp {
+public:
+    explicit Amqp(const Address& address) : state_{amqp_new_connection()} {
+        amqp_socket_t* socket = amqp_tcp_socket_new(state_);
+        if (amqp_socket_open(socket, address.host.c_str(), address.port) != 0) {
+            give_up("cannot connect to RabbitMQ");
+        }
+        constexpr int kFrameMax = 131'072;
+        amqp_login(state_, "/", 0, kFrameMax, 0, AMQP_SASL_METHOD_PLAIN, "guest", "guest");
+        amqp_channel_open(state_, 1);
+        if (amqp_get_rpc_reply(state_).reply_type != AMQP_RESPONSE_NORMAL) give_up("no channel");
+    }
+    ~Amqp() {
+        amqp_connection_close(state_, AMQP_REPLY_SUCCESS);
+        amqp_destroy_connection(state_);
+    }
+    Amqp(const Amqp&) = delete;
+    Amqp& operator=(const Amqp&) = delete;
+    [[nodiscard]] amqp_connection_state_t state() const { return state_; }
+
+private:
+    amqp_connection_state_t state_;
+};
+
+void fresh_queue(const Amqp& amqp) {
+    amqp_queue_delete(amqp.state(), 1, bytes(kQueue), 0, 0);
+    amqp_queue_declare(amqp.state(), 1, bytes(kQueue), 0, 1, 0, 0, amqp_empty_table);
+}
+
+/// Celery's header table, with the id first in nothing but name: librabbitmq writes it anew for
+/// every message, as any client must.
+class Headers {
+public:
+    Headers() {
+        constexpr std::array<std::string_view, 7> kTexts = {
+            "lang", "task", "id", "root_id", "argsrepr", "kwargsrepr", "origin"};
+        constexpr std::array<std::string_view, 9> kNulls = {
+            "shadow",    "eta",       "expires", "group",          "group_index",
+            "parent_id", "timelimit", "stamps",  "stamped_headers"};
+        for (const auto name : kTexts) {
+            entries_.push_back({bytes(name), {AMQP_FIELD_KIND_UTF8, {}}});
+            entries_.back().value.value.bytes = bytes("8e4c6bc7-e8b0-49d1-8ab7-3b8ffb362a9d");
+        }
+        for (const auto name : kNulls)
+            entries_.push_back({bytes(name), {AMQP_FIELD_KIND_VOID, {}}});
+        for (const auto name : {"retries", "replaced_task_nesting", "ignore_result"}) {
+            entries_.push_back({bytes(name), {AMQP_FIELD_KIND_I32, {}}});
+        }
+        properties_._flags = AMQP_BASIC_CONTENT_TYPE_FLAG | AMQP_BASIC_CONTENT_ENCODING_FLAG |
+                             AMQP_BASIC_DELIVERY_MODE_FLAG | AMQP_BASIC_HEADERS_FLAG |
+                             AMQP_BASIC_CORRELATION_ID_FLAG;
+        properties_.content_type = bytes("application/json");
+        properties_.content_encoding = bytes("utf-8");
+        properties_.correlation_id = bytes("8e4c6bc7-e8b0-49d1-8ab7-3b8ffb362a9d");
+        properties_.delivery_mode = 2;
+        properties_.headers.num_entries = static_cast<int>(entries_.size());
+        properties_.headers.entries = entries_.data();
+    }
+    [[nodiscard]] const amqp_basic_properties_t& properties() const { return properties_; }
+
+private:
+    std::vector<amqp_table_entry_t> entries_;
+    amqp_basic_properties_t properties_{};
+};
+
+/// Reads confirms until at most `most` of `published` are open.
+void await_confirms(const Amqp& amqp, long published, long most, long& confirmed) {
+    while (published - confirmed > most) {
+        amqp_frame_t frame;
+        if (amqp_simple_wait_frame(amqp.state(), &frame) < 0) give_up("the connection was lost");
+        if (frame.frame_type == AMQP_FRAME_METHOD &&
+            frame.payload.method.id == AMQP_BASIC_ACK_METHOD) {
+            const auto* ack = static_cast<amqp_basic_ack_t*>(frame.payload.method.decoded);
+            confirmed = static_cast<long>(ack->delivery_tag);
+            amqp_maybe_release_buffers(amqp.state());
+        }
+    }
+}
+
+double publish(const Amqp& amqp, long count) {
+    const Headers headers;
+    const std::string body(kBodyBytes, 'x');
+    amqp_confirm_select(amqp.state(), 1);
+    const auto start = Clock::now();
+    long confirmed = 0;
+    for (long i = 1; i <= count; ++i) {
+        amqp_basic_publish(amqp.state(), 1, amqp_empty_bytes, bytes(kQueue), 1, 0,
+                           &headers.properties(), bytes(body));
+        await_confirms(amqp, i, i == count ? 0 : kUnconfirmedMax, confirmed);
+    }
+    return static_cast<double>(count) / seconds_since(start);
+}
+
+class Redis {
+public:
+    explicit Redis(const Address& address)
+        : context_{redisConnect(address.host.c_str(), address.port)} {
+        if (context_ == nullptr || context_->err != 0) give_up("cannot connect to Redis");
+    }
+    ~Redis() { redisFree(context_); }
+    Redis(const Redis&) = delete;
+    Redis& operator=(const Redis&) = delete;
+
+    void append_set(const std::string& key, const std::string& value) {
+        redisAppendCommand(context_, "SET %b %b EX 86400", key.data(), key.size(), value.data(),
+                           value.size());
+        ++pending_;
+    }
+    void await_replies() {
+        for (; pending_ > 0; --pending_) {
+            void* reply = nullptr;
+            if (redisGetReply(context_, &reply) != REDIS_OK) give_up("Redis was lost");
+            freeReplyObject(reply);
+        }
+    }
+
+private:
+    redisContext* context_;
+    std::size_t pending_ = 0;
+};
+
+double drain(const Amqp& amqp, Redis& redis, long count, long prefetch) {
+    amqp_basic_qos(amqp.state(), 1, 0, static_cast<std::uint16_t>(prefetch), 0);
+    amqp_basic_consume(amqp.state(), 1, bytes(kQueue), amqp_empty_bytes, 0, 0, 0, amqp_empty_table);
+    const std::string result =
+        R"({"status": "SUCCESS", "result": null, "traceback": null, )"
+        R"("children": [], "date_done": "2026-11-21T16:27:00.818150+00:00", )"
+        R"("task_id": "8e4c6bc7-e8b0-49d1-8ab7-3b8ffb362a9d"})";
+    const auto start = Clock::now();
+    long got = 0;
+    while (got < count) {
+        std::uint64_t last_tag = 0;
+        std::size_t batch = 0;
+        do {
+            amqp_envelope_t envelope;
+            amqp_maybe_release_buffers(amqp.state());
+            if (amqp_consume_message(amqp.state(), &envelope, nullptr, 0).reply_type !=
+                AMQP_RESPONSE_NORMAL) {
+                give_up("the connection was lost");
+            }
+            last_tag = envelope.delivery_tag;
+            amqp_destroy_envelope(&envelope);
+            redis.append_set("celery-task-meta-8e4c6bc7-e8b0-49d1-8ab7-" + std::to_string(got),
+                             result);
+            ++got;
+            ++batch;
+        } while (
+            batch < kBatchMax && got < count &&
+            (amqp_data_in_buffer(amqp.state()) != 0 || amqp_frames_enqueued(amqp.state()) != 0));
+        redis.await_replies();
+        amqp_basic_ack(amqp.state(), 1, last_tag, 1);
+    }
+    return static_cast<double>(count) / seconds_since(start);
+}
+
+/// Publishes evenly; the 99th percentile of the time until the confirm, in milliseconds.
+double paced(const Amqp& amqp, long count, long rate) {
+    const Headers headers;
+    const std::string body(kBodyBytes, 'x');
+    amqp_confirm_select(amqp.state(), 1);
+    std::vector<double> milliseconds;
+    const auto start = Clock::now();
+    long confirmed = 0;
+    for (long i = 1; i <= count; ++i) {
+        const auto due =
+            start + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>{
+                        static_cast<double>(i) / static_cast<double>(rate)});
+        std::this_thread::sleep_until(due);
+        const auto before = Clock::now();
+        amqp_basic_publish(amqp.state(), 1, amqp_empty_bytes, bytes(kQueue), 1, 0,
+                           &headers.properties(), bytes(body));
+        await_confirms(amqp, i, 0, confirmed);
+        milliseconds.push_back(seconds_since(before) * 1e3);
+    }
+    std::ranges::sort(milliseconds);
+    return milliseconds[milliseconds.size() * 99 / 100];
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    if (argc < 5) {
+        std::fprintf(stderr,
+                     "usage: rabbitmq_limit AMQP REDIS publish|drain|together|paced COUNT "
+                     "[PREFETCH|RATE]\n");
+        return 2;
+    }
+    const Address broker{argv[1]};
+    const std::string mode = argv[3];
+    const long count = std::atol(argv[4]);
+    const long number = argc > 5 ? std::atol(argv[5]) : 512;
+    const Amqp producer{broker};
+    fresh_queue(producer);
+    double cpu = cpu_seconds();
+    double rate = 0;
+    if (mode == "publish") {
+        rate = publish(producer, count);
+    } else if (mode == "paced") {
+        std::printf("{\"p99_ms\": %.3f}\n", paced(producer, count, number));
+        return 0;
+    } else {
+        Redis redis{Address{argv[2]}};
+        const Amqp consumer{broker};
+        if (mode == "drain") {
+            publish(producer, count);
+            cpu = cpu_seconds();
+            rate = drain(consumer, redis, count, number);
+        } else {
+            std::thread publishing{[&] { publish(producer, count); }};
+            rate = drain(consumer, redis, count, number);
+            publishing.join();
+        }
+    }
+    cpu = cpu_seconds() - cpu;
+    amqp_queue_delete(producer.state(), 1, bytes(kQueue), 0, 0);
+    std::printf("{\"per_second\": %.1f, \"cpu_us\": %.2f}\n", rate,
+                cpu * 1e6 / static_cast<double>(count));
+    return 0;
+}

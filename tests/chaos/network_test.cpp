@@ -1,0 +1,58 @@
+// What networks do to connections, done by a proxy between the programs and RabbitMQ.
+#include "stack.hpp"
+
+#include <lovage/brokers/amqp/test_vhost.hpp>
+#include <tests/support/services.hpp>
+#include <tests/support/tcp_proxy.hpp>
+
+namespace lovage::chaos {
+namespace {
+
+using testing_support::Ending;
+using testing_support::service_url;
+using testing_support::TcpProxy;
+
+class BrokerNetwork : public Stack {
+protected:
+    BrokerNetwork() {
+        use({.broker = vhost_.url(proxy_.url()), .results = service_url("LOVAGE_TEST_REDIS_URL")});
+    }
+
+    /// Connections end that way under load; others can be made at once.
+    void expect_survival(Ending ending, Clock::duration noticed) {
+        start_load();
+        const auto before = proxy_.counts();
+        const auto fault = Clock::now();
+        proxy_.end_connections(ending);
+        // Both of the worker's and both of the producer's.
+        EXPECT_GE(proxy_.counts().broken - before.broken, 4U);
+        EXPECT_TRUE(proxy_.wait_until(
+            [&](const auto& counts) { return counts.accepted >= before.accepted + 4; },
+            Deadline::at(fault + noticed)))
+            << "connected again: " << proxy_.counts().accepted - before.accepted;
+        const auto back = Clock::now();
+        note_fault(fault);
+        wait_for_progress(2 * static_cast<std::uint32_t>(kRate));
+        expect_recovery(back);
+        expect_contract();
+        expect_results(service_url("LOVAGE_TEST_REDIS_URL"));
+    }
+
+    TcpProxy proxy_{service_url("LOVAGE_TEST_AMQP_URL")};
+    conformance::TestVhost vhost_;
+};
+
+TEST_F(BrokerNetwork, ConnectionsReset) {
+    expect_survival(Ending::reset, 5s);
+}
+
+TEST_F(BrokerNetwork, ConnectionsClosedInOrder) {
+    expect_survival(Ending::close, 5s);
+}
+
+TEST_F(BrokerNetwork, ConnectionsFallenSilent) {
+    expect_survival(Ending::silence, kSilenceNoticed);
+}
+
+}  // namespace
+}  // namespace lovage::chaos

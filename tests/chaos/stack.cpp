@@ -1,0 +1,226 @@
+#include "stack.hpp"
+
+#include <lovage/app/app_core.hpp>
+#include <lovage/cli/default_drivers.hpp>
+#include <lovage/core/uuid.hpp>
+#include <lovage/runtime/log.hpp>
+
+#include <algorithm>
+#include <array>
+#include <fstream>
+#include <sstream>
+#include <thread>
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+namespace lovage::chaos {
+namespace {
+
+constexpr std::uint32_t kTasks = 100'000;
+/// Tasks that make up the pace before a fault.
+constexpr std::uint32_t kWarmUp = 200;
+/// After a fault is over: unconfirmed messages are sent again, lost connections made again.
+constexpr auto kAftermath = 3s;
+
+std::string text_of(const std::filesystem::path& file) {
+    std::ifstream stream{file, std::ios::binary};
+    std::stringstream text;
+    text << stream.rdbuf();
+    return text.str();
+}
+
+/// The ids without a SUCCESS record.
+Awaitable<std::vector<std::string>> without_result(std::shared_ptr<AppCore> core,
+                                                   std::vector<std::string> ids) {
+    value_or_throw(co_await core->connect(soon()));
+    std::vector<std::string> missing;
+    for (std::string& id : ids) {
+        const auto meta = value_or_throw(co_await core->results().get(id, soon()));
+        if (!meta || meta->status != states::kSuccess) missing.push_back(std::move(id));
+    }
+    co_return missing;
+}
+
+}  // namespace
+
+Stack::Stack()
+    : ledger_{TaskLedger::create(folder_.path() / "ledger", kTasks)}, run_{uuid4().substr(0, 8)} {
+    register_default_drivers();
+    log::configure({.level = log::Level::off});  // the programs under test have logs of their own
+}
+
+Stack::~Stack() {
+    if (producer_) stop(*producer_);
+    if (worker_) stop(*worker_);
+    if (HasFailure()) std::fputs(logs().c_str(), stderr);
+}
+
+Process Stack::start(const std::string& name, std::vector<std::string> arguments,
+                     std::map<std::string, std::string> environment) {
+    environment.insert({{"LOVAGE_BROKER_URL", servers_.broker},
+                        {"LOVAGE_RESULT_BACKEND", servers_.results},
+                        {"LOVAGE_LOG_FORMAT", "text"},
+                        {"CHAOS_LEDGER", folder_.path() / "ledger"},
+                        {"CHAOS_RUN", run_}});
+    const auto log = folder_.path() / (name + ".log");
+    return Process{{.arguments = std::move(arguments),
+                    .environment = std::move(environment),
+                    .folder = folder_.path(),
+                    .output = log,
+                    .errors = log}};
+}
+
+void Stack::start_worker(const std::string& name, int slots) {
+    worker_ = start(name, {LOVAGE_CHAOS_APP, "worker", "-n", name + "@%h", "-c",
+                           std::to_string(slots), "-l", "warning"});
+}
+
+void Stack::start_producer(double rate, std::chrono::milliseconds each) {
+    producer_ = start("producer", {LOVAGE_CHAOS_APP, "produce", std::to_string(rate),
+                                   std::to_string(each.count())});
+}
+
+void Stack::start_load() {
+    start_worker();
+    start_producer();
+    wait_for_progress(kWarmUp);
+}
+
+void Stack::stop(Process& process) {
+    process.signal(SIGTERM);
+    EXPECT_EQ(process.wait(soon()), Ending{.exit_code = 0});
+}
+
+void Stack::stop_producer() {
+    stop(*producer_);
+    producer_.reset();
+}
+
+void Stack::wait_for_progress(std::uint32_t tasks, Deadline deadline) {
+    std::uint32_t effects = 0;
+    std::uint32_t highest = 0;
+    for (std::uint32_t task = 0; task < ledger_.tasks(); ++task) {
+        if (ledger_.effects(task) == 0) continue;
+        ++effects;
+        highest = task;
+    }
+    // Numbers go up as tasks are sent, nearly in order: counting goes on where it ended.
+    const std::uint32_t from = effects == 0 ? 0 : highest + 1;
+    std::uint32_t beyond = 0;
+    EXPECT_TRUE(ledger_.wait_until(
+        [&] {
+            beyond = 0;
+            for (std::uint32_t task = from; task < std::min(from + 4 * tasks + 1000, kTasks);
+                 ++task) {
+                beyond += ledger_.effects(task) > 0 ? 1 : 0;
+            }
+            return beyond >= tasks;
+        },
+        deadline))
+        << "the work has stopped: " << beyond << " further tasks ran instead of " << tasks;
+}
+
+std::optional<Clock::time_point> Stack::full_rate_from(TaskLedger::Event event,
+                                                       Clock::time_point earliest) const {
+    std::vector<Clock::time_point> times;
+    for (const TaskLedger::Entry& entry : ledger_.trace()) {
+        if (entry.event == event && entry.time >= earliest) times.push_back(entry.time);
+    }
+    std::ranges::sort(times);
+    const auto wanted = static_cast<std::size_t>(kRate * 4 / 5);
+    for (std::size_t first = 0; first + wanted <= times.size(); ++first) {
+        if (times[first + wanted - 1] - times[first] <= 1s) return times[first];
+    }
+    return std::nullopt;
+}
+
+void Stack::expect_recovery(Clock::time_point back) const {
+    using Event = TaskLedger::Event;
+    for (const auto& [event, name] :
+         {std::pair{Event::accepted, "sending"}, std::pair{Event::effect, "running"}}) {
+        const auto recovered = full_rate_from(event, back);
+        if (!recovered) {
+            ADD_FAILURE() << name << " never reached its full rate again";
+            continue;
+        }
+        const std::chrono::duration<double> took = *recovered - back;
+        fmt::print("{}: full rate {:.2f} s after the server was back\n", name, took.count());
+        EXPECT_LE(took, kBackAtFullRate) << name;
+    }
+}
+
+void Stack::note_fault(Clock::time_point begin) {
+    faults_.push_back({begin, Clock::now() + kAftermath});
+}
+
+void Stack::expect_contract() {
+    stop_producer();
+    EXPECT_TRUE(ledger_.wait_for_effects(soon())) << "accepted tasks did not run";
+    // The last results and acks are on their way.
+    stop(*worker_);
+    worker_.reset();
+    const auto report = ledger_.check(faults_);
+    fmt::print("{}\n", report.describe());
+    EXPECT_TRUE(report.holds()) << report;
+    EXPECT_GT(report.accepted, kWarmUp);
+    EXPECT_THAT(log_of("worker"), testing::Not(testing::HasSubstr("unknown delivery tag")))
+        << "a stale ack was sent";
+}
+
+std::string Stack::id_of(std::uint32_t task) const {
+    return fmt::format("{}-0000-4000-8000-{:012d}", run_, task);
+}
+
+void Stack::expect_results(const std::string& results_url) const {
+    Settings settings;
+    settings.broker_url = "memory://chaos";
+    settings.result_backend = results_url;
+    const App app{"chaos-results", settings};
+    std::vector<std::string> ids;
+    for (std::uint32_t task = 0; task < kTasks; ++task) {
+        if (ledger_.accepted(task)) ids.push_back(id_of(task));
+    }
+    EXPECT_THAT(app.core()->loop().run_blocking(without_result(app.core(), std::move(ids))),
+                testing::IsEmpty())
+        << "accepted tasks without a result";
+}
+
+std::string Stack::log_of(const std::string& name) const {
+    return text_of(folder_.path() / (name + ".log"));
+}
+
+bool Stack::wait_for_log(const std::string& name, const std::string& text,
+                         Deadline deadline) const {
+    const auto file = folder_.path() / (name + ".log");
+    const int changes = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    inotify_add_watch(changes, file.c_str(), IN_MODIFY);
+    bool found = false;
+    while (!(found = text_of(file).contains(text)) && !deadline.passed()) {
+        const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline.remaining());
+        pollfd changed{.fd = changes, .events = POLLIN, .revents = 0};
+        poll(&changed, 1, static_cast<int>(left.count()));
+        std::array<char, 4096> events;
+        while (::read(changes, events.data(), events.size()) > 0) {
+        }
+    }
+    ::close(changes);
+    return found;
+}
+
+std::string Stack::logs() const {
+    constexpr std::size_t kEndOfEach = 4'000;
+    std::string text;
+    for (const auto& entry : std::filesystem::directory_iterator{folder_.path()}) {
+        if (entry.path().extension() != ".log") continue;
+        const std::string log = text_of(entry.path());
+        text += fmt::format("--- {}\n{}\n", entry.path().filename().string(),
+                            log.substr(log.size() - std::min(log.size(), kEndOfEach)));
+    }
+    return text;
+}
+
+}  // namespace lovage::chaos

@@ -1,0 +1,101 @@
+#pragma once
+
+#include <lovage/app/app.hpp>
+#include <lovage/clients/sqlite/test_folder.hpp>
+#include <lovage/runtime/deadline.hpp>
+#include <tests/integration/process.hpp>
+#include <tests/support/task_ledger.hpp>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace lovage::chaos {
+
+using integration::Ending;
+using integration::Process;
+using testing_support::TaskLedger;
+using std::chrono_literals::operator""ms;
+using std::chrono_literals::operator""s;
+using Clock = TaskLedger::Clock;
+
+/// Nothing here takes that long unless it hangs.
+inline constexpr std::chrono::seconds kPatience{60};
+[[nodiscard]] inline Deadline soon() {
+    return Deadline::in(kPatience);
+}
+
+/// Work that somebody must have done: what the reliability contract promises about time.
+inline constexpr auto kSilenceNoticed = 20s;
+inline constexpr auto kBackAtFullRate = 5s;
+
+/// A worker and a producer as processes of their own, a ledger between them, and servers that the
+/// derived fixture can harm. At its end, every process was asked to stop and has exited with 0.
+class Stack : public testing::Test {
+protected:
+    Stack();
+    ~Stack() override;
+
+    /// Where workers and producers find their servers; may be a proxy's URLs.
+    struct Servers {
+        std::string broker;
+        std::string results;
+    };
+    void use(Servers servers) { servers_ = std::move(servers); }
+
+    void start_worker(const std::string& name = "worker", int slots = 4);
+    /// Tasks per second; each task takes that long.
+    void start_producer(double rate = kRate, std::chrono::milliseconds each = 10ms);
+    /// Both, and waits until they have found their pace.
+    void start_load();
+    /// The producer gets an answer for what it has sent, and ends.
+    void stop_producer();
+    /// A program of ours; its output goes to NAME.log.
+    [[nodiscard]] Process start(const std::string& name, std::vector<std::string> arguments,
+                                std::map<std::string, std::string> environment = {});
+    /// SIGTERM; it must exit with 0.
+    void stop(Process& process);
+
+    /// Waits until that many further tasks have had their effect.
+    void wait_for_progress(std::uint32_t tasks, Deadline deadline = soon());
+    /// The first moment from which on `event` happened for at least four fifths of the pace during
+    /// a second; nothing when it never did.
+    [[nodiscard]] std::optional<Clock::time_point> full_rate_from(TaskLedger::Event event,
+                                                                  Clock::time_point earliest) const;
+    /// From `back` on, at most kBackAtFullRate passes until sending and running go at full rate.
+    void expect_recovery(Clock::time_point back) const;
+
+    /// A fault from `begin` until now, and what may still come of it.
+    void note_fault(Clock::time_point begin);
+    /// Ends the load and checks the delivery contract: every accepted task has had its effect and
+    /// has its result, none that was rejected ran, no task ran twice without a fault.
+    void expect_contract();
+    /// The results, read from `results_url` and not through a proxy.
+    void expect_results(const std::string& results_url) const;
+    /// What `name` has logged so far.
+    [[nodiscard]] std::string log_of(const std::string& name) const;
+    [[nodiscard]] bool wait_for_log(const std::string& name, const std::string& text,
+                                    Deadline deadline) const;
+
+    static constexpr double kRate = 200;
+
+    sqlite::TestFolder folder_;
+    TaskLedger ledger_;
+    std::vector<TaskLedger::Fault> faults_;
+    std::optional<Process> worker_;
+    std::optional<Process> producer_;
+
+private:
+    [[nodiscard]] std::string id_of(std::uint32_t task) const;
+    [[nodiscard]] std::string logs() const;
+
+    Servers servers_;
+    std::string run_;  ///< The first eight digits of this test's task ids.
+};
+
+}  // namespace lovage::chaos
