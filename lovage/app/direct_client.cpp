@@ -68,8 +68,8 @@ Awaitable<Result<void>> DirectClient::publish_once(const TaskSend& task, Deadlin
         if (auto connected = co_await core_.connect(deadline); !connected) co_return connected;
     }
     if (!declared_.contains(task.queue)) {
-        auto declared = co_await core_.broker().declare_queue(
-            task_queue(core_.settings(), task.queue), deadline);
+        auto declared =
+            co_await declare_task_queue(core_.broker(), core_.settings(), task.queue, deadline);
         if (!declared) co_return declared;
         declared_.insert(task.queue);
     }

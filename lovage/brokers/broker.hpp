@@ -123,9 +123,10 @@ public:
 };
 
 struct QueueStatus {
-    std::uint64_t ready = 0;      ///< Visible now, not delivered to anyone.
-    std::uint64_t delayed = 0;    ///< Waiting for their time (0 where the broker cannot tell).
-    std::uint64_t unsettled = 0;  ///< Delivered, neither acked nor rejected.
+    std::uint64_t ready = 0;    ///< Visible now, not delivered to anyone.
+    std::uint64_t delayed = 0;  ///< Waiting for their time (0 where the broker cannot tell).
+    /// Delivered, neither acked nor rejected (RabbitMQ: only those of this connection).
+    std::uint64_t unsettled = 0;
     std::uint32_t consumers = 0;
 };
 

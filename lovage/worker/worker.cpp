@@ -82,7 +82,7 @@ Awaitable<Result<void>> Worker::Impl::open_consumer() {
     const Deadline deadline = Deadline::in(kConnectAttempt);
     for (const std::string& queue : queues) {
         auto declared =
-            co_await core->broker().declare_queue(task_queue(app.settings(), queue), deadline);
+            co_await declare_task_queue(core->broker(), app.settings(), queue, deadline);
         if (!declared) co_return declared;
     }
     ahead_ = look_ahead_.prefetch();

@@ -108,7 +108,7 @@ Awaitable<Result<void>> Worker::Impl::revive(bool same_consumer) {
     for (const std::string& queue : queues) {
         // A queue that was deleted is made again; adding one that is consumed does nothing.
         auto declared =
-            co_await core->broker().declare_queue(task_queue(app.settings(), queue), deadline);
+            co_await declare_task_queue(core->broker(), app.settings(), queue, deadline);
         if (declared) declared = co_await consumer_->add_queue(queue, deadline);
         if (!declared) co_return declared;
     }

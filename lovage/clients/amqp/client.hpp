@@ -71,6 +71,11 @@ public:
     [[nodiscard]] const std::string& server() const noexcept { return server_; }
     [[nodiscard]] const Executor& executor() const noexcept { return changed_.executor(); }
 
+    /// The server has refused a limit for a whole channel (QosScope::channel): consumers made from
+    /// now on do not ask for it.
+    [[nodiscard]] bool refuses_channel_qos() const noexcept { return refuses_channel_qos_; }
+    void note_channel_qos_refused() noexcept { refuses_channel_qos_ = true; }
+
     /// Something that uses channels of this client: told of every connection, and of its blocking.
     class Resident {
     public:
@@ -112,6 +117,7 @@ private:
     bool connected_ = false;
     bool was_connected_ = false;
     bool closing_ = false;
+    bool refuses_channel_qos_ = false;
     std::size_t next_endpoint_ = 0;
     std::size_t connecting_ = 0;  ///< Callers inside connect().
     std::uint64_t incarnation_ = 0;

@@ -5,6 +5,7 @@
 #include <lovage/core/uuid.hpp>
 #include <lovage/runtime/loop.hpp>
 #include <tests/support/services.hpp>
+#include <tests/support/tcp_proxy.hpp>
 
 #include <gmock/gmock.h>
 
@@ -15,6 +16,7 @@ namespace lovage::amqp {
 namespace {
 
 using namespace std::chrono_literals;
+using lovage::testing_support::Ending;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -28,7 +30,8 @@ class AmqpClient : public testing::Test {
 protected:
     void SetUp() override {
         loop_.start();
-        auto options = parse_urls(lovage::testing_support::service_url("LOVAGE_TEST_AMQP_URL"));
+        if (url_.empty()) url_ = lovage::testing_support::service_url("LOVAGE_TEST_AMQP_URL");
+        auto options = parse_urls(url_);
         ASSERT_TRUE(options) << options.error().message();
         on_loop([&] { client_ = std::make_unique<Client>(loop_.executor(), std::move(*options)); });
         const auto connected = loop_.run_blocking(client_->connect(soon()));
@@ -66,6 +69,7 @@ protected:
     }
 
     Loop loop_{"amqp-test"};
+    std::string url_;
     std::string queue_ = "lovage-test-" + uuid4();
     std::unique_ptr<Client> client_;
     std::unique_ptr<Publisher> publisher_;
@@ -112,6 +116,147 @@ TEST_F(AmqpClient, AChannelErrorEndsThatOperationOnly) {
     EXPECT_THAT(other.error().detail, HasSubstr("durable"));
     EXPECT_TRUE(loop_.run_blocking(client_->look_up(queue_, soon())));
     EXPECT_EQ(client_->incarnation(), 1U);
+}
+
+/// The same through a proxy that does harm.
+class AmqpFaults : public AmqpClient {
+protected:
+    void SetUp() override {
+        proxy_ = std::make_unique<lovage::testing_support::TcpProxy>(
+            lovage::testing_support::service_url("LOVAGE_TEST_AMQP_URL"));
+        url_ = proxy_->url() + "?heartbeat=2";
+        AmqpClient::SetUp();
+    }
+
+    /// A queue with one message, which is handed out and not settled.
+    Incoming take_one() {
+        EXPECT_TRUE(loop_.run_blocking(client_->declare(QueueSpec{.name = queue_}, soon())));
+        EXPECT_TRUE(publish({.routing_key = queue_, .body = "a"}));
+        consume(10);
+        auto got = loop_.run_blocking(consumer_->receive(soon()));
+        EXPECT_TRUE(got) << got.error().message();
+        return got ? got->front() : Incoming{};
+    }
+    /// The connection is gone: told once, stale acks are not sent, the message comes again.
+    void expect_recovery(const Incoming& before) {
+        const auto told = loop_.run_blocking(consumer_->receive(soon()));
+        ASSERT_FALSE(told);
+        EXPECT_EQ(told.error().code, Errc::disconnected);
+        on_loop([&] { EXPECT_FALSE(consumer_->ack(before.id)); });
+        proxy_->heal();
+        const auto again = loop_.run_blocking(consumer_->receive(soon()));
+        ASSERT_TRUE(again) << again.error().message();
+        EXPECT_EQ(again->front().message.body, "a");
+        EXPECT_TRUE(again->front().message.redelivered);
+        EXPECT_NE(again->front().id.epoch, before.id.epoch);
+        on_loop([&] {
+            EXPECT_FALSE(consumer_->ack(before.id));
+            EXPECT_TRUE(consumer_->ack(again->front().id));
+        });
+        EXPECT_TRUE(loop_.run_blocking(consumer_->flush(soon())));
+        EXPECT_TRUE(publish({.routing_key = queue_, .body = "b"}));
+        EXPECT_GE(client_->incarnation(), 2U);
+    }
+
+    std::unique_ptr<lovage::testing_support::TcpProxy> proxy_;
+};
+
+TEST_F(AmqpFaults, AResetConnectionIsReplaced) {
+    const Incoming out = take_one();
+    proxy_->end_connections(Ending::reset);
+    expect_recovery(out);
+}
+
+TEST_F(AmqpFaults, AClosedConnectionIsReplaced) {
+    const Incoming out = take_one();
+    proxy_->end_connections(Ending::close);
+    expect_recovery(out);
+}
+
+TEST_F(AmqpFaults, ASilentConnectionIsReplaced) {
+    const Incoming out = take_one();
+    proxy_->go_silent();
+    expect_recovery(out);
+    EXPECT_GE(proxy_->counts().broken, 1U);
+}
+
+TEST_F(AmqpFaults, SilenceTakesNoLongerThanTwoIntervals) {
+    (void)take_one();
+    const auto begun = std::chrono::steady_clock::now();
+    proxy_->go_silent();
+    EXPECT_EQ(loop_.run_blocking(consumer_->receive(soon())).error().code, Errc::disconnected);
+    EXPECT_LE(std::chrono::steady_clock::now() - begun, 4s);
+    proxy_->heal();
+}
+
+TEST_F(AmqpFaults, APublishCutOffIsUnknownAndTheNextOneIsFine) {
+    ASSERT_TRUE(loop_.run_blocking(client_->declare(QueueSpec{.name = queue_}, soon())));
+    ASSERT_TRUE(publish({.routing_key = queue_, .body = "a"}));
+    // The confirm stays in the proxy until the connection is gone.
+    proxy_->set_flow(lovage::testing_support::Way::to_client, {.stalled = true});
+    const auto sent = proxy_->counts().to_server_bytes;
+    auto cut = std::async(std::launch::async,
+                          [&] { return publish({.routing_key = queue_, .body = "b"}); });
+    ASSERT_TRUE(proxy_->wait_until(
+        [&](const auto& counts) { return counts.to_server_bytes > sent; }, soon()));
+    proxy_->end_connections(Ending::reset);
+    proxy_->heal();
+    const auto outcome = cut.get();
+    ASSERT_FALSE(outcome);
+    EXPECT_EQ(outcome.error().code, Errc::unknown_outcome);
+    EXPECT_TRUE(publish({.routing_key = queue_, .body = "c"}));
+}
+
+TEST_F(AmqpFaults, AHandshakeCutAnywhereIsTriedAgain) {
+    using lovage::testing_support::Way;
+    for (std::size_t bytes = 0; bytes < 700; bytes += 23) {
+        const auto accepted = proxy_->counts().accepted;
+        proxy_->cut_after(Way::to_client, bytes, Ending::reset);
+        Client fresh{loop_.executor(), parse_urls(url_).value()};
+        auto connecting = std::async(std::launch::async,
+                                     [&] { return loop_.run_blocking(fresh.connect(soon())); });
+        ASSERT_TRUE(proxy_->wait_until(
+            [&](const auto& counts) { return counts.accepted > accepted; }, soon()));
+        proxy_->heal();
+        const auto connected = connecting.get();
+        EXPECT_TRUE(connected) << bytes << ": " << connected.error().message();
+        loop_.run_blocking(fresh.close(soon()));
+    }
+}
+
+TEST(AmqpConnect, AnotherHostIsTried) {
+    Loop loop{"amqp-test"};
+    loop.start();
+    const std::string url = lovage::testing_support::service_url("LOVAGE_TEST_AMQP_URL");
+    auto client =
+        std::make_unique<Client>(loop.executor(), parse_urls("amqp://127.0.0.1:1/;" + url).value());
+    const auto connected = loop.run_blocking(client->connect(soon()));
+    EXPECT_TRUE(connected) << connected.error().message();
+    loop.run_blocking(client->close(soon()));
+}
+
+TEST(AmqpConnect, NobodyThereIsToldAtTheDeadline) {
+    Loop loop{"amqp-test"};
+    loop.start();
+    Client client{loop.executor(), parse_urls("amqp://u:secret@127.0.0.1:1/").value()};
+    const auto refused = loop.run_blocking(client.connect(Deadline::in(300ms)));
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, Errc::disconnected);
+    EXPECT_THAT(refused.error().detail, HasSubstr("127.0.0.1:1"));
+    EXPECT_THAT(refused.error().detail, testing::Not(HasSubstr("secret")));
+    EXPECT_FALSE(client.running());
+}
+
+TEST(AmqpConnect, ARefusedLoginIsToldAtOnce) {
+    Loop loop{"amqp-test"};
+    loop.start();
+    auto options = parse_urls(lovage::testing_support::service_url("LOVAGE_TEST_AMQP_URL")).value();
+    options.endpoints[0].session.password = "wrong";
+    Client client{loop.executor(), options};
+    const auto refused = loop.run_blocking(client.connect(soon()));
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, Errc::rejected);
+    EXPECT_THAT(refused.error().detail, HasSubstr("guest"));
 }
 
 }  // namespace

@@ -55,6 +55,7 @@ void Consumer::on_connected(Session& session) {
     if (closed_ || cancelled_) return;
     channel_ = session.open_channel(*this);
     if (channel_ == nullptr) return;
+    if (client_->refuses_channel_qos()) options_.qos = QosScope::queue;
     epoch_ = next_epoch();
     next_source_ = kNobody + 1;
     apply_prefetch();
@@ -70,7 +71,10 @@ void Consumer::on_channel_closed(const Error& why) {
         subscription.consuming = false;
         subscription.waiting.clear();
     }
-    if (why.detail.contains("global qos")) options_.qos = QosScope::queue;
+    // Wire: RabbitMQ ends the connection with 540, "… does not support global qos".
+    if (client_ != nullptr && why.detail.contains("global qos")) {
+        client_->note_channel_qos_refused();
+    }
     news_.push_front({Errc::disconnected, "the consumer's channel was closed: " + why.detail});
     arrived_.notify_all();
     if (session_->open()) {

@@ -8,9 +8,11 @@ import pathlib
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.parse
 import urllib.request
@@ -103,6 +105,39 @@ class Stack:
         opener = urllib.request.build_opener(urllib.request.HTTPBasicAuthHandler(passwords))
         return opener.open(urllib.request.Request(f"{plain}/api/{path}", method=method, headers={"Content-Type": "application/json"},
                                                   data=json.dumps(body or {}).encode()), timeout=PATIENCE)
+
+
+class Recorder:
+    """A relay in front of a server that keeps what clients send."""
+
+    def __init__(self, url: str):
+        parts = urllib.parse.urlsplit(url)
+        self.upstream = (parts.hostname, parts.port)
+        self.listening = socket.create_server(("127.0.0.1", 0))
+        self.url = parts._replace(
+            netloc=f"{parts.username}:{parts.password}@127.0.0.1:{self.listening.getsockname()[1]}").geturl()
+        self.sent: list[bytearray] = []  # One a connection.
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self):
+        self.listening.close()
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self.listening.accept()
+                server = socket.create_connection(self.upstream)
+                self.sent.append(bytearray())
+                for source, target, record in ((client, server, self.sent[-1]), (server, client, bytearray())):
+                    threading.Thread(target=self._relay, args=(source, target, record), daemon=True).start()
+
+    @staticmethod
+    def _relay(source, target, record):
+        with contextlib.suppress(OSError):
+            while piece := source.recv(65536):
+                record += piece
+                target.sendall(piece)
+            target.shutdown(socket.SHUT_WR)
 
 
 class Child:
