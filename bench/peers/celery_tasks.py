@@ -17,7 +17,7 @@ import time
 from celery import Celery
 
 QUEUE = "celery-bench"
-PAYLOAD = "x" * 944
+PAYLOAD = "x" * 256
 START_SECONDS = 60
 
 broker, backend, mode, tasks = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])

@@ -240,7 +240,9 @@ private:
 
     [[nodiscard]] std::string cut(std::string_view text) const {
         const auto left = static_cast<std::size_t>(std::max<std::ptrdiff_t>(left_, 0));
-        if (left == 0 || count_characters(text, left) < left) return std::string{text};
+        // As many characters as bytes at most.
+        const bool fits = text.size() < left || count_characters(text, left) < left;
+        if (left == 0 || fits) return std::string{text};
         const std::string_view kept = first_characters(text, left);
         return std::string{kept.substr(0, kept.rfind(' '))}.append(kEllipsis);
     }
@@ -248,12 +250,17 @@ private:
     /// Only the single quote is escaped; line breaks and backslashes stay as they are.
     void string(std::string_view text) {
         if (left_ <= 0 || cut_off_) return token({});
-        std::string quoted{"'"};
-        for (const char c : cut(text)) {
-            if (c == '\'') quoted += '\\';
-            quoted += c;
+        const std::string kept = cut(text);
+        std::string quoted;
+        quoted.reserve(kept.size() + 2);
+        quoted += '\'';
+        std::size_t done = 0;
+        for (auto at = kept.find('\''); at != std::string::npos; at = kept.find('\'', at + 1)) {
+            quoted.append(kept, done, at - done).append("\\'");
+            done = at + 1;
         }
-        token(quoted += '\'');
+        quoted.append(kept, done).push_back('\'');
+        token(quoted);
     }
 
     void container(const Json& value, int level, bool as_tuple) {
