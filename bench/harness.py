@@ -157,11 +157,11 @@ def await_http(child: Child, port: int, path: str, seconds: float = 30, pause: f
         time.sleep(pause)
 
 
-def wrk(port: int, path: str, *, method: str = "GET", seconds: int = 5, connections: int = 32) -> dict:
+def wrk(port: int, path: str, *, method: str = "GET", seconds: int = 5, connections: int = 32, script: str = "") -> dict:
     """One run of wrk on one thread: requests a second, requests in all, 99th percentile. Every reply must be 2xx."""
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency"]
     if method != "GET":
-        command += ["-s", ROOT / "bench" / f"wrk_{method.lower()}.lua"]
+        command += ["-s", ROOT / "bench" / (script or f"wrk_{method.lower()}.lua")]
     command.append(f"http://127.0.0.1:{port}{path}")
     text = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, timeout=seconds + 60).stdout
     if "Non-2xx" in text or "Socket errors" in text:
