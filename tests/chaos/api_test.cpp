@@ -8,6 +8,7 @@
 #include <tests/support/tcp_proxy.hpp>
 
 #include <atomic>
+#include <future>
 #include <mutex>
 #include <thread>
 
@@ -33,10 +34,13 @@ protected:
     Api() { use({.broker = vhost_.url(broker_.url()), .results = results_.url()}); }
     ~Api() override { stop_clients(); }
 
-    void start_everything() {
-        if (!api_) port_ = start_api();
+    void start_worker_of_project() {
         worker_ = start("worker", {LOVAGE_PROJECT_WORKER, "worker", "-Q", "project-worker", "-c",
                                    "4", "-l", "warning"});
+    }
+    void start_everything() {
+        if (!api_) port_ = start_api();
+        start_worker_of_project();
         for (int client = 0; client < 4; ++client) clients_.emplace_back([this] { ask_on(); });
         EXPECT_TRUE(wait_for_answers(200, 100, soon())) << "the API does not take tasks";
     }
@@ -152,6 +156,22 @@ TEST_F(Api, WithoutRedis) {
     results_.heal();
     expect_recovery();
     expect_nothing_lost();
+}
+
+TEST_F(Api, ARequestThatWaitsForItsResultOutlivesBothConnections) {
+    port_ = start_api();
+    auto waiting = std::async(std::launch::async, [this] {
+        return http_request(port_, "POST",
+                            "/v1/celery-worker/integer-multiplication/?integer=21&wait=40", "",
+                            soon());
+    });
+    // It is sent when the second connection is made, which is for waiting.
+    EXPECT_TRUE(results_.wait_until([](const auto& counts) { return counts.open >= 2; }, soon()));
+    results_.end_connections(faults::Ending::reset);
+    broker_.end_connections(faults::Ending::reset);
+    EXPECT_EQ(waiting.wait_for(0s), std::future_status::timeout);
+    start_worker_of_project();
+    EXPECT_EQ(shown(waiting.get()), "200 42");
 }
 
 /// Silence takes its time to be noticed.

@@ -5,6 +5,8 @@
 #include <tests/support/services.hpp>
 #include <tests/support/tcp_proxy.hpp>
 
+#include <signal.h>
+
 namespace lovage::chaos {
 namespace {
 
@@ -33,7 +35,6 @@ protected:
             << "connected again: " << proxy_.counts().accepted - before.accepted;
         const auto back = Clock::now();
         note_fault(fault);
-        wait_for_progress(2 * static_cast<std::uint32_t>(kRate));
         expect_recovery(back);
         expect_contract();
         expect_results(service_url("LOVAGE_TEST_REDIS_URL"));
@@ -53,6 +54,60 @@ TEST_F(BrokerNetwork, ConnectionsClosedInOrder) {
 
 TEST_F(BrokerNetwork, ConnectionsFallenSilent) {
     expect_survival(Ending::silence, kSilenceNoticed);
+}
+
+TEST_F(BrokerNetwork, TheServerForgetsItsClients) {
+    start_load();
+    const auto before = proxy_.counts();
+    const auto fault = Clock::now();
+    // RabbitMQ gives what is unsettled to others, while the worker goes on with what it has and
+    // acknowledges it on connections that nobody serves.
+    proxy_.forget_clients();
+    EXPECT_TRUE(proxy_.wait_until(
+        [&](const auto& counts) { return counts.accepted >= before.accepted + 4; },
+        Deadline::at(fault + kSilenceNoticed)));
+    const auto back = Clock::now();
+    note_fault(fault);
+    expect_recovery(back);
+    expect_contract();
+    expect_results(service_url("LOVAGE_TEST_REDIS_URL"));
+}
+
+TEST_F(BrokerNetwork, AWorkerIsKilled) {
+    start_load();
+    const auto fault = Clock::now();
+    worker_->kill();
+    start_worker("successor");
+    note_fault(fault);
+    expect_recovery(fault);
+    expect_contract();
+    expect_results(service_url("LOVAGE_TEST_REDIS_URL"));
+}
+
+TEST_F(BrokerNetwork, AProducerIsKilled) {
+    start_load();
+    const auto fault = Clock::now();
+    producer_->kill();
+    producer_.reset();
+    note_fault(fault);
+    expect_contract();
+    expect_results(service_url("LOVAGE_TEST_REDIS_URL"));
+}
+
+using LongBrokerNetwork = BrokerNetwork;
+
+TEST_F(LongBrokerNetwork, AWorkerIsSuspendedForLongerThanItsHeartbeat) {
+    start_load();
+    const auto fault = Clock::now();
+    worker_->signal(SIGSTOP);
+    let_pass(30s);
+    // RabbitMQ has given it up: its tags mean nothing any more.
+    worker_->signal(SIGCONT);
+    const auto back = Clock::now();
+    note_fault(fault);
+    expect_recovery(back);
+    expect_contract();
+    expect_results(service_url("LOVAGE_TEST_REDIS_URL"));
 }
 
 TEST_F(BrokerNetwork, AWorkerIsStoppedWhileRabbitMqIsAway) {

@@ -80,7 +80,8 @@ protected:
     /// a second; nothing when it never did.
     [[nodiscard]] std::optional<Clock::time_point> full_rate_from(TaskLedger::Event event,
                                                                   Clock::time_point earliest) const;
-    /// From `back` on, at most kBackAtFullRate passes until sending and running go at full rate.
+    /// Waits until sending and running go at full rate again, which they do at most kBackAtFullRate
+    /// after `back`.
     void expect_recovery(Clock::time_point back) const;
 
     /// A fault from `begin` until now, and what may still come of it.
@@ -101,6 +102,8 @@ protected:
                                     Deadline deadline) const;
 
     static constexpr double kRate = 200;
+    /// Of the worker: enough for four times that rate, so that a busy machine is not the limit.
+    static constexpr std::size_t kSlots = 8;
 
     sqlite::TestFolder folder_;
     TaskLedger ledger_;
