@@ -26,15 +26,19 @@ function(lovage_module name)
   endif()
 endfunction()
 
-# lovage_test(NAME LABEL unit SOURCES ... LIBS ...): a GoogleTest executable, every test registered at ctest.
+# lovage_test(NAME LABEL unit SOURCES ... LIBS ... [FILTER pattern]): a GoogleTest executable, every test (that matches)
+# registered at ctest.
 include(GoogleTest)
 function(lovage_test name)
-  cmake_parse_arguments(arg "" "LABEL;TIMEOUT" "SOURCES;LIBS" ${ARGN})
+  cmake_parse_arguments(arg "" "LABEL;TIMEOUT;FILTER" "SOURCES;LIBS" ${ARGN})
   if(NOT arg_TIMEOUT)
     set(arg_TIMEOUT 120)
   endif()
+  if(NOT arg_FILTER)
+    set(arg_FILTER "*")
+  endif()
   lovage_test_program(${name} SOURCES ${arg_SOURCES} LIBS ${arg_LIBS})
-  gtest_discover_tests(${name} NO_PRETTY_VALUES DISCOVERY_TIMEOUT 60 PROPERTIES LABELS ${arg_LABEL} TIMEOUT ${arg_TIMEOUT})
+  gtest_discover_tests(${name} TEST_FILTER ${arg_FILTER} NO_PRETTY_VALUES DISCOVERY_TIMEOUT 60 PROPERTIES LABELS ${arg_LABEL} TIMEOUT ${arg_TIMEOUT})
 endfunction()
 
 # lovage_test_program(NAME SOURCES ... LIBS ...): the executable alone, for tests that register themselves.

@@ -17,6 +17,7 @@
 #include <chrono>
 #include <variant>
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -47,14 +48,23 @@ std::string endpoint_text(const asio::ip::tcp::endpoint& endpoint) {
     return fmt::format("{}:{}", address.to_string(), endpoint.port());
 }
 
+/// A program that a task starts must not keep our connections and ports: the peer of a worker that
+/// died would not learn of it, and its successor could not listen.
+void close_on_exec(int descriptor) {
+    ::fcntl(descriptor, F_SETFD, FD_CLOEXEC);
+}
+
 void tune(asio::ip::tcp::socket& socket) {
+    close_on_exec(socket.native_handle());
     error_code ignored;
     socket.set_option(asio::ip::tcp::no_delay{true}, ignored);
     // Closes a connection whose peer has vanished while data waits to be acknowledged.
     ::setsockopt(socket.native_handle(), IPPROTO_TCP, TCP_USER_TIMEOUT, &kUnacknowledgedTimeoutMs,
                  sizeof kUnacknowledgedTimeoutMs);
 }
-void tune(asio::local::stream_protocol::socket&) {}
+void tune(asio::local::stream_protocol::socket& socket) {
+    close_on_exec(socket.native_handle());
+}
 
 std::string peer_text(const asio::ip::tcp::socket& socket) {
     error_code error;
@@ -219,6 +229,7 @@ error_code open_and_listen(Acceptor& acceptor, const typename Acceptor::endpoint
                            bool reuse_address) {
     error_code error;
     acceptor.open(endpoint.protocol(), error);
+    if (!error) close_on_exec(acceptor.native_handle());
     if (!error && reuse_address) {
         acceptor.set_option(asio::socket_base::reuse_address{true}, error);
     }

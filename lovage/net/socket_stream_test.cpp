@@ -6,9 +6,13 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <filesystem>
 #include <string>
+#include <vector>
 
+#include <fcntl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 #include <boost/asio/experimental/awaitable_operators.hpp>
@@ -68,6 +72,29 @@ TEST_F(SocketStream, WritesGatheredBuffersInOrderBeyondTheSocketBuffer) {
     loop_.run_blocking(exchange(&listener, large, &received));
     EXPECT_EQ(received.size(), large.size() + 10);
     EXPECT_EQ(received, "head:" + large + ":tail");
+}
+
+/// The sockets of this process that a program it starts would inherit.
+std::vector<int> inherited_sockets() {
+    std::vector<int> found;
+    for (const auto& entry : std::filesystem::directory_iterator{"/proc/self/fd"}) {
+        const int descriptor = std::stoi(entry.path().filename());
+        struct stat file{};
+        const bool socket = ::fstat(descriptor, &file) == 0 && S_ISSOCK(file.st_mode);
+        if (socket && (::fcntl(descriptor, F_GETFD) & FD_CLOEXEC) == 0) found.push_back(descriptor);
+    }
+    return found;
+}
+
+TEST_F(SocketStream, ProgramsThatAreStartedInheritNeitherConnectionsNorPorts) {
+    const std::vector<int> before = inherited_sockets();  // whoever started us may have left some
+    const std::string path =
+        testing::TempDir() + "lovage_net_" + std::to_string(::getpid()) + "c.sock";
+    auto tcp = value_or_throw(Listener::tcp(loop_.executor(), "127.0.0.1", 0));
+    auto local = value_or_throw(Listener::local(loop_.executor(), path));
+    const auto pair = loop_.run_blocking(connected(&tcp));
+    const auto unix_client = value_or_throw(loop_.run_blocking(connect_unix(path)));
+    EXPECT_EQ(inherited_sockets(), before);
 }
 
 TEST_F(SocketStream, CancelEndsTheReadAndLeavesTheStreamOpen) {

@@ -5,6 +5,7 @@
 #include <lovage/worker/detail/worker_impl.hpp>
 #include <lovage/worker/threads_pool.hpp>
 
+#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
@@ -24,10 +25,22 @@ constexpr std::size_t kHeldMost = 10'000;
 constexpr auto kConnectAttempt = 10s;
 constexpr auto kCloseDeadline = 10s;
 
+/// The longest pause before another attempt to reach servers that are not there: an attempt itself
+/// waits for them, and work goes on within five seconds of their return. Servers that answer but
+/// refuse are left alone for longer.
+constexpr auto kAwayPause = 2s;
+constexpr auto kRefusedPause = 30s;
+
 /// No amount of waiting cures these.
 bool hopeless(Errc code) {
     return code == Errc::invalid_argument || code == Errc::conflict || code == Errc::malformed ||
            code == Errc::closed;
+}
+
+/// Nobody answers, or only to say that the server is busy with itself.
+bool away(Errc code) {
+    return code == Errc::disconnected || code == Errc::deadline_exceeded ||
+           code == Errc::unknown_outcome || code == Errc::unavailable;
 }
 
 std::vector<std::string> queues_of(const WorkerOptions& options, const Settings& settings) {
@@ -65,11 +78,26 @@ Awaitable<void> Worker::Impl::pause(std::chrono::milliseconds length) {
     co_await changed_.wait(Deadline::in(length));
 }
 
+Awaitable<void> Worker::Impl::stop_wanted() {
+    while (stops_ == 0) co_await changed_.wait();
+}
+
+Awaitable<Result<void>> Worker::Impl::connect_and_consume() {
+    if (auto connected = co_await core->connect(Deadline::in(kConnectAttempt)); !connected) {
+        co_return connected;
+    }
+    co_return co_await open_consumer();
+}
+
 Awaitable<Result<void>> Worker::Impl::wait_for_servers() {
-    for (auto wait = 1000ms; stops_ == 0; wait = std::min(wait * 2, 30'000ms)) {
-        auto connected = co_await core->connect(Deadline::in(kConnectAttempt));
-        if (connected) connected = co_await open_consumer();
-        if (connected || hopeless(connected.error().code)) co_return connected;
+    using namespace asio::experimental::awaitable_operators;
+    for (std::chrono::milliseconds wait = 1s; stops_ == 0; wait *= 2) {
+        auto attempt = co_await (connect_and_consume() || stop_wanted());
+        if (attempt.index() == 1) break;
+        auto& connected = std::get<0>(attempt);
+        if (connected || hopeless(connected.error().code)) co_return std::move(connected);
+        wait = std::min<std::chrono::milliseconds>(
+            wait, away(connected.error().code) ? kAwayPause : kRefusedPause);
         log::error("worker", "consumer: cannot start on {}: {}. Trying again in {:.0f} s …",
                    log::mask_secrets(app.settings().broker_url), connected.error().message(),
                    std::chrono::duration<double>(wait).count());

@@ -23,6 +23,9 @@ using Clock = std::chrono::steady_clock;
 constexpr auto kReceive = 1h;  // a quiet queue is no error
 constexpr auto kLookUp = 5s;
 constexpr auto kRevive = 10s;
+/// The longest pause before another try to consume: a try waits for the broker by itself, and a
+/// pause that its return falls into is one more delay.
+constexpr auto kLongestPause = 2s;
 /// A broker that hands out tasks one by one, fast, is given this time to gather some: looking up
 /// revocations, waking a slot, storing and acknowledging cost nearly as much for one as for ten.
 constexpr auto kGather = 1ms;
@@ -125,7 +128,8 @@ Awaitable<Result<void>> Worker::Impl::revive(bool same_consumer) {
 }
 
 Awaitable<bool> Worker::Impl::recover(Error problem) {
-    for (auto wait = 100ms; stops_ == 0; wait = std::min(wait * 2, 10'000ms)) {
+    for (auto wait = 100ms; stops_ == 0;
+         wait = std::min<std::chrono::milliseconds>(wait * 2, kLongestPause)) {
         ready = false;
         const bool same_consumer = consumer_ && still_usable(problem.code);
         log::error("worker", "consumer: {}. {} …", problem.message(),

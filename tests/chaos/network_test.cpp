@@ -8,6 +8,7 @@
 namespace lovage::chaos {
 namespace {
 
+using testing_support::Door;
 using testing_support::Ending;
 using testing_support::service_url;
 using testing_support::TcpProxy;
@@ -52,6 +53,22 @@ TEST_F(BrokerNetwork, ConnectionsClosedInOrder) {
 
 TEST_F(BrokerNetwork, ConnectionsFallenSilent) {
     expect_survival(Ending::silence, kSilenceNoticed);
+}
+
+TEST_F(BrokerNetwork, AWorkerIsStoppedWhileRabbitMqIsAway) {
+    start_load();
+    const auto fault = Clock::now();
+    proxy_.set_door(Door::refuse);
+    proxy_.end_connections(Ending::reset);
+    EXPECT_TRUE(wait_for_log("worker", "Trying to re-establish it", soon()));
+    const auto asked = Clock::now();
+    stop(*worker_);
+    EXPECT_LE(Clock::now() - asked, 10s) << "there was nothing to wait for";
+    proxy_.heal();
+    start_worker("successor");
+    note_fault(fault);
+    wait_for_progress(static_cast<std::uint32_t>(kRate));
+    expect_contract();
 }
 
 }  // namespace

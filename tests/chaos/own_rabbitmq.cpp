@@ -3,6 +3,7 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <stdexcept>
@@ -24,9 +25,10 @@ std::string line_after(const std::filesystem::path& file, const std::string& pre
     throw std::runtime_error{file.string() + " has no line that starts with " + prefix};
 }
 
+/// Its errors go to STATE.log.
 std::string services_command(const std::filesystem::path& state, const std::string& command) {
     return "exec python3 '" LOVAGE_SERVICES_TOOL "' --state '" + state.string() + "' " + command +
-           " >>'" + state.string() + ".log' 2>&1";
+           " 2>>'" + state.string() + ".log'";
 }
 
 /// A process that stops the server when this program has ended, however it did. Returns what keeps
@@ -42,6 +44,8 @@ int leave_guard(const std::filesystem::path& state) {
         ::setsid();
         if (::fork() != 0) ::_exit(0);
         ::close(ends[1]);
+        const int nowhere = ::open("/dev/null", O_RDWR);
+        for (const int standard : {0, 1, 2}) ::dup2(nowhere, standard);
         char ending = 0;
         while (::read(ends[0], &ending, 1) < 0 && errno == EINTR) {
         }
@@ -81,10 +85,24 @@ OwnRabbitMq::~OwnRabbitMq() {
 }
 
 void OwnRabbitMq::services(const std::string& command) const {
-    const int status = std::system(services_command(state_, command).c_str());
-    if (status == 0) return;
+    (void)output_of(command);
+}
+
+std::string OwnRabbitMq::query(const std::string& arguments) const {
+    return output_of("ctl " + arguments);
+}
+
+std::string OwnRabbitMq::output_of(const std::string& command) const {
+    FILE* const pipe = ::popen(services_command(state_, command).c_str(), "r");
+    if (pipe == nullptr) throw std::runtime_error{"no shell"};
+    std::string text;
+    std::array<char, 4096> buffer{};
+    while (const std::size_t bytes = std::fread(buffer.data(), 1, buffer.size(), pipe)) {
+        text.append(buffer.data(), bytes);
+    }
+    if (::pclose(pipe) == 0) return text;
     std::ifstream log{state_.string() + ".log"};
-    throw std::runtime_error{"tools/services " + command + " failed:\n" +
+    throw std::runtime_error{"tools/services " + command + " failed:\n" + text +
                              std::string{std::istreambuf_iterator<char>{log}, {}}};
 }
 

@@ -28,11 +28,14 @@ public:
     void resume() const;
     /// rabbitmqctl; throws std::runtime_error when it fails.
     void control(const std::string& arguments) const;
+    /// What rabbitmqctl prints.
+    [[nodiscard]] std::string query(const std::string& arguments) const;
     /// Whether its log says so anywhere.
     [[nodiscard]] bool has_logged(const std::string& text) const;
 
 private:
     void services(const std::string& command) const;
+    [[nodiscard]] std::string output_of(const std::string& command) const;
     [[nodiscard]] pid_t pid() const;
 
     std::filesystem::path state_;

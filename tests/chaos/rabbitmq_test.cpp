@@ -2,43 +2,158 @@
 #include "own_rabbitmq.hpp"
 #include "stack.hpp"
 
-#include <lovage/clients/redis/test_server.hpp>
+#include <lovage/app/app_core.hpp>
+#include <tests/integration/http_client.hpp>
 #include <tests/support/services.hpp>
+
+#include <algorithm>
+#include <memory>
 
 namespace lovage::chaos {
 namespace {
 
+using integration::http_request;
+using integration::HttpReply;
+using testing::HasSubstr;
+using testing_support::service_url;
+
+Awaitable<Result<void>> delete_queue(std::shared_ptr<AppCore> core, std::string queue) {
+    if (auto connected = co_await core->connect(soon()); !connected) co_return connected;
+    co_return co_await core->broker().delete_queue(std::move(queue), soon());
+}
+
 /// One server for all tests, since it takes its time to start.
 class RabbitMq : public Stack {
 protected:
-    static void SetUpTestSuite() { server_ = std::make_unique<OwnRabbitMq>("chaos-rabbitmq"); }
+    static void SetUpTestSuite() {
+        if (!server_) server_ = std::make_unique<OwnRabbitMq>("chaos-rabbitmq");
+    }
     static void TearDownTestSuite() { server_.reset(); }
 
-    RabbitMq() {
-        use({.broker = server_->url(),
-             .results = testing_support::service_url("LOVAGE_TEST_REDIS_URL")});
-    }
+    RabbitMq() { use({.broker = server_->url(), .results = service_url("LOVAGE_TEST_REDIS_URL")}); }
 
     /// Until the load runs at its pace again, and everything holds.
-    void expect_all_well(Clock::time_point back) {
-        note_fault(fault_);
+    void expect_all_well(Clock::time_point fault, Clock::time_point back) {
+        note_fault(fault);
         wait_for_progress(2 * static_cast<std::uint32_t>(kRate));
         expect_recovery(back);
         expect_contract();
-        expect_results(testing_support::service_url("LOVAGE_TEST_REDIS_URL"));
+        expect_results(service_url("LOVAGE_TEST_REDIS_URL"));
         EXPECT_FALSE(server_->has_logged("unknown delivery tag")) << "a stale ack was sent";
     }
 
+    /// SIGSTOP and SIGCONT under load; the time is longer than silence is endured.
+    void expect_survival_of_a_stop(Clock::duration time) {
+        start_load();
+        const auto fault = Clock::now();
+        server_->pause();
+        EXPECT_TRUE(wait_for_log("worker", "the server sent nothing",
+                                 Deadline::at(fault + kSilenceNoticed)));
+        let_pass(fault + time - Clock::now());
+        server_->resume();
+        expect_all_well(fault, Clock::now());
+    }
+    /// Asks the API to send a task.
+    [[nodiscard]] static HttpReply ask(std::uint16_t port) {
+        return http_request(
+            port, "POST", "/v1/celery-worker/integer-multiplication/async/?integer=21", "", soon());
+    }
+
     inline static std::unique_ptr<OwnRabbitMq> server_;
-    Clock::time_point fault_;
 };
 
 TEST_F(RabbitMq, KilledAndStartedAgain) {
     start_load();
-    fault_ = Clock::now();
+    const auto fault = Clock::now();
     server_->kill();
     server_->start();
-    expect_all_well(Clock::now());
+    expect_all_well(fault, Clock::now());
+}
+
+TEST_F(RabbitMq, StoppedAndStartedByItsOperator) {
+    start_load();
+    const auto fault = Clock::now();
+    server_->control("stop_app");
+    server_->control("start_app");
+    expect_all_well(fault, Clock::now());
+}
+
+TEST_F(RabbitMq, ConnectionsClosedByItsOperator) {
+    start_load();
+    const auto fault = Clock::now();
+    server_->control("close_all_connections 'closed for a test'");
+    EXPECT_TRUE(wait_for_log("worker", "closed for a test", soon()));
+    expect_all_well(fault, Clock::now());
+}
+
+TEST_F(RabbitMq, QueueDeletedWhileItIsConsumed) {
+    start_load();
+    Settings settings;
+    settings.broker_url = server_->url();
+    settings.result_backend = service_url("LOVAGE_TEST_REDIS_URL");
+    const App operating{"chaos-operator", settings};
+    const auto fault = Clock::now();
+    ASSERT_TRUE(operating.core()->loop().run_blocking(delete_queue(operating.core(), "celery")));
+    const auto deleted = Clock::now();
+    note_fault(fault);
+    wait_for_progress(3 * static_cast<std::uint32_t>(kRate));
+    expect_recovery(deleted);
+    // What was in it is gone, which is what its operator wanted; nothing else may be.
+    expect_contract(deleted);
+    EXPECT_THAT(log_of("worker"), HasSubstr("queue 'celery' was deleted"));
+}
+
+TEST_F(RabbitMq, ShortOfMemory) {
+    // Long enough tasks for a backlog: acks must go on while nothing can be sent.
+    start_worker();
+    start_producer(kRate, 25ms);
+    const std::uint16_t api = start_api();
+    wait_for_progress(300);
+    EXPECT_EQ(ask(api).status, 200);
+    const auto fault = Clock::now();
+    server_->control("set_vm_memory_high_watermark 0");
+    EXPECT_TRUE(wait_for_log("producer", "takes no messages", soon()));
+    const auto alarm = Clock::now();
+    // Everything that was accepted runs, is stored and acknowledged in spite of the alarm.
+    EXPECT_TRUE(ledger_.wait_for_effects(Deadline::in(30s))) << "consumers stand still";
+    const auto asked = Clock::now();
+    const HttpReply refused = ask(api);
+    EXPECT_EQ(refused.status, 503) << shown(refused);
+    EXPECT_EQ(refused.fields.count("retry-after"), 1U);
+    EXPECT_LE(Clock::now() - asked, kPublishTimeout + kSlack);
+    const auto accepted_late = std::ranges::count_if(ledger_.trace(), [&](const auto& entry) {
+        return entry.event == TaskLedger::Event::accepted && entry.time > alarm + 1s;
+    });
+    EXPECT_EQ(accepted_late, 0) << "somebody could publish";
+    // RabbitMQ's own account: nothing is ready, and nothing waits for its ack.
+    EXPECT_THAT(server_->query("list_queues --quiet --no-table-headers name messages"),
+                HasSubstr("celery\t0\n"));
+
+    server_->control("set_vm_memory_high_watermark 0.6");
+    note_fault(fault);
+    wait_for_progress(100);
+    EXPECT_EQ(ask(api).status, 200);
+    expect_contract();
+}
+
+/// The heartbeat is 10 s, so that RabbitMQ is given up, and gives up, while it is stopped.
+using LongRabbitMq = RabbitMq;
+
+TEST_F(LongRabbitMq, StoppedForThirtySeconds) {
+    expect_survival_of_a_stop(30s);
+}
+
+TEST_F(LongRabbitMq, StoppedForTwoMinutes) {
+    expect_survival_of_a_stop(2min);
+}
+
+TEST_F(LongRabbitMq, AwayForTwoMinutes) {
+    start_load();
+    const auto fault = Clock::now();
+    server_->kill();
+    let_pass(2min);
+    server_->start();
+    expect_all_well(fault, Clock::now());
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <limits>
 #include <map>
 #include <optional>
 #include <string>
@@ -22,6 +23,7 @@ using integration::Process;
 using testing_support::TaskLedger;
 using std::chrono_literals::operator""ms;
 using std::chrono_literals::operator""s;
+using std::chrono_literals::operator""min;
 using Clock = TaskLedger::Clock;
 
 /// Nothing here takes that long unless it hangs.
@@ -33,6 +35,13 @@ inline constexpr std::chrono::seconds kPatience{60};
 /// Work that somebody must have done: what the reliability contract promises about time.
 inline constexpr auto kSilenceNoticed = 20s;
 inline constexpr auto kBackAtFullRate = 5s;
+
+/// How long the API tries to publish; a test adds kSlack for a busy machine.
+inline constexpr auto kPublishTimeout = 2s;
+inline constexpr auto kSlack = 1500ms;
+
+/// A port of 127.0.0.1 that nobody uses, below the kernel's ephemeral range.
+[[nodiscard]] std::uint16_t free_port();
 
 /// A worker and a producer as processes of their own, a ledger between them, and servers that the
 /// derived fixture can harm. At its end, every process was asked to stop and has exited with 0.
@@ -48,11 +57,15 @@ protected:
     };
     void use(Servers servers) { servers_ = std::move(servers); }
 
-    void start_worker(const std::string& name = "worker", int slots = 4);
+    /// Its log is NAME.log.
+    void start_worker(const std::string& name = "worker",
+                      std::map<std::string, std::string> environment = {});
     /// Tasks per second; each task takes that long.
     void start_producer(double rate = kRate, std::chrono::milliseconds each = 10ms);
     /// Both, and waits until they have found their pace.
     void start_load();
+    /// The project stack's API; returns the port that it listens on.
+    [[nodiscard]] std::uint16_t start_api();
     /// The producer gets an answer for what it has sent, and ends.
     void stop_producer();
     /// A program of ours; its output goes to NAME.log.
@@ -72,13 +85,18 @@ protected:
 
     /// A fault from `begin` until now, and what may still come of it.
     void note_fault(Clock::time_point begin);
-    /// Ends the load and checks the delivery contract: every accepted task has had its effect and
-    /// has its result, none that was rejected ran, no task ran twice without a fault.
-    void expect_contract();
+    /// Ends the load and checks the delivery contract: every accepted task has had its effect, none
+    /// that was rejected ran, no task ran twice without a fault. Tasks first sent before
+    /// `owed_from` may be gone: an operator has thrown them away.
+    void expect_contract(Clock::time_point owed_from = Clock::time_point::min());
     /// The results, read from `results_url` and not through a proxy.
     void expect_results(const std::string& results_url) const;
+    /// Nothing is waited for, but time has to pass.
+    void let_pass(Clock::duration time) const;
     /// What `name` has logged so far.
     [[nodiscard]] std::string log_of(const std::string& name) const;
+    /// The number that NAME's log has right after `text`; fails the test when it never has.
+    [[nodiscard]] std::uint16_t port_in_log(const std::string& name, const std::string& text) const;
     [[nodiscard]] bool wait_for_log(const std::string& name, const std::string& text,
                                     Deadline deadline) const;
 
@@ -89,10 +107,13 @@ protected:
     std::vector<TaskLedger::Fault> faults_;
     std::optional<Process> worker_;
     std::optional<Process> producer_;
+    std::optional<Process> api_;
 
 private:
+    [[nodiscard]] std::vector<std::uint32_t> accepted_since(Clock::time_point from) const;
     [[nodiscard]] std::string id_of(std::uint32_t task) const;
-    [[nodiscard]] std::string logs() const;
+    [[nodiscard]] std::string logs(
+        std::size_t end_of_each = std::numeric_limits<std::size_t>::max()) const;
 
     Servers servers_;
     std::string run_;  ///< The first eight digits of this test's task ids.

@@ -48,6 +48,8 @@ Process::Process(const Options& options) {
     posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, options.output.c_str(), kFlags, 0600);
     posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, options.errors.c_str(), kFlags, 0600);
     posix_spawn_file_actions_addchdir_np(&actions, options.folder.c_str());
+    // Sockets of the test's, such as a proxy's, are not the child's.
+    posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
     const int problem = posix_spawn(&pid_, argv[0], &actions, nullptr, argv.data(), envp.data());
     posix_spawn_file_actions_destroy(&actions);
     if (problem != 0) {

@@ -8,7 +8,11 @@ run_tests() {
     while [ $# -gt 0 ]; do
         case $1 in
             --label | --filter | --preset) [ $# -ge 2 ] || die "$1 needs a value" ;;&
-            --label) selection+=(-L "$2") ;;
+            --label)
+                selection+=(-L "$2")
+                # Sweeps that take minutes are registered with ctest for this configuration only.
+                [[ $2 != *long* ]] || selection+=(-C long)
+                ;;
             --filter) selection+=(-R "$2") ;;
             --preset) preset=$2 ;;
             *) die "test: unknown option \"$1\"; there are --label L, --filter F and --preset P" ;;
@@ -96,7 +100,7 @@ needs_servers() {
 import json, sys
 labels = {label for test in json.load(sys.stdin)["tests"] for found in test["properties"] if found["name"] == "LABELS"
           for label in found["value"]}
-sys.exit(not labels & {"conformance", "integration", "interop", "chaos"})' <<<"$selected"
+sys.exit(not labels & {"conformance", "integration", "interop", "chaos", "chaos-long"})' <<<"$selected"
 }
 
 sanitizer_options() {

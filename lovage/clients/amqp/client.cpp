@@ -17,9 +17,10 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// A refused connection costs the server nothing, so that one that restarts is found soon; whoever
-/// answers but does not let us in is left alone for longer.
-constexpr auto kRefusedPauseMax = 2s;
+/// A connection that is refused, or that nobody answers, costs the server nothing, so that one that
+/// restarts or wakes up is found soon; whoever answers but does not let us in is left alone for
+/// longer.
+constexpr auto kAwayPauseMax = 2s;
 /// A connection that lived that long was no accident: the next attempt begins without delay.
 constexpr auto kProvedUseful = 5s;
 /// For declaring again what was declared.
@@ -58,7 +59,8 @@ void Client::tell_residents(const std::function<void(Resident&)>& news) {
 
 void Client::add(Resident& resident) {
     residents_.insert(&resident);
-    if (connected_) resident.on_connected(connection_->session());
+    // A connection that has just ended is still to be noticed: the next one tells the resident.
+    if (connected_ && connection_->session().open()) resident.on_connected(connection_->session());
 }
 
 void Client::remove(Resident& resident) noexcept {
@@ -142,8 +144,8 @@ Awaitable<void> Client::supervise() {
             if (++failures % options_.endpoints.size() != 0) continue;
         }
         auto pause = backoff.next();
-        if (problem_->code == Errc::disconnected) {
-            pause = std::min<net::Backoff::Duration>(pause, kRefusedPauseMax);
+        if (problem_->code == Errc::disconnected || problem_->code == Errc::deadline_exceeded) {
+            pause = std::min<net::Backoff::Duration>(pause, kAwayPauseMax);
         }
         log::warning("amqp", "no connection to {}: {}; trying again in {:.1f} s",
                      options_.endpoints[next_endpoint_].display(), problem_->detail,
@@ -226,6 +228,10 @@ Awaitable<void> Client::replay() {
 // --- operations ------------------------------------------------------------------------
 
 Awaitable<Result<Reply>> Client::call_once(Request request, Deadline deadline) {
+    // The connection may have ended since the caller looked, while declarations are replayed, say.
+    if (!connection_->session().open()) {
+        co_return fail(Errc::cancelled, "the connection to the broker is down");
+    }
     auto answer = std::make_shared<Answer>(executor());
     if (control_.channel == nullptr) {
         control_.channel = connection_->session().open_channel(control_);

@@ -42,7 +42,9 @@ private:
 
     // Life.
     Awaitable<Result<void>> wait_for_servers();
+    Awaitable<Result<void>> connect_and_consume();
     Awaitable<Result<void>> open_consumer();
+    Awaitable<void> stop_wanted();
     Awaitable<void> shut_down();
     /// Takes back from pool and ETA queue what has not started.
     void withdraw_unstarted();
