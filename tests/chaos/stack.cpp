@@ -60,8 +60,9 @@ std::uint16_t free_port() {
         sockaddr_in address{};
         address.sin_family = AF_INET;
         address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        address.sin_port =
-            htons(std::uniform_int_distribution<std::uint16_t>{20'000, 31'999}(random));
+        // htons is a macro where the build optimises.
+        std::uniform_int_distribution<std::uint16_t> ports{20'000, 31'999};
+        address.sin_port = htons(ports(random));
         const int probe = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
         const bool free =
             ::bind(probe, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
