@@ -204,8 +204,7 @@ Worker::Impl::RequestPtr Worker::Impl::decode(Delivery delivery) {
     return request;
 }
 
-Awaitable<std::vector<bool>> Worker::Impl::look_up_revoked(
-    const std::vector<RequestPtr>& requests) {
+Awaitable<std::vector<bool>> Worker::Impl::look_up_revoked(std::vector<RequestPtr> requests) {
     std::vector<bool> revoked(requests.size(), false);
     const Deadline deadline = Deadline::in(kLookUp);
     const auto unread = [](const Error& problem) {

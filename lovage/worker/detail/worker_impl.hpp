@@ -62,7 +62,7 @@ private:
     Awaitable<void> release_due_until_stop();
     RequestPtr make_request(Delivery& delivery, TaskMessage message);
     RequestPtr decode(Delivery delivery);
-    Awaitable<std::vector<bool>> look_up_revoked(const std::vector<RequestPtr>& requests);
+    Awaitable<std::vector<bool>> look_up_revoked(std::vector<RequestPtr> requests);
     /// Expired, revoked, held for its ETA, or put into `runnable`.
     void triage(RequestPtr request, bool revoked, TimePoint now, std::vector<RequestPtr>& runnable);
     void submit(std::vector<RequestPtr> runnable);
