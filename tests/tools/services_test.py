@@ -5,9 +5,11 @@ Usage: services_test.py [Processes|Servers]
 import os
 import pathlib
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 
@@ -138,6 +140,15 @@ class Servers(InFolder):
         pid, ports = self.up(), self.redis.ports
         os.kill(pid, signal.SIGKILL)
         self.assertNotEqual(self.up(), pid)
+        self.assertEqual(self.redis.ports, ports)
+
+    def test_a_port_that_is_taken_for_a_moment_is_waited_for(self):
+        self.up()
+        ports = self.redis.ports
+        self.services("down", "--only", "redis")
+        with socket.create_server(("127.0.0.1", ports["redis"])) as dying:
+            threading.Timer(0.5, dying.close).start()
+            self.up()
         self.assertEqual(self.redis.ports, ports)
 
     def test_the_environment_names_what_runs(self):

@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import time
 
 from process import Account, ServerProcess
 
@@ -31,6 +32,10 @@ def own_environment(**more: str) -> dict:
     kept = {name: value for name, value in os.environ.items()
             if not name.startswith(("RABBITMQ_", "ERL_", "PG", "LOVAGE_TEST_"))}
     return {**kept, "LC_ALL": "C.UTF-8", **more}
+
+
+# How long a port of ours may stay taken before another is chosen.
+PORT_SECONDS = 10
 
 
 def is_free(port: int) -> bool:
@@ -76,11 +81,21 @@ class Server:
         if not pathlib.Path(self.program).exists():
             raise Fault(f"{self.program} is missing; the Debian package {self.package} has it (./dev setup services)")
         self.folder.mkdir(parents=True, exist_ok=True)
-        if set(self.ports) != set(self.port_names) or not all(map(is_free, self.ports.values())):
+        if set(self.ports) != set(self.port_names) or not self._ports_come_free():
             self.ports = {}
             for name in self.port_names:
                 self.ports[name] = free_port(set(self.ports.values()))
             (self.folder / "ports.json").write_text(json.dumps(self.ports))
+
+    def _ports_come_free(self) -> bool:
+        """A server that was just killed holds its ports until the kernel has taken it apart, a second or more on a busy
+        machine. Only what somebody else keeps is given up."""
+        deadline = time.monotonic() + PORT_SECONDS
+        while not all(map(is_free, self.ports.values())):
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.05)
+        return True
 
     def start(self, temporary: bool) -> None:
         raise NotImplementedError
