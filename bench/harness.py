@@ -81,7 +81,7 @@ class Services:
     def __enter__(self):
         subprocess.run([*self.command, "up", "--only", ",".join(self.names)], check=True, stdout=subprocess.DEVNULL)
         text = (self.folder / "env").read_text()
-        variables = dict(line.removeprefix("export ").split("=", 1) for line in shlex.split(text, posix=True) if "=" in line)
+        variables = dict(word.split("=", 1) for word in shlex.split(text) if "=" in word)  # the others are "export"
         self.amqp = variables.get("LOVAGE_TEST_AMQP_URL", "")
         self.redis = variables.get("LOVAGE_TEST_REDIS_URL", "")
         return self

@@ -11,12 +11,11 @@
 //   paced     MESSAGES publishes, evenly at the rate PREFETCH a second, each awaited alone: latency
 //
 // One line of JSON: rates a second, CPU microseconds a message.
+#include "measure.hpp"
+
 #include <amqp.h>
 #include <amqp_tcp_socket.h>
 #include <hiredis/hiredis.h>
-
-#include <sys/resource.h>
-#include <sys/time.h>
 
 #include <algorithm>
 #include <array>
@@ -30,7 +29,9 @@
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
+using bench::Clock;
+using bench::cpu_seconds;
+using bench::seconds_since;
 
 constexpr std::size_t kBodyBytes = 344;
 constexpr std::size_t kArgsreprBytes = 261;
@@ -42,19 +43,6 @@ constexpr const char* kQueue = "lovage-limit";
 [[noreturn]] void give_up(const char* what) {
     std::fprintf(stderr, "rabbitmq_limit: %s\n", what);
     std::exit(1);
-}
-
-double seconds_since(Clock::time_point start) {
-    return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-double cpu_seconds() {
-    rusage usage{};
-    getrusage(RUSAGE_SELF, &usage);
-    const auto seconds = [](const timeval& t) {
-        return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6;
-    };
-    return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
 struct Address {

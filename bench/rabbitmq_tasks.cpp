@@ -8,6 +8,8 @@
 //   together  both at once: a producer's App and a worker's, each with its loop
 //
 // One line of JSON: tasks a second, CPU microseconds a task.
+#include "measure.hpp"
+
 #include <lovage/app/app_core.hpp>
 #include <lovage/lovage.hpp>
 #include <lovage/worker/worker.hpp>
@@ -24,30 +26,17 @@
 #include <thread>
 #include <vector>
 
-#include <sys/resource.h>
-
 namespace asio = boost::asio;
 using namespace std::chrono_literals;
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
+using bench::Clock;
+using bench::cpu_seconds;
+using bench::seconds_since;
 constexpr long kSenders = 200;
 /// It travels twice, as argument and in `argsrepr`: with it a message is 1 KiB.
 constexpr std::size_t kPayloadBytes = 256;
-
-double seconds_since(Clock::time_point start) {
-    return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-double cpu_seconds() {
-    rusage usage{};
-    getrusage(RUSAGE_SELF, &usage);
-    const auto seconds = [](const timeval& t) {
-        return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6;
-    };
-    return seconds(usage.ru_utime) + seconds(usage.ru_stime);
-}
 
 struct Sending {
     lovage::App* app;

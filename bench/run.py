@@ -108,11 +108,14 @@ def checked_wrk(port: int, path: str, count, **options) -> dict:
     return result
 
 
+def ask_rabbitmq(python: pathlib.Path, url: str, question: str) -> int:
+    code = f"from kombu import Connection\nwith Connection({url!r}) as c:\n    print(c.default_channel.{question})"
+    return int(subprocess.run([python, "-c", code], check=True, stdout=subprocess.PIPE, text=True, timeout=60).stdout)
+
+
 def queue_length(python: pathlib.Path, url: str, queue: str) -> int:
     """Messages ready in RabbitMQ's queue, asked of the broker itself."""
-    code = (f"from kombu import Connection\nwith Connection({url!r}) as c:\n"
-            f"    print(c.default_channel.queue_declare({queue!r}, passive=True).message_count)")
-    return int(subprocess.run([python, "-c", code], check=True, stdout=subprocess.PIPE, text=True, timeout=30).stdout)
+    return ask_rabbitmq(python, url, f"queue_declare({queue!r}, passive=True).message_count")
 
 
 def sqlite_queue_length(folder: pathlib.Path) -> int:
@@ -156,6 +159,7 @@ def bench_tasks(repetitions: int) -> list[Figure]:
         rates = {side: [sample["per_second"] for sample in runs] for side, runs in samples.items()}
         half = statistics.median(rates["lovage, RabbitMQ"]) / 2
         with resting(everybody.difference(processes["lovage, RabbitMQ"])):
+            ask_rabbitmq(python, services.amqp, f"queue_purge({QUEUE!r})")  # the bare publish, too, begins with an empty queue
             pairs = [(paced_wrk(ports["lovage, RabbitMQ"], TASK_PATH, half),
                       run_json(program("rabbitmq_limit"), address(services.amqp), address(services.redis), "paced", round(half * 3), round(half)))
                      for _ in range(repetitions)]

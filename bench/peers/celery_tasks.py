@@ -11,7 +11,6 @@ import pathlib
 import signal
 import subprocess
 import sys
-import threading
 import time
 
 from celery import Celery
@@ -51,12 +50,11 @@ def tree_cpu_seconds(pid: int) -> float:
 
 
 class Worker:
-    """A worker process of its own; entered, it has its first tasks behind it."""
+    """A worker process of its own, for the length of a `with`."""
 
     def __enter__(self):
         self.process = subprocess.Popen([sys.executable, __file__, *sys.argv[1:], "worker"], stdout=subprocess.DEVNULL,
                                         stderr=subprocess.DEVNULL)
-        noop.apply_async((PAYLOAD,)).get(timeout=START_SECONDS)
         return self
 
     def cpu_seconds(self) -> float:
@@ -67,43 +65,42 @@ class Worker:
         self.process.wait(START_SECONDS)
 
 
-def drained(first: int) -> float:
-    """Waits until 95 % of `first` waiting tasks are gone; returns how many that were."""
-    while (left := waiting()) > first * 0.05:
+def wait_while(condition):
+    while condition():
         time.sleep(0.02)
-    return first - left
 
 
-def measure() -> dict:
-    app.control.purge()  # declares the queue, too
-    if mode == "publish":
-        start, cpu = time.monotonic(), time.process_time()
-        send_all(tasks)
-        return {"per_second": tasks / (time.monotonic() - start), "cpu_us": (time.process_time() - cpu) / tasks * 1e6}
-    if mode == "drain":
-        send_all(tasks)
-        process = subprocess.Popen([sys.executable, __file__, *sys.argv[1:], "worker"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
-            while (first := waiting()) > tasks * 0.98:
-                time.sleep(0.02)
-            start, cpu = time.monotonic(), tree_cpu_seconds(process.pid)
-            done = drained(first)
-            return {"per_second": done / (time.monotonic() - start),
-                    "cpu_us": (tree_cpu_seconds(process.pid) - cpu) / done * 1e6}
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(START_SECONDS)
+def publish() -> dict:
+    start, cpu = time.monotonic(), time.process_time()
+    send_all(tasks)
+    return per_task(tasks, start, time.process_time() - cpu)
+
+
+def drain() -> dict:
+    """From the worker's first tasks until 95 % are done, so that neither its start nor its last batch counts."""
+    send_all(tasks)
     with Worker() as worker:
+        wait_while(lambda: waiting() > tasks * 0.98)
+        first, start, cpu = waiting(), time.monotonic(), worker.cpu_seconds()
+        wait_while(lambda: waiting() > tasks * 0.05)
+        return per_task(first - waiting(), start, worker.cpu_seconds() - cpu)
+
+
+def together() -> dict:
+    with Worker() as worker:
+        noop.apply_async((PAYLOAD,)).get(timeout=START_SECONDS)
         start, cpu = time.monotonic(), worker.cpu_seconds()
-        sender = threading.Thread(target=send_all, args=(tasks,))
-        sender.start()
-        sender.join()
-        while waiting() > 0:
-            time.sleep(0.02)
-        return {"per_second": tasks / (time.monotonic() - start), "cpu_us": (worker.cpu_seconds() - cpu) / tasks * 1e6}
+        send_all(tasks)
+        wait_while(lambda: waiting() > 0)
+        return per_task(tasks, start, worker.cpu_seconds() - cpu)
+
+
+def per_task(done: int, start: float, cpu: float) -> dict:
+    return {"per_second": done / (time.monotonic() - start), "cpu_us": cpu / done * 1e6}
 
 
 if sys.argv[-1] == "worker":
     app.worker_main(["worker", "-Q", QUEUE, "-c", "2", "-P", "prefork", "-l", "WARNING"])
 else:
-    print(json.dumps(measure()))
+    app.control.purge()  # declares the queue, too
+    print(json.dumps({"publish": publish, "drain": drain, "together": together}[mode]()))

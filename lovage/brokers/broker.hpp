@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace lovage {
@@ -30,6 +31,8 @@ struct QueueDeclaration {
 };
 
 enum class ExchangeType : std::uint8_t { direct, fanout, topic };
+/// AMQP's word for it.
+[[nodiscard]] std::string_view to_string(ExchangeType type) noexcept;
 
 struct ExchangeDeclaration {
     std::string name;

@@ -43,6 +43,18 @@ Result<void> check_name(std::string_view what, std::string_view name) {
 
 }  // namespace
 
+std::string_view to_string(ExchangeType type) noexcept {
+    switch (type) {
+        case ExchangeType::direct:
+            return "direct";
+        case ExchangeType::fanout:
+            return "fanout";
+        case ExchangeType::topic:
+            return "topic";
+    }
+    return "direct";
+}
+
 Result<void> check_declaration(const QueueDeclaration& queue) {
     if (queue.name.empty()) return fail(Errc::invalid_argument, "a queue needs a name");
     if (auto done = check_name("a queue name", queue.name); !done) return done;

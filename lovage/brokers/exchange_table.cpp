@@ -23,18 +23,6 @@ struct Place {
     bool more = true;
 };
 
-std::string_view type_name(ExchangeType type) {
-    switch (type) {
-        case ExchangeType::direct:
-            return "direct";
-        case ExchangeType::fanout:
-            return "fanout";
-        case ExchangeType::topic:
-            return "topic";
-    }
-    return "direct";
-}
-
 }  // namespace
 
 bool topic_matches(std::string_view pattern, std::string_view routing_key) noexcept {
@@ -122,7 +110,7 @@ Result<void> ExchangeTable::declare_exchange(const ExchangeDeclaration& declarat
                 declaration.name, property, is, wanted));
     };
     if (existing.type != declaration.type) {
-        return conflict("type", type_name(existing.type), type_name(declaration.type));
+        return conflict("type", to_string(existing.type), to_string(declaration.type));
     }
     if (existing.durable != declaration.durable) {
         return conflict("durable", existing.durable, declaration.durable);

@@ -60,12 +60,7 @@ public:
     }
     template <class F>
     void on_loop(F action) {
-        std::promise<void> done;
-        loop_.post([&] {
-            action();
-            done.set_value();
-        });
-        done.get_future().wait();
+        loop_.call(std::move(action));
     }
 
     Result<void> declare(QueueDeclaration queue) {

@@ -46,9 +46,9 @@ std::string banner(const BannerFacts& facts, bool color) {
         "",
         "[queues]",
     };
-    // Python's worker shows the default exchange, which ordinary tasks go through, in the same way.
+    // Each queue is bound to an exchange of its own name, as Celery makes them.
     for (const std::string& queue : facts.queues) {
-        beside.push_back(fmt::format(".> {:<16} exchange=(direct) key={}", queue, queue));
+        beside.push_back(fmt::format(".> {:<16} exchange={}(direct) key={}", queue, queue, queue));
     }
 
     std::string text;

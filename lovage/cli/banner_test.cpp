@@ -32,8 +32,8 @@ TEST(Banner, HasCelerysBlocks) {
                             HasSubstr(".> transport:   amqp://guest:********@host//\n"),
                             HasSubstr(".> results:     memory://\n"),
                             HasSubstr(".> concurrency: 4 (threads)\n"), HasSubstr("[queues]\n"),
-                            HasSubstr(".> celery           exchange=(direct) key=celery\n"),
-                            HasSubstr(".> slow             exchange=(direct) key=slow\n"),
+                            HasSubstr(".> celery           exchange=celery(direct) key=celery\n"),
+                            HasSubstr(".> slow             exchange=slow(direct) key=slow\n"),
                             EndsWith("\n[tasks]\n  . add\n  . mail.send\n\n")));
     EXPECT_THAT(text, Not(HasSubstr("\x1b")));
 }

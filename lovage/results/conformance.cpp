@@ -23,12 +23,7 @@ ResultConnection::ResultConnection(
 
 ResultConnection::~ResultConnection() {
     close();
-    std::promise<void> destroyed;
-    loop_.post([this, &destroyed] {
-        backend_.reset();
-        destroyed.set_value();
-    });
-    destroyed.get_future().get();
+    loop_.call([this] { backend_.reset(); });
 }
 
 void ResultConnection::connect() {
@@ -78,12 +73,7 @@ StateConnection::StateConnection(const std::function<std::unique_ptr<StateStore>
 }
 StateConnection::~StateConnection() {
     loop_.run_blocking(store_->close(soon()));
-    std::promise<void> destroyed;
-    loop_.post([this, &destroyed] {
-        store_.reset();
-        destroyed.set_value();
-    });
-    destroyed.get_future().get();
+    loop_.call([this] { store_.reset(); });
 }
 Result<std::optional<StateEntry>> StateConnection::get(const std::string& key) {
     return loop_.run_blocking(store_->get(key, soon()));

@@ -154,7 +154,8 @@ TEST_P(ResultConformance, WakesAWaiterOfAnotherProcess) {
     if (!store_->store_from_another_process("far", R"(["from", "afar"])")) {
         reader->close();
         static_cast<void>(outcome_of(wait));
-        GTEST_SKIP() << "this store belongs to one process";
+        GTEST_SKIP()
+            << "this store lives in the memory of one process: there is no other to store from";
     }
     const auto outcome = outcome_of(wait);
     ASSERT_TRUE(outcome) << outcome.error().message();

@@ -3,6 +3,7 @@
 #include <lovage/awaitable.hpp>
 #include <lovage/core/error.hpp>
 
+#include <concepts>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -51,7 +52,19 @@ public:
         return std::move(*value);
     }
 
+    /// Calls a plain function on the loop and blocks the calling thread until it has returned; else
+    /// as run_blocking().
+    template <std::invocable F>
+    void call(F function) {
+        run_blocking(called(std::move(function)));
+    }
+
 private:
+    template <class F>
+    static Awaitable<void> called(F function) {
+        function();
+        co_return;
+    }
     template <class T>
     static Awaitable<void> assign(Awaitable<T> work, std::optional<T>* value) {
         value->emplace(co_await std::move(work));

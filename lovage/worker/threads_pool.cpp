@@ -145,7 +145,7 @@ std::size_t ThreadsPool::stop() {
             shared_->threads[i].join();
         } else {
             // A thread cannot be killed. It keeps `Shared` alive and goes with the process.
-            shared_->threads[i].detach();
+            shared_->threads[i].detach();  // lint: owned by the process
             ++left_behind;
         }
     }

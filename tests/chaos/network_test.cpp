@@ -24,15 +24,8 @@ protected:
     /// Connections end that way under load; others can be made at once.
     void expect_survival(Ending ending, Clock::duration noticed) {
         start_load();
-        const auto before = proxy_.counts();
-        const auto fault = Clock::now();
-        proxy_.end_connections(ending);
         // Both of the worker's and both of the producer's.
-        EXPECT_GE(proxy_.counts().broken - before.broken, 4U);
-        EXPECT_TRUE(proxy_.wait_until(
-            [&](const auto& counts) { return counts.accepted >= before.accepted + 4; },
-            Deadline::at(fault + noticed)))
-            << "connected again: " << proxy_.counts().accepted - before.accepted;
+        const auto fault = end_connections(proxy_, ending, 4, noticed);
         const auto back = Clock::now();
         note_fault(fault);
         expect_recovery(back);

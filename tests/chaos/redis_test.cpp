@@ -136,14 +136,8 @@ protected:
 
     void expect_survival(faults::Ending ending, Clock::duration noticed) {
         start_load();
-        const auto before = proxy_.counts();
-        const auto fault = Clock::now();
-        proxy_.end_connections(ending);
         // The worker's for results and for state.
-        EXPECT_GE(proxy_.counts().broken - before.broken, 2U);
-        EXPECT_TRUE(proxy_.wait_until(
-            [&](const auto& counts) { return counts.accepted >= before.accepted + 2; },
-            Deadline::at(fault + noticed)));
+        const auto fault = end_connections(proxy_, ending, 2, noticed);
         expect_all_well(fault, Clock::now());
     }
 

@@ -182,6 +182,20 @@ std::optional<Clock::time_point> Stack::full_rate_from(TaskLedger::Event event,
     return std::nullopt;
 }
 
+Clock::time_point Stack::end_connections(testing_support::TcpProxy& proxy,
+                                         testing_support::Ending ending, std::uint64_t connections,
+                                         Clock::duration noticed) {
+    const auto before = proxy.counts();
+    const auto fault = Clock::now();
+    proxy.end_connections(ending);
+    EXPECT_GE(proxy.counts().broken - before.broken, connections);
+    EXPECT_TRUE(proxy.wait_until(
+        [&](const auto& counts) { return counts.accepted >= before.accepted + connections; },
+        Deadline::at(fault + noticed)))
+        << "connected again: " << proxy.counts().accepted - before.accepted;
+    return fault;
+}
+
 void Stack::expect_recovery(Clock::time_point back) const {
     using Event = TaskLedger::Event;
     // It takes a second to see that a rate is full.

@@ -5,11 +5,13 @@
 #include <lovage/runtime/deadline.hpp>
 #include <tests/integration/process.hpp>
 #include <tests/support/task_ledger.hpp>
+#include <tests/support/tcp_proxy.hpp>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <cstdint>
 #include <limits>
 #include <map>
 #include <optional>
@@ -83,6 +85,12 @@ protected:
     /// Waits until sending and running go at full rate again, which they do at most kBackAtFullRate
     /// after `back`.
     void expect_recovery(Clock::time_point back) const;
+
+    /// Ends the connections through `proxy`, at least `connections` of them, and waits until as
+    /// many are made again, at most `noticed`. Returns the moment of the fault.
+    Clock::time_point end_connections(testing_support::TcpProxy& proxy,
+                                      testing_support::Ending ending, std::uint64_t connections,
+                                      Clock::duration noticed);
 
     /// A fault from `begin` until now, and what may still come of it.
     void note_fault(Clock::time_point begin);

@@ -129,13 +129,10 @@ public:
     /// Runs `change` on the loop and waits for it.
     template <class F>
     void on_loop(F change) {
-        std::promise<void> done;
-        loop_.post([&] {
+        loop_.call([&] {
             change();
             changed_.notify_all();
-            done.set_value();
         });
-        done.get_future().wait();
     }
 
     void set_door(Door door) {

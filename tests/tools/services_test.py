@@ -26,6 +26,15 @@ def is_alive(pid: int) -> bool:
     return found is not None and found[process.STATE] not in b"ZX"
 
 
+def until(condition):
+    """Waits for a condition that nothing announces."""
+    deadline = time.monotonic() + 30
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError("still not so after 30 s")
+        time.sleep(0.01)
+
+
 class InFolder(unittest.TestCase):
     def setUp(self):
         self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
@@ -50,8 +59,7 @@ class Processes(InFolder):
         record = self.folder / "sleeper.pid"
         self.start("sh", "-c", f"cut -d' ' -f1 {record} >seen; echo $$ >>seen; exec sleep 60")
         seen = self.folder / "seen"
-        while not seen.exists() or len(seen.read_text().split()) < 2:
-            time.sleep(0.01)
+        until(lambda: seen.exists() and len(seen.read_text().split()) == 2)
         recorded, own = seen.read_text().split()
         self.assertEqual(recorded, own)
 
@@ -67,8 +75,7 @@ class Processes(InFolder):
 
     def test_that_do_not_listen_are_killed(self):
         stubborn = self.start("sh", "-c", "trap '' TERM; echo ready >ready; while :; do sleep 1; done")
-        while not (self.folder / "ready").exists():
-            time.sleep(0.01)
+        until((self.folder / "ready").exists)
         pid = stubborn.pid()
         self.assertTrue(stubborn.stop(seconds=0.1))
         self.assertFalse(is_alive(pid))
@@ -81,8 +88,7 @@ class Processes(InFolder):
     def test_end_with_their_helpers(self):
         server = self.start("sh", "-c", "(setsid sh -c 'echo $$ >helper; exec sleep 60' & ) ; setsid sleep 60 & "
                             "echo $! >child; wait")
-        while not (self.folder / "child").exists():
-            time.sleep(0.01)
+        until((self.folder / "child").exists)
         child = int((self.folder / "child").read_text())
         server.stop()
         self.assertFalse(is_alive(child))
@@ -101,10 +107,7 @@ class Processes(InFolder):
                               check=False)
         self.assertEqual(done.returncode, -signal.SIGKILL)
         pid = int(done.stdout)
-        deadline = time.monotonic() + 10
-        while is_alive(pid) and time.monotonic() < deadline:
-            time.sleep(0.01)
-        self.assertFalse(is_alive(pid))
+        until(lambda: not is_alive(pid))
 
 
 class Servers(InFolder):

@@ -15,8 +15,8 @@ struct AmqpBrokerOptions {
     std::string name;
 };
 
-/// RabbitMQ (3.8 or newer) as the broker. Two connections: one publishes, so that a memory or disk
-/// alarm stops nothing else; the other declares and consumes.
+/// RabbitMQ as the broker; tested with 3.10. Two connections: one publishes, so that a memory or
+/// disk alarm stops nothing else; the other declares and consumes.
 ///
 /// What RabbitMQ does its own way: expired messages vanish instead of being delivered marked; a
 /// QueueStatus counts as unsettled what this connection holds, because AMQP tells no more; a

@@ -12,18 +12,6 @@ namespace {
 
 using std::chrono::milliseconds;
 
-std::string_view type_name(ExchangeType type) {
-    switch (type) {
-        case ExchangeType::direct:
-            return "direct";
-        case ExchangeType::fanout:
-            return "fanout";
-        case ExchangeType::topic:
-            return "topic";
-    }
-    return "direct";
-}
-
 std::optional<std::string> unless_empty(std::string text) {
     if (text.empty()) return std::nullopt;
     return text;
@@ -84,7 +72,7 @@ amqp::QueueSpec queue_spec(QueueDeclaration queue) {
 
 amqp::ExchangeSpec exchange_spec(ExchangeDeclaration exchange) {
     return {.name = std::move(exchange.name),
-            .type = std::string{type_name(exchange.type)},
+            .type = std::string{to_string(exchange.type)},
             .durable = exchange.durable,
             .auto_delete = exchange.auto_delete};
 }

@@ -157,7 +157,7 @@ Awaitable<void> SqliteBroker::close(Deadline deadline) {
     for (const auto& weak : std::vector{subscriptions_}) {
         if (const auto subscription = weak.lock()) (void)co_await subscription->close(deadline);
     }
-    for_each_subscription([](Subscription& each) { each.detach(); });
+    for_each_subscription([](Subscription& each) { each.broker_closed(); });
     subscriptions_.clear();
     scope_.request_stop();
     LOVAGE_ASSERT(co_await scope_.join(Deadline::in(std::chrono::seconds{60})));

@@ -392,7 +392,7 @@ void Subscription::rejoined(PeerId peer) {
     wake();
 }
 
-void Subscription::detach() {
+void Subscription::broker_closed() {
     session_ = nullptr;
     closed_ = true;
     retry_.cancel();

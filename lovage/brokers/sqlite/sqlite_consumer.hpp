@@ -57,7 +57,7 @@ public:
     /// A new peer holds for this consumer from now on.
     void rejoined(PeerId peer);
     /// The broker closes: no operation is started any more.
-    void detach();
+    void broker_closed();
 
 private:
     struct Held {

@@ -49,12 +49,7 @@ protected:
     }
     template <class F>
     void on_loop(F action) {
-        std::promise<void> done;
-        loop_.post([&] {
-            action();
-            done.set_value();
-        });
-        done.get_future().wait();
+        loop_.call(std::move(action));
     }
     Result<void> publish(Outgoing message) {
         if (!publisher_) on_loop([&] { publisher_ = std::make_unique<Publisher>(*client_); });

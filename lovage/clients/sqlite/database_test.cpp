@@ -102,12 +102,7 @@ protected:
     }
     template <class F>
     void on_loop(F action) {
-        std::promise<void> done;
-        loop_.post([&] {
-            action();
-            done.set_value();
-        });
-        done.get_future().wait();
+        loop_.call(std::move(action));
     }
 
     TestFolder folder_;

@@ -1,31 +1,23 @@
-#include <lovage/brokers/conformance.hpp>
-#include <lovage/brokers/test_client.hpp>
+// What every broker owes to who consumes: prefetch, settling, redelivery, order, time.
+#include <lovage/brokers/conformance_suite.hpp>
 
 #include <gmock/gmock.h>
 
 #include <algorithm>
 #include <atomic>
+#include <future>
 #include <set>
+#include <string>
 #include <thread>
+#include <vector>
 
 namespace lovage::conformance {
 
 using namespace std::chrono_literals;
 using ::testing::ElementsAre;
-using ::testing::HasSubstr;
-using ::testing::IsEmpty;
 using ::testing::UnorderedElementsAre;
 
-GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(BrokerConformance);
-
 namespace {
-
-/// A client of the test's store.
-class Client : public TestClient {
-public:
-    explicit Client(BrokerStore& store)
-        : TestClient{[&](Executor executor) { return store.make_broker(std::move(executor)); }} {}
-};
 
 Awaitable<Result<void>> publish_many(Broker* broker, std::string queue, int first, int count) {
     for (int i = 0; i < count; ++i) {
@@ -51,155 +43,6 @@ void flood(TestClient& client, const std::string& queue, int count) {
 }
 
 }  // namespace
-
-// --- publishing and routing ----------------------------------------------------------
-
-TEST_P(BrokerConformance, AMessageArrivesWithEverythingItWasSentWith) {
-    Client client{*store_};
-    client.queue("q");
-    const std::string body{"\x00\xff{\"a\": 1}", 10};
-    const bool wide = GetParam().passes_wide_integers;
-    const std::string number = wide ? "12345678901234567890" : "-1234567890123456789";
-    Message message{
-        .properties = {.content_type = "application/x-test",
-                       .content_encoding = "binary",
-                       .correlation_id = "id-1",
-                       .reply_to = "answers",
-                       .priority = 7,
-                       .delivery_mode = 1,
-                       .expiration = 3600'000ms},
-        .headers =
-            parse_json(R"({"task": "add", "n": )" + number + R"(, "x": [null, "ü"]})").value(),
-        .body = body};
-    ASSERT_TRUE(client.publish({.routing_key = "q", .message = message}));
-    const auto consumer = client.consume({"q"}, 1);
-    const Delivery got = consumer->receive_one();
-    EXPECT_EQ(got.queue, "q");
-    EXPECT_EQ(got.exchange, "");
-    EXPECT_EQ(got.routing_key, "q");
-    EXPECT_FALSE(got.redelivered);
-    EXPECT_FALSE(got.expired);
-    EXPECT_EQ(got.message.body, body);
-    EXPECT_EQ(got.message.headers, message.headers);
-    EXPECT_EQ(got.message.properties.content_type, "application/x-test");
-    EXPECT_EQ(got.message.properties.content_encoding, "binary");
-    EXPECT_EQ(got.message.properties.correlation_id, "id-1");
-    EXPECT_EQ(got.message.properties.reply_to, "answers");
-    EXPECT_EQ(got.message.properties.priority, 7);
-    EXPECT_EQ(got.message.properties.delivery_mode, 1);
-    EXPECT_EQ(got.message.properties.expiration, 3600'000ms);
-}
-
-TEST_P(BrokerConformance, AnEmptyMessageArrives) {
-    Client client{*store_};
-    client.queue("q");
-    client.send("q", "");
-    const Delivery got = client.consume({"q"}, 1)->receive_one();
-    EXPECT_EQ(got.message.body, "");
-    EXPECT_EQ(got.message.headers, Json::object());
-    EXPECT_FALSE(got.message.properties.priority.has_value());
-}
-
-TEST_P(BrokerConformance, AConfirmedMessageIsThereForEveryConnection) {
-    Client sender{*store_};
-    sender.queue("q");
-    sender.send("q", "a");
-    Client other{*store_};
-    EXPECT_EQ(other.status("q").ready, 1U);
-    EXPECT_EQ(other.consume({"q"}, 1)->receive_one().message.body, "a");
-}
-
-TEST_P(BrokerConformance, PingSaysWhetherItIsConnected) {
-    Client client{*store_};
-    const auto ping = [&client] { return client.start(client.broker().ping(soon())).get(); };
-    EXPECT_TRUE(ping());
-    client.close();
-    const auto closed = ping();
-    ASSERT_FALSE(closed);
-    EXPECT_EQ(closed.error().code, Errc::disconnected);
-}
-
-TEST_P(BrokerConformance, WhatNoQueueTakesIsUnroutableAndNamesIt) {
-    Client client{*store_};
-    const auto refused = client.publish({.routing_key = "nobody", .message = {.body = "x"}});
-    ASSERT_FALSE(refused);
-    EXPECT_EQ(refused.error().code, Errc::unroutable);
-    EXPECT_THAT(refused.error().detail, HasSubstr("nobody"));
-    EXPECT_TRUE(
-        client.publish({.routing_key = "nobody", .message = {.body = "x"}, .mandatory = false}));
-}
-
-TEST_P(BrokerConformance, DirectFanoutAndTopicExchangesRoute) {
-    Client client{*store_};
-    auto& broker = client.broker();
-    for (const char* name : {"one", "two"}) client.queue(name);
-    const std::vector<std::pair<std::string, ExchangeType>> exchanges{
-        {"d", ExchangeType::direct}, {"f", ExchangeType::fanout}, {"t", ExchangeType::topic}};
-    for (const auto& [name, type] : exchanges) {
-        ASSERT_TRUE(client.run(broker.declare_exchange({.name = name, .type = type}, soon())));
-        ASSERT_TRUE(client.run(
-            broker.bind({.queue = "one", .exchange = name, .routing_key = "a.b"}, soon())));
-        ASSERT_TRUE(client.run(
-            broker.bind({.queue = "two", .exchange = name, .routing_key = "*.c"}, soon())));
-    }
-    const auto publish = [&](std::string exchange, std::string key) {
-        return client.publish(
-            {.exchange = exchange, .routing_key = key, .message = {.body = exchange + ":" + key}});
-    };
-    EXPECT_TRUE(publish("d", "a.b"));
-    EXPECT_TRUE(publish("f", "anything"));
-    EXPECT_TRUE(publish("t", "x.c"));
-    EXPECT_EQ(publish("d", "x.c").error().code, Errc::unroutable);
-    EXPECT_EQ(publish("t", "x.c.d").error().code, Errc::unroutable);
-    EXPECT_THAT(bodies(client.consume({"one"}, 10)->receive_many(2)),
-                ElementsAre("d:a.b", "f:anything"));
-    EXPECT_THAT(bodies(client.consume({"two"}, 10)->receive_many(2)),
-                ElementsAre("f:anything", "t:x.c"));
-}
-
-TEST_P(BrokerConformance, BindingNeedsAnExchangeAndAQueue) {
-    Client client{*store_};
-    client.queue("q");
-    auto& broker = client.broker();
-    EXPECT_EQ(client.run(broker.bind({.queue = "q", .exchange = "none", .routing_key = ""}, soon()))
-                  .error()
-                  .code,
-              Errc::not_found);
-    ASSERT_TRUE(client.run(broker.declare_exchange({.name = "e"}, soon())));
-    EXPECT_EQ(client.run(broker.bind({.queue = "none", .exchange = "e", .routing_key = ""}, soon()))
-                  .error()
-                  .code,
-              Errc::not_found);
-}
-
-TEST_P(BrokerConformance, TheLargestMessagePassesAndOneByteMoreIsRefused) {
-    Client client{*store_};
-    client.queue("q");
-    std::string body(std::size_t{16} << 20U, 'x');
-    body.front() = 'a';
-    body.back() = 'z';
-    client.send("q", body);
-    const auto refused = client.publish({.routing_key = "q", .message = {.body = body + "!"}});
-    ASSERT_FALSE(refused);
-    EXPECT_EQ(refused.error().code, Errc::too_large);
-    const auto consumer = client.consume({"q"}, 2);
-    const Delivery got = consumer->receive_one();
-    EXPECT_EQ(got.message.body.size(), body.size());
-    EXPECT_TRUE(got.message.body == body);
-    consumer->ack_all({got});
-    EXPECT_EQ(client.status("q").ready, 0U);
-}
-
-TEST_P(BrokerConformance, APublishWhoseDeadlineHasPassedStoresNothing) {
-    Client client{*store_};
-    client.queue("q");
-    const auto refused =
-        client.publish({.routing_key = "q", .message = {.body = "late"}}, Deadline::in(0s));
-    ASSERT_FALSE(refused);
-    EXPECT_EQ(refused.error().code, Errc::deadline_exceeded);
-    client.send("q", "in time");
-    EXPECT_EQ(client.status("q").ready, 1U);
-}
 
 // --- consuming and settling ----------------------------------------------------------
 
@@ -276,7 +119,8 @@ TEST_P(BrokerConformance, ARejectedMessageIsGoneOrComesBackMarked) {
 }
 
 TEST_P(BrokerConformance, ARequeuedMessageKeepsItsPlace) {
-    if (!GetParam().requeues_in_place) GTEST_SKIP() << "this broker appends";
+    if (!GetParam().requeues_in_place)
+        GTEST_SKIP() << "this broker does not promise that a returned message keeps its place";
     Client client{*store_};
     client.queue("q");
     for (const char* body : {"a", "b", "c"}) client.send("q", body);
@@ -491,7 +335,7 @@ TEST_P(BrokerConformance, SeveralQueuesOfOneConsumerAreTakenInTurn) {
 TEST_P(BrokerConformance, ADelayedMessageIsNotSeenBeforeItsTime) {
     Client client{*store_};
     if (!client.broker().delays_natively())
-        GTEST_SKIP() << "this broker leaves delays to consumers";
+        GTEST_SKIP() << "this broker has no delays of its own: workers hold tasks until their ETA";
     client.queue("q");
     const auto consumer = client.consume({"q"}, 3);
     const auto start = std::chrono::steady_clock::now();
@@ -508,7 +352,7 @@ TEST_P(BrokerConformance, ADelayedMessageIsNotSeenBeforeItsTime) {
 TEST_P(BrokerConformance, AnEarlierDelayedMessageShortensTheWait) {
     Client client{*store_};
     if (!client.broker().delays_natively())
-        GTEST_SKIP() << "this broker leaves delays to consumers";
+        GTEST_SKIP() << "this broker has no delays of its own: workers hold tasks until their ETA";
     client.queue("q");
     ASSERT_TRUE(
         client.publish({.routing_key = "q", .message = {.body = "tomorrow"}, .delay = 24h}));
@@ -525,7 +369,7 @@ TEST_P(BrokerConformance, AnEarlierDelayedMessageShortensTheWait) {
 TEST_P(BrokerConformance, AMessageWhoseTimeIsOverArrivesMarked) {
     Client client{*store_};
     if (!GetParam().delivers_expired || !client.broker().delays_natively()) {
-        GTEST_SKIP() << "this broker discards expired messages, or leaves delays to consumers";
+        GTEST_SKIP() << "this broker discards expired messages, or has no delays of its own";
     }
     client.queue("q");
     ASSERT_TRUE(client.declare({.name = "ttl", .message_ttl = 5ms}));
@@ -546,170 +390,6 @@ TEST_P(BrokerConformance, AMessageWhoseTimeIsOverArrivesMarked) {
         if (got.expired) expired.push_back(got.message.body);
     }
     EXPECT_THAT(expired, UnorderedElementsAre("short", "by queue"));
-}
-
-// --- queues --------------------------------------------------------------------------
-
-TEST_P(BrokerConformance, PurgeTakesWhatWaitsAndNotWhatIsUnsettled) {
-    Client client{*store_};
-    client.queue("q");
-    for (const char* body : {"out", "a", "b"}) client.send("q", body);
-    ASSERT_TRUE(client.publish({.routing_key = "q", .message = {.body = std::string(5000, 'x')}}));
-    const auto consumer = client.consume({"q"}, 1);
-    const Delivery out = consumer->receive_one();
-    EXPECT_EQ(client.run(client.broker().purge("q", soon())).value(), 3U);
-    EXPECT_EQ(client.status("q").unsettled, 1U);
-    consumer->reject(out, Requeue::yes);
-    EXPECT_EQ(consumer->receive_one().message.body, "out");
-    EXPECT_EQ(client.run(client.broker().purge("none", soon())).error().code, Errc::not_found);
-}
-
-TEST_P(BrokerConformance, StatusCounts) {
-    Client client{*store_};
-    client.queue("q");
-    for (const char* body : {"a", "b", "c"}) client.send("q", body);
-    const auto consumer = client.consume({"q"}, 1);
-    (void)consumer->receive_one();
-    const QueueStatus status = client.status("q");
-    EXPECT_EQ(status.ready, 2U);
-    EXPECT_EQ(status.unsettled, 1U);
-    EXPECT_EQ(status.delayed, 0U);
-    EXPECT_EQ(status.consumers, 1U);
-    EXPECT_EQ(client.run(client.broker().queue_status("none", soon())).error().code,
-              Errc::not_found);
-}
-
-TEST_P(BrokerConformance, QueuesAreListedSorted) {
-    Client client{*store_};
-    for (const char* name : {"b", "a", "c"}) client.queue(name);
-    EXPECT_THAT(client.run(client.broker().list_queues(soon())).value(),
-                ElementsAre("a", "b", "c"));
-}
-
-TEST_P(BrokerConformance, RedeclaringDifferentlyIsAConflictThatNamesQueueAndArgument) {
-    Client client{*store_};
-    QueueDeclaration queue{.name = "q", .max_priority = 5, .message_ttl = 1000ms};
-    queue.arguments.set("x-mine", 1);
-    ASSERT_TRUE(client.declare(queue));
-    EXPECT_TRUE(client.declare(queue));
-    const auto refused_for = [&](QueueDeclaration other, std::string_view argument) {
-        const auto refused = client.declare(std::move(other));
-        ASSERT_FALSE(refused) << argument;
-        EXPECT_EQ(refused.error().code, Errc::conflict);
-        EXPECT_THAT(refused.error().detail, HasSubstr("'q'"));
-        EXPECT_THAT(refused.error().detail, HasSubstr(argument));
-    };
-    auto other = queue;
-    other.max_priority = 6;
-    refused_for(other, "max_priority");
-    other = queue;
-    other.message_ttl.reset();
-    refused_for(other, "message_ttl");
-    other = queue;
-    other.auto_delete = true;
-    refused_for(other, "auto_delete");
-    other = queue;
-    other.arguments.set("x-mine", 2);
-    if (GetParam().compares_unknown_arguments) refused_for(other, "arguments");
-    EXPECT_EQ(client.declare({.name = ""}).error().code, Errc::invalid_argument);
-}
-
-TEST_P(BrokerConformance, AQueueCanBeAddedToAConsumerAndCancelled) {
-    Client client{*store_};
-    for (const char* name : {"a", "b"}) client.queue(name);
-    client.send("b", "1");
-    const auto consumer = client.consume({"a"}, 5);
-    EXPECT_TRUE(consumer->nothing_comes());
-    ASSERT_TRUE(client.run(consumer->consumer().add_queue("b", soon())));
-    const Delivery got = consumer->receive_one();
-    EXPECT_EQ(got.queue, "b");
-    EXPECT_EQ(client.status("b").consumers, 1U);
-    ASSERT_TRUE(client.run(consumer->consumer().cancel_queue("b", soon())));
-    EXPECT_EQ(client.status("b").consumers, 0U);
-    client.send("b", "2");
-    client.send("a", "3");
-    EXPECT_EQ(consumer->receive_one().message.body, "3");
-    EXPECT_TRUE(consumer->nothing_comes());
-    consumer->ack_all({got});
-    EXPECT_EQ(client.status("b").unsettled, 0U);
-    EXPECT_EQ(client.run(consumer->consumer().add_queue("none", soon())).error().code,
-              Errc::not_found);
-}
-
-TEST_P(BrokerConformance, ConsumingNeedsExistingQueuesAndAPossiblePrefetch) {
-    Client client{*store_};
-    auto& broker = client.broker();
-    client.queue("q");
-    EXPECT_EQ(client.run(broker.consume({.queues = {"none"}}, soon())).error().code,
-              Errc::not_found);
-    EXPECT_EQ(client.run(broker.consume({.queues = {"q"}, .prefetch = 0}, soon())).error().code,
-              Errc::invalid_argument);
-}
-
-TEST_P(BrokerConformance, AnAutoDeleteQueueGoesWithItsLastConsumer) {
-    Client client{*store_};
-    Client other{*store_};
-    ASSERT_TRUE(client.declare({.name = "q", .auto_delete = true}));
-    client.send("q", "a");
-    auto first = client.consume({"q"}, 1);
-    auto second = other.consume({"q"}, 1);
-    ASSERT_TRUE(client.run(first->consumer().close(soon())));
-    EXPECT_EQ(client.status("q").consumers, 1U);
-    ASSERT_TRUE(other.run(second->consumer().close(soon())));
-    EXPECT_THAT(client.run(client.broker().list_queues(soon())).value(), IsEmpty());
-}
-
-TEST_P(BrokerConformance, AnExclusiveQueueIsItsConnectionsOwnAndGoesWithIt) {
-    Client other{*store_};
-    {
-        Client client{*store_};
-        ASSERT_TRUE(client.declare({.name = "mine", .exclusive = true}));
-        client.send("mine", "a");
-        other.send("mine", "b");
-        EXPECT_EQ(other.declare({.name = "mine", .exclusive = true}).error().code, Errc::conflict);
-        EXPECT_EQ(other.run(other.broker().consume({.queues = {"mine"}}, soon())).error().code,
-                  Errc::conflict);
-        EXPECT_THAT(bodies(client.consume({"mine"}, 2)->receive_many(2)), ElementsAre("a", "b"));
-    }
-    EXPECT_THAT(other.run(other.broker().list_queues(soon())).value(), IsEmpty());
-}
-
-TEST_P(BrokerConformance, AnUnusedQueueExpiresAndAUsedOneDoesNot) {
-    Client client{*store_};
-    ASSERT_TRUE(client.declare({.name = "used", .expires = 1000ms}));
-    const auto consumer = client.consume({"used"}, 1);
-    ASSERT_TRUE(client.declare({.name = "unused", .expires = 1000ms}));
-    const Deadline limit = soon();
-    // Looking at a queue is using it, for RabbitMQ; publishing to it is not.
-    Result<void> sent;
-    while (sent && !limit.passed()) {
-        (void)consumer->receive(Deadline::in(20ms));
-        sent = client.publish({.routing_key = "unused", .message = {.body = "x"}});
-    }
-    ASSERT_FALSE(sent);
-    EXPECT_EQ(sent.error().code, Errc::unroutable);
-    EXPECT_THAT(client.run(client.broker().list_queues(soon())).value(), ElementsAre("used"));
-}
-
-TEST_P(BrokerConformance, DeletingAQueueTellsItsConsumer) {
-    Client client{*store_};
-    for (const char* name : {"gone", "kept"}) client.queue(name);
-    client.send("gone", "a");
-    const auto consumer = client.consume({"gone", "kept"}, 2);
-    const Delivery out = consumer->receive_one();
-    auto waiting = client.start(consumer->consumer().receive(soon()));
-    ASSERT_TRUE(client.run(client.broker().delete_queue("gone", soon())));
-    const auto told = waiting.get();
-    ASSERT_FALSE(told);
-    EXPECT_EQ(told.error().code, Errc::not_found);
-    EXPECT_THAT(told.error().detail, HasSubstr("gone"));
-    client.send("kept", "b");
-    EXPECT_EQ(consumer->receive_one().message.body, "b");
-    consumer->ack(out);
-    consumer->flush();
-    EXPECT_EQ(consumer->consumer().stale_settlements(), 1U);
-    EXPECT_EQ(client.run(client.broker().delete_queue("gone", soon())).error().code,
-              Errc::not_found);
 }
 
 }  // namespace lovage::conformance
