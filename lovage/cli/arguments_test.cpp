@@ -78,12 +78,6 @@ TEST(Arguments, QueuesMayBeRepeatedAndNamedTwice) {
                 HasSubstr("'a,,b' holds an empty queue name"));
 }
 
-TEST(Arguments, PoolsThatDoNotExistAreRefusedByName) {
-    EXPECT_EQ(
-        problem_of({"worker", "-P", "gevent"}),
-        "Error: worker: -P/--pool: there is no pool 'gevent' in this version; there is: threads");
-}
-
 TEST(Arguments, GlobalOptionsStandBeforeOrBehindTheCommand) {
     for (const auto& arguments :
          {std::vector<std::string>{"-b", "memory://", "--config", "x.toml", "-C", "status"},

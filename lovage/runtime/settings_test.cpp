@@ -309,5 +309,27 @@ TEST(Settings, AFileThatWasAskedForMustExist) {
               "the settings file / (LOVAGE_CONFIG) cannot be read: Is a directory");
 }
 
+TEST(ExportSettings, AreReadBackAsTheyWere) {
+    SettingsSources sources;
+    sources.environment = {{"LOVAGE_BROKER_URL", "amqp://user:s3cret@host//"},
+                           {"LOVAGE_RESULT_EXPIRES", "0"},
+                           {"LOVAGE_TASK_DEFAULT_PRIORITY", "7"},
+                           {"LOVAGE_TASK_PUBLISH_TIMEOUT", "2.5"},
+                           {"LOVAGE_TASK_TRACK_STARTED", "true"},
+                           {"LOVAGE_LOG_LEVEL", "error"},
+                           {"LOVAGE_TASK_ROUTES", R"({"mail.*": {"queue": "m", "priority": 3}})"}};
+    const Settings settings = settings_of(sources);
+
+    SettingsSources exported;
+    for (const auto& [name, value] : export_settings(settings)) {
+        exported.flags.push_back({name, value, "test"});
+    }
+    EXPECT_EQ(exported.flags.size(), 7U) << "only what is not at its default is told";
+    const Settings again = settings_of(exported);
+    EXPECT_EQ(export_settings(again), export_settings(settings));
+    EXPECT_EQ(again.broker_url, settings.broker_url);
+    EXPECT_EQ(again.result_expires, std::nullopt);
+}
+
 }  // namespace
 }  // namespace lovage

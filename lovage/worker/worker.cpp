@@ -3,7 +3,7 @@
 #include <lovage/app/queues.hpp>
 #include <lovage/runtime/log.hpp>
 #include <lovage/worker/detail/worker_impl.hpp>
-#include <lovage/worker/threads_pool.hpp>
+#include <lovage/worker/make_pool.hpp>
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -24,6 +24,8 @@ using namespace std::chrono_literals;
 constexpr std::size_t kHeldMost = 10'000;
 constexpr auto kConnectAttempt = 10s;
 constexpr auto kCloseDeadline = 10s;
+/// How long idle slots may take for their finalisers.
+constexpr auto kRetireDeadline = 5s;
 
 /// The longest pause before another attempt to reach servers that are not there: an attempt itself
 /// waits for them, and work goes on within five seconds of their return. Servers that answer but
@@ -57,7 +59,7 @@ Worker::Impl::Impl(App& of, WorkerOptions wanted)
       hostname{node_name(options.hostname)},
       queues{queues_of(options, of.settings())},
       slots{options.concurrency != 0 ? options.concurrency : of.settings().worker_concurrency},
-      pool_{std::make_unique<ThreadsPool>(core->loop().executor(), slots)},
+      pool_{make_pool(*core, {.name = options.pool, .slots = slots, .hostname = hostname})},
       metrics_{metrics::default_registry()},
       changed_{core->loop().executor()},
       eta_{kHeldMost},
@@ -135,6 +137,10 @@ Awaitable<Result<void>> Worker::Impl::run() {
         events.finished = [this](std::vector<FinishedTask> ended) {
             on_finished(std::move(ended));
         };
+        events.broken = [this](Error problem) {
+            problem_ = std::move(problem);
+            stop_requested();
+        };
         pool_->start(std::move(events));
         scope_.spawn("consume", consume());
         scope_.spawn("eta", release_due());
@@ -144,6 +150,7 @@ Awaitable<Result<void>> Worker::Impl::run() {
     }
     while (stops_ == 0) co_await changed_.wait();
     co_await shut_down();
+    if (problem_) co_return std::unexpected{std::move(*problem_)};
     co_return Result<void>{};
 }
 
@@ -174,10 +181,12 @@ Awaitable<void> Worker::Impl::shut_down() {
     }
     withdraw_unstarted();
     co_await wait_for_running();
+    if (running_.empty()) co_await pool_->retire(Deadline::in(kRetireDeadline));
     for (const RequestPtr& request : running_) request->context->request_stop();
     settler_.give_up();
     scope_.request_stop();
     left_behind = pool_->stop();  // nothing is reported from here on
+    co_await pool_->join();
     // A store that is under way outlasts its cancellation: it is waited for, however slow.
     while (!co_await settler_.join(Deadline::in(kCloseDeadline))) {
         log::warning("worker", "still waiting for the result backend");
@@ -228,6 +237,9 @@ const std::vector<std::string>& Worker::queues() const noexcept {
 }
 std::size_t Worker::concurrency() const noexcept {
     return impl_->slots;
+}
+std::string_view Worker::pool() const noexcept {
+    return impl_->pool_name();
 }
 
 }  // namespace lovage

@@ -27,6 +27,7 @@ public:
 
     Awaitable<Result<void>> run();
     void stop_requested();  // on the loop
+    [[nodiscard]] std::string_view pool_name() const noexcept { return pool_->name(); }
 
     App& app;
     std::shared_ptr<AppCore> core;
@@ -84,6 +85,7 @@ private:
     std::unordered_set<RequestPtr> running_;  // submitted, not finished
     std::unique_ptr<Consumer> consumer_;
     Settler settler_;
+    std::optional<Error> problem_;  // why the worker cannot go on
     int stops_ = 0;  // how often a stop was requested
     TaskScope scope_;
 };
