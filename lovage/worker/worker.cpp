@@ -127,11 +127,7 @@ Awaitable<Result<void>> Worker::Impl::run() {
     if (!started) co_return started;
     if (consumer_) {
         Pool::Events events;
-        if (app.settings().task_track_started) {
-            events.started = [this](RequestPtr request) {
-                settler_.task_started(std::move(request));
-            };
-        }
+        events.started = [this](const RequestPtr& request) { settler_.task_started(request); };
         events.finished = [this](std::vector<FinishedTask> ended) {
             on_finished(std::move(ended));
         };
@@ -174,7 +170,7 @@ Awaitable<void> Worker::Impl::shut_down() {
     }
     withdraw_unstarted();
     co_await wait_for_running();
-    for (const RequestPtr& request : running_) request->context->request_stop();
+    for (const RequestPtr& request : running_) pool_->request_stop(request, StopReason::shutdown);
     settler_.give_up();
     scope_.request_stop();
     left_behind = pool_->stop();  // nothing is reported from here on

@@ -9,6 +9,7 @@
 #include <boost/system/system_error.hpp>
 
 #include <algorithm>
+#include <cmath>
 #include <exception>
 #include <string>
 #include <utility>
@@ -53,6 +54,15 @@ TaskFailure failure_of(BadMessage reason, const std::string& detail) {
             break;
     }
     return {"InvalidTaskError", detail, "celery.exceptions", ""};
+}
+
+/// A time limit in force: the message's word, else the task's.
+std::optional<std::chrono::milliseconds> limit(std::optional<double> of_message,
+                                               std::optional<std::chrono::milliseconds> of_task) {
+    if (!of_message) return of_task;
+    constexpr double kLongest = 10.0 * 366 * 86400;
+    const double seconds = std::clamp(*of_message, 0.0, kLongest);
+    return std::chrono::milliseconds{std::llround(seconds * 1000)};
 }
 
 /// What the message asks for after the task and this version cannot do: "chain", "chord",
@@ -147,26 +157,27 @@ Awaitable<bool> Worker::Impl::recover(Error problem) {
     co_return false;
 }
 
-Worker::Impl::RequestPtr Worker::Impl::make_request(Delivery& delivery, TaskMessage message) {
+Worker::Impl::RequestPtr Worker::Impl::make_request(Delivery delivery, TaskMessage message,
+                                                    const TaskDefinition& task) {
     if (delivery.expired && !message.expires) message.expires = TimePoint{};
-    TaskContext::Request context;
-    context.id = message.id;
-    context.task = message.task;
-    context.root_id = message.root_id;
-    context.parent_id = message.parent_id.value_or("");
-    context.retries = message.retries;
-    context.queue = delivery.queue;
-    context.hostname = hostname;
-    context.correlation_id = message.correlation_id;
-    context.reply_to = message.reply_to;
-    context.redelivered = delivery.redelivered;
-    context.headers = message.user_headers;
-    return std::make_shared<TaskRequest>(
-        TaskRequest{.message = std::move(message),
-                    .tag = delivery.tag,
-                    .queue = std::move(delivery.queue),
-                    .context = std::make_shared<TaskContext>(std::move(context)),
-                    .received = Clock::now()});
+    auto request = std::make_shared<TaskRequest>();
+    request->context = make_context(message, task, delivery, hostname);
+    request->definition = &task;
+    request->message = std::move(message);
+    request->delivery = std::move(delivery);
+    request->received = Clock::now();
+    set_rules(*request);
+    return request;
+}
+
+void Worker::Impl::set_rules(TaskRequest& request) const {
+    const Settings& settings = app.settings();
+    const TaskOptions& options = request.definition->options;
+    request.acknowledge = ack_rules(options);
+    request.time_limit = limit(request.message.time_limit, options.time_limit);
+    request.soft_time_limit = limit(request.message.soft_time_limit, options.soft_time_limit);
+    request.report_start = settings.task_track_started || !request.acknowledge.acks_late ||
+                           request.soft_time_limit.has_value();
 }
 
 /// A request for the pool, or nothing: the message went into quarantine.
@@ -197,8 +208,7 @@ Worker::Impl::RequestPtr Worker::Impl::decode(Delivery delivery) {
                             message->task, std::move(failure));
         return nullptr;
     }
-    RequestPtr request = make_request(delivery, std::move(*message));
-    request->definition = definition;
+    RequestPtr request = make_request(std::move(delivery), std::move(*message), *definition);
     log::info("worker", "Task {}[{}] received", request->message.display_name(),
               request->message.id);
     return request;
@@ -281,7 +291,7 @@ void Worker::Impl::submit(std::vector<RequestPtr> runnable) {
 }
 
 void Worker::Impl::give_back(const RequestPtr& request) {
-    if (consumer_) consumer_->reject(request->tag, Requeue::yes);
+    if (consumer_) consumer_->reject(request->delivery.tag, Requeue::yes);
 }
 
 Awaitable<void> Worker::Impl::give_back_later(RequestPtr request) {
@@ -342,7 +352,8 @@ void Worker::Impl::on_finished(std::vector<FinishedTask> finished) {
 
 void Worker::Impl::on_settled(const RequestPtr& request, const TaskOutcome* outcome,
                               LookAhead::Duration settle_time) {
-    if (request && outcome != nullptr) {
+    const bool ran = outcome != nullptr && outcome->started != Clock::time_point{};
+    if (ran) {
         look_ahead_.on_task_settled(outcome->ended - outcome->started, settle_time);
     }
     if (consumer_) metrics_.unsettled.set(static_cast<double>(consumer_->unsettled()));

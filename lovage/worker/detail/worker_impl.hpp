@@ -60,7 +60,10 @@ private:
     Awaitable<void> take(std::vector<Delivery> deliveries);
     Awaitable<void> release_due();
     Awaitable<void> release_due_until_stop();
-    RequestPtr make_request(Delivery& delivery, TaskMessage message);
+    RequestPtr make_request(Delivery delivery, TaskMessage message, const TaskDefinition& task);
+    /// How the task is acknowledged and limited: its message's, its options' and the settings'
+    /// word.
+    void set_rules(TaskRequest& request) const;
     RequestPtr decode(Delivery delivery);
     Awaitable<std::vector<bool>> look_up_revoked(std::vector<RequestPtr> requests);
     /// Expired, revoked, held for its ETA, or put into `runnable`.
