@@ -65,6 +65,11 @@ public:
     /// Called by the worker, from any thread.
     void request_stop(StopReason reason) noexcept;
 
+    /// Called by the worker, from any thread: the task was revoked; it must not start, but goes on
+    /// when it has.
+    void forbid_start() noexcept { may_start_.store(false); }
+    [[nodiscard]] bool may_start() const noexcept { return may_start_.load(); }
+
     /// Notes a task that this one started; listed under `children` in the result.
     void add_child(std::string task_id);
     [[nodiscard]] std::vector<std::string> children() const;
@@ -89,6 +94,7 @@ private:
     Request request_;
     std::stop_source stop_;
     std::atomic<std::uint8_t> stops_{0};  // bits: one a StopReason, and one for "was told"
+    std::atomic<bool> may_start_{true};
     mutable std::mutex mutex_;
     std::vector<std::string> children_;
 };

@@ -11,14 +11,13 @@ bool did_not_start(const TaskOutcome& outcome) {
 
 }  // namespace
 
-AckRules ack_rules(const TaskOptions& options) noexcept {
-    AckRules rules;
-    rules.acks_late = options.acks_late.value_or(rules.acks_late);
-    rules.acks_on_failure_or_timeout =
-        options.acks_on_failure_or_timeout.value_or(rules.acks_on_failure_or_timeout);
-    rules.reject_on_worker_lost =
-        options.reject_on_worker_lost.value_or(rules.reject_on_worker_lost);
-    return rules;
+AckRules ack_rules(const DeliveryRules& delivery, const TaskOptions& options) noexcept {
+    return {.acks_late = options.acks_late.value_or(delivery.acks_late),
+            .acks_on_failure_or_timeout =
+                options.acks_on_failure_or_timeout.value_or(delivery.acks_on_failure_or_timeout),
+            .reject_on_worker_lost =
+                options.reject_on_worker_lost.value_or(delivery.reject_on_worker_lost),
+            .keep_rejected = delivery.keep_rejected};
 }
 
 Settlement settlement_of(const TaskOutcome& outcome, const AckRules& rules) noexcept {

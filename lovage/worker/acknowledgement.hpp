@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include <lovage/app/delivery.hpp>
 #include <lovage/core/task_definition.hpp>
 #include <lovage/worker/task_outcome.hpp>
 
@@ -29,8 +30,9 @@ struct AckRules {
     bool keep_rejected = true;
 };
 
-/// The rules for one task.
-[[nodiscard]] AckRules ack_rules(const TaskOptions& options) noexcept;
+/// The rules for one task: its own options, else what the settings say.
+[[nodiscard]] AckRules ack_rules(const DeliveryRules& delivery,
+                                 const TaskOptions& options) noexcept;
 
 /// What to do with the message, once everything that must be durable before is durable.
 [[nodiscard]] Settlement settlement_of(const TaskOutcome& outcome, const AckRules& rules) noexcept;

@@ -90,15 +90,15 @@ void retry_automatically(TaskOutcome& outcome, const TaskRequest& request,
                request.definition->name);
 }
 
-/// Why a task must not start after all; empty: it may.
+}  // namespace
+
 std::string reason_not_to_start(const TaskRequest& request) {
-    if (request.context->stop_reason() == StopReason::terminated) return "revoked";
+    const TaskContext& context = *request.context;
+    if (!context.may_start() || context.stop_reason() == StopReason::terminated) return "revoked";
     const auto& expires = request.message.expires;
     if (expires && *expires < wall_clock_now()) return "expired";
     return {};
 }
-
-}  // namespace
 
 std::shared_ptr<TaskContext> make_context(const TaskMessage& message, const TaskDefinition& task,
                                           const Delivery& delivery, std::string hostname) {

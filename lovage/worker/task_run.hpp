@@ -26,6 +26,7 @@ struct TaskRequest {
     /// The limits in force: the message's, else the task's, else the settings'.
     std::optional<std::chrono::milliseconds> time_limit;
     std::optional<std::chrono::milliseconds> soft_time_limit;
+    std::chrono::steady_clock::time_point soft_limit_at;  ///< SoftLimits' own.
     AckRules acknowledge;
     /// Somebody needs to know when it starts: see Pool::Events::started.
     bool report_start = false;
@@ -36,6 +37,9 @@ struct TaskRequest {
                                                         const TaskDefinition& task,
                                                         const Delivery& delivery,
                                                         std::string hostname);
+
+/// Why a task must not start after all, at this moment: "revoked" or "expired"; empty: it may.
+[[nodiscard]] std::string reason_not_to_start(const TaskRequest& request);
 
 /// Runs the task's function on the calling thread with the request's context current, unless it has
 /// expired or was revoked. Whatever the function throws becomes the outcome: this never throws.

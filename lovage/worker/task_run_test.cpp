@@ -89,5 +89,40 @@ TEST(RunTask, AnExpiredTaskDoesNotStart) {
         R"({"exc_type": "TaskRevokedError", "exc_message": ["expired"], "exc_module": "celery.exceptions"})");
 }
 
+TEST(RunTask, ARevokedTaskDoesNotStart) {
+    bool ran = false;
+    const auto task = make_task_definition("f", [&] { ran = true; });
+    const TaskRequest request = request_for(task, "[]");
+    request.context->forbid_start();
+    const TaskOutcome outcome = run_task(request);
+    EXPECT_EQ(outcome.ending, Ending::revoked);
+    EXPECT_EQ(outcome.reason, "revoked");
+    EXPECT_FALSE(ran);
+}
+
+TEST(RunTask, ATerminatedTaskEndsAsRevokedWhateverItReturns) {
+    const auto task = make_task_definition("f", [](TaskContext& context) {
+        context.request_stop(StopReason::terminated);
+        return 1;
+    });
+    const TaskRequest request = request_for(task, "[]");
+    const TaskOutcome outcome = run_task(request);
+    EXPECT_EQ(outcome.ending, Ending::revoked);
+    EXPECT_EQ(outcome.reason, "terminated");
+}
+
+TEST(RunTask, AHardLimitIsCelerysFailureWithTheLimitAsItsArgument) {
+    const auto task = make_task_definition("f", [] {});
+    const TaskRequest request = request_for(task, "[]");
+    TaskOutcome outcome;
+    outcome.ending = Ending::timed_out;
+    outcome.time_limit = std::chrono::seconds{2};
+    const TaskMeta meta = make_meta(request, outcome, false);
+    EXPECT_EQ(
+        to_json_text(meta.result),
+        R"({"exc_type": "TimeLimitExceeded", "exc_message": [2], "exc_module": "billiard.exceptions"})");
+    EXPECT_FALSE(meta.traceback);
+}
+
 }  // namespace
 }  // namespace lovage
