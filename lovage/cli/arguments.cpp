@@ -106,8 +106,10 @@ struct Texts {
     bool no_color = false;
 
     std::vector<std::string> queues;
-    std::string concurrency, hostname, loglevel, pool, max_tasks_per_child, health_port, health_host;
+    std::string concurrency, hostname, loglevel, pool, max_tasks_per_child, max_memory_per_child;
+    std::string worker_time_limit, worker_soft_time_limit, health_port, health_host;
     std::string task, args, kwargs, eta, countdown, expires, queue, priority;
+    std::string time_limit, soft_time_limit;
     std::string task_id, timeout;
     bool traceback = false, json = false, force = false, all = false;
     std::vector<std::string> ids;
@@ -146,6 +148,10 @@ Command build_call(const Texts& texts) {
         options.countdown = to_seconds("call: --countdown", texts.countdown);
     if (options.eta && options.countdown) refuse("call: give --eta or --countdown, not both");
     if (!texts.expires.empty()) options.expires = to_expiry("call: --expires", texts.expires);
+    if (!texts.time_limit.empty())
+        options.time_limit = to_seconds("call: --time-limit", texts.time_limit);
+    if (!texts.soft_time_limit.empty())
+        options.soft_time_limit = to_seconds("call: --soft-time-limit", texts.soft_time_limit);
     if (!texts.priority.empty()) {
         options.priority =
             static_cast<std::uint8_t>(to_integer("call: --priority", texts.priority, 0, 255));
@@ -219,6 +225,16 @@ Entry add_worker(CLI::App& app, Texts& texts) {
                      "Tasks a prefork slot runs before it is replaced; default: no limit")
         ->type_name("N");
     worker
+        ->add_option("--max-memory-per-child", texts.max_memory_per_child,
+                     "Memory a prefork slot may use; default: no limit")
+        ->type_name("KIB");
+    worker->add_option("--time-limit", texts.worker_time_limit, "Kill tasks that take longer")
+        ->type_name("SECONDS");
+    worker
+        ->add_option("--soft-time-limit", texts.worker_soft_time_limit,
+                     "Ask tasks that take longer to stop")
+        ->type_name("SECONDS");
+    worker
         ->add_option("--health-port", texts.health_port,
                      "Serve /health/live, /health/ready and /metrics on this port")
         ->type_name("PORT");
@@ -239,6 +255,11 @@ Entry add_call(CLI::App& app, Texts& texts) {
         ->type_name("SECONDS");
     call->add_option("--expires", texts.expires, "Do not start later")
         ->type_name("ISO-TIME|SECONDS");
+    call->add_option("--time-limit", texts.time_limit, "Kill an attempt that takes longer")
+        ->type_name("SECONDS");
+    call->add_option("--soft-time-limit", texts.soft_time_limit,
+                     "Ask an attempt to stop that takes longer")
+        ->type_name("SECONDS");
     call->add_option_function<std::string>(
             "--queue",
             [&texts](const std::string& name) {
@@ -403,6 +424,9 @@ std::vector<SettingFlag> setting_flags(const Texts& texts) {
     add("log_level", texts.loglevel, "-l/--loglevel");
     add("worker_pool", texts.pool, "-P/--pool");
     add("worker_max_tasks_per_child", texts.max_tasks_per_child, "--max-tasks-per-child");
+    add("worker_max_memory_per_child", texts.max_memory_per_child, "--max-memory-per-child");
+    add("task_time_limit", texts.worker_time_limit, "--time-limit");
+    add("task_soft_time_limit", texts.worker_soft_time_limit, "--soft-time-limit");
     return flags;
 }
 

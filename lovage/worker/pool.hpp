@@ -24,7 +24,8 @@ class Pool {
 public:
     /// Called on the worker's loop.
     struct Events {
-        std::function<void(std::shared_ptr<TaskRequest>)> started;  ///< Empty: nobody asks.
+        /// A request with `report_start` begins to run. Comes before its end.
+        std::function<void(const std::shared_ptr<TaskRequest>&)> started;
         std::function<void(std::vector<FinishedTask>)> finished;
         /// The pool can never run anything, for the reason given: the worker shall end.
         std::function<void(Error)> broken;
@@ -37,6 +38,13 @@ public:
     virtual void submit(std::vector<std::shared_ptr<TaskRequest>> requests) = 0;
     /// Takes back what has not started; it never will.
     [[nodiscard]] virtual std::vector<std::shared_ptr<TaskRequest>> take_unstarted() = 0;
+    /// Asks an attempt that was submitted to stop: its task sees it in its TaskContext. One that
+    /// has not started and was terminated never will: it ends as revoked.
+    virtual void request_stop(const std::shared_ptr<TaskRequest>& request, StopReason reason) {
+        request->context->request_stop(reason);
+    }
+    /// Whether TaskRequest::time_limit is kept, by killing what runs the task.
+    [[nodiscard]] virtual bool keeps_hard_limits() const noexcept { return false; }
     /// Lets slots that run nothing end themselves; returns when all have, or at the deadline. Only
     /// stop() and join() may follow.
     [[nodiscard]] virtual Awaitable<void> retire(Deadline /*deadline*/) { co_return; }

@@ -53,8 +53,7 @@ std::string difference(const std::vector<std::string>& here, const std::vector<s
 
 /// The failure of an attempt whose slot died. Wire: Celery's type and text.
 TaskFailure lost_failure(const std::string& task, const ExitStatus& status) {
-    const std::string message =
-        fmt::format("Worker exited prematurely: {}.", to_string(status));
+    const std::string message = fmt::format("Worker exited prematurely: {}.", to_string(status));
     return {"WorkerLostError", message, "billiard.exceptions",
             traceback_text(task, "in a slot that died", "WorkerLostError", message)};
 }
@@ -72,6 +71,7 @@ struct PreforkPool::Slot {
 PreforkPool::PreforkPool(AppCore& core, PreforkOptions options)
     : core_{core},
       options_{std::move(options)},
+      limits_changed_{core.loop().executor()},
       changed_{core.loop().executor()},
       scope_{core.loop().executor()} {
     const std::size_t count = std::clamp<std::size_t>(options_.slots, 1, 1024);
@@ -90,6 +90,7 @@ void PreforkPool::start(Events events) {
     setup_.log = log_style();
     setup_.settings = export_settings(core_.settings());
     for (const auto& slot : slots_) scope_.spawn("slot", keep(*slot));
+    scope_.spawn("hard limits", watch_limits());
 }
 
 Awaitable<void> PreforkPool::keep(Slot& slot) {
@@ -182,22 +183,63 @@ void PreforkPool::dispatch() {
 }
 
 void PreforkPool::run(Slot& slot, std::shared_ptr<TaskRequest> request) {
-    if (events_.started) events_.started(request);
-    ++busy_;
-    slot::Request message;
-    message.context = request->context->request();
-    message.args = to_json_text(request->message.args);
-    message.kwargs = to_json_text(request->message.kwargs);
-    message.sequence = slot.state.begin(request, Clock::now());
-    if (slot.process->give(message)) return;
-    --busy_;
-    (void)slot.state.end(message.sequence);
     TaskOutcome outcome;
-    outcome.failure = TaskFailure{"DecodeError", "the arguments are too large for a slot",
-                                  "kombu.exceptions", ""};
-    outcome.started = outcome.ended = Clock::now();
+    if (std::string reason = reason_not_to_start(*request); !reason.empty()) {
+        outcome.ending = Ending::revoked;
+        outcome.reason = std::move(reason);
+    } else {
+        slot::Request message;
+        message.context = request->context->request();
+        message.args = to_json_text(request->message.args);
+        message.kwargs = to_json_text(request->message.kwargs);
+        message.sequence = slot.state.begin(request, Clock::now());
+        if (slot.process->give(message)) {
+            ++busy_;
+            if (request->report_start && events_.started) events_.started(request);
+            if (const auto kill_at = slot.state.kill_at()) {
+                if (!next_kill_ || *kill_at < *next_kill_) limits_changed_.notify_all();
+            }
+            return;
+        }
+        (void)slot.state.end(message.sequence);
+        outcome.ending = Ending::failed;
+        outcome.failure = TaskFailure{"DecodeError", "the arguments are too large for a slot",
+                                      "kombu.exceptions", ""};
+        outcome.started = outcome.ended = Clock::now();
+    }
     idle_.push_back(&slot);
     finish({std::move(request), std::move(outcome)});
+}
+
+void PreforkPool::request_stop(const std::shared_ptr<TaskRequest>& request, StopReason reason) {
+    request->context->request_stop(reason);
+    const auto runs = std::ranges::find_if(
+        slots_, [&](const auto& slot) { return slot->state.running() == request; });
+    if (runs == slots_.end()) return;
+    Slot& slot = **runs;
+    if (reason == StopReason::terminated) return kill(slot, KillReason::terminated);
+    slot.process->interrupt({slot.state.sequence(), reason});
+}
+
+Awaitable<void> PreforkPool::watch_limits() {
+    while (!stopping_) {
+        const auto now = Clock::now();
+        next_kill_.reset();
+        for (const auto& slot : slots_) {
+            const auto kill_at = slot->state.kill_at();
+            if (!kill_at) continue;
+            if (*kill_at <= now) {
+                kill(*slot, KillReason::time_limit);
+            } else if (!next_kill_ || *kill_at < *next_kill_) {
+                next_kill_ = kill_at;
+            }
+        }
+        if (next_kill_) {
+            co_await limits_changed_.wait(Deadline::at(*next_kill_));
+        } else {
+            co_await limits_changed_.wait();
+        }
+    }
 }
 
 void PreforkPool::on_outcome(Slot& slot, slot::Outcome outcome) {
@@ -206,7 +248,7 @@ void PreforkPool::on_outcome(Slot& slot, slot::Outcome outcome) {
     --busy_;
     for (std::string& child : outcome.children) request->context->add_child(std::move(child));
     finish({std::move(request), std::move(outcome.outcome)});
-    if (slot.state.used_up() || retiring_) {
+    if (slot.state.idle() && (slot.state.used_up() || retiring_)) {
         slot.state.leave();
         slot.process->quit();
     } else if (slot.state.idle()) {
@@ -242,19 +284,41 @@ void PreforkPool::on_ended(Slot& slot, const ExitStatus& status) {
     if (!expected) {
         log::error("worker", "slot {} (pid {}) has ended by itself{}: {}", slot.index, pid,
                    never_served ? " while it started"
-                   : request    ? fmt::format(" while it ran {}[{}]",
-                                              request->message.display_name(), request->message.id)
-                                : "",
+                   : request ? fmt::format(" while it ran {}[{}]", request->message.display_name(),
+                                           request->message.id)
+                             : "",
                    to_string(status));
     }
     if (!request) return;
     --busy_;
     if (stopping_) return;  // its message goes back with the consumer
+    TaskOutcome outcome = outcome_of_loss(slot, *request, status);
+    finish({std::move(request), std::move(outcome)});
+}
+
+TaskOutcome PreforkPool::outcome_of_loss(const Slot& slot, const TaskRequest& request,
+                                         const ExitStatus& status) const {
     TaskOutcome outcome;
-    outcome.failure = lost_failure(request->message.task, status);
     outcome.started = slot.state.began();
     outcome.ended = Clock::now();
-    finish({std::move(request), std::move(outcome)});
+    switch (slot.state.kill_reason()) {
+        case KillReason::time_limit:
+            outcome.ending = Ending::timed_out;
+            outcome.time_limit = request.time_limit.value_or(0ms);
+            return outcome;
+        case KillReason::terminated:
+            outcome.ending = Ending::revoked;
+            outcome.reason = "terminated";
+            return outcome;
+        case KillReason::none:
+        case KillReason::memory:
+        case KillReason::misbehaved:
+        case KillReason::shutdown:
+            break;
+    }
+    outcome.ending = Ending::slot_lost;
+    outcome.failure = lost_failure(request.message.task, status);
+    return outcome;
 }
 
 void PreforkPool::finish(FinishedTask task) {
@@ -270,8 +334,8 @@ void PreforkPool::report_finished() {
 }
 
 std::vector<std::shared_ptr<TaskRequest>> PreforkPool::take_unstarted() {
-    std::vector<std::shared_ptr<TaskRequest>> unstarted{
-        std::make_move_iterator(waiting_.begin()), std::make_move_iterator(waiting_.end())};
+    std::vector<std::shared_ptr<TaskRequest>> unstarted{std::make_move_iterator(waiting_.begin()),
+                                                        std::make_move_iterator(waiting_.end())};
     waiting_.clear();
     return unstarted;
 }
@@ -300,6 +364,7 @@ std::size_t PreforkPool::stop() {
         if (slot->process) slot->process->kill();
     }
     changed_.notify_all();
+    limits_changed_.notify_all();
     return 0;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -18,9 +19,9 @@
 namespace lovage {
 
 struct PreforkOptions {
-    std::size_t slots = 1;        ///< 1 to 1,024.
-    std::string hostname;         ///< The worker's node name, for the slots' tasks.
-    std::size_t tasks_max = 0;    ///< worker_max_tasks_per_child; 0: no limit.
+    std::size_t slots = 1;      ///< 1 to 1,024.
+    std::string hostname;       ///< The worker's node name, for the slots' tasks.
+    std::size_t tasks_max = 0;  ///< worker_max_tasks_per_child; 0: no limit.
 };
 
 /// Slots that are processes of their own: a task that crashes, leaks or never returns hurts its
@@ -38,6 +39,8 @@ public:
     void start(Events events) override;
     void submit(std::vector<std::shared_ptr<TaskRequest>> requests) override;
     [[nodiscard]] std::vector<std::shared_ptr<TaskRequest>> take_unstarted() override;
+    void request_stop(const std::shared_ptr<TaskRequest>& request, StopReason reason) override;
+    [[nodiscard]] bool keeps_hard_limits() const noexcept override { return true; }
     [[nodiscard]] Awaitable<void> retire(Deadline deadline) override;
     /// Kills every slot: nothing is left behind.
     std::size_t stop() override;
@@ -62,6 +65,11 @@ private:
     /// Gives waiting requests to idle slots.
     void dispatch();
     void run(Slot& slot, std::shared_ptr<TaskRequest> request);
+    /// How the attempt ends that a slot which is gone took along.
+    [[nodiscard]] TaskOutcome outcome_of_loss(const Slot& slot, const TaskRequest& request,
+                                              const ExitStatus& status) const;
+    /// Kills slots whose task reached its hard time limit.
+    Awaitable<void> watch_limits();
     void finish(FinishedTask task);
     void report_finished();
 
@@ -76,6 +84,8 @@ private:
     bool report_posted_ = false;
     std::size_t busy_ = 0;
     std::size_t starting_ = 0;
+    std::optional<std::chrono::steady_clock::time_point> next_kill_;
+    Notifier limits_changed_;
     bool retiring_ = false;
     bool stopping_ = false;
     Notifier changed_;

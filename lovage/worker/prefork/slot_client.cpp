@@ -140,9 +140,10 @@ Awaitable<Result<bool>> SlotClient::is_known(std::string task_id, Deadline deadl
     co_return answer->flag;
 }
 
-Awaitable<Result<void>> SlotClient::revoke(std::string task_id, Deadline deadline) {
+Awaitable<Result<void>> SlotClient::revoke(std::string task_id, bool terminate, Deadline deadline) {
     Call call;
     call.kind = Call::Kind::revoke;
+    call.terminate = terminate;
     call.task_id = std::move(task_id);
     auto answer = co_await ask(std::move(call), deadline);
     if (!answer) co_return std::unexpected{std::move(answer.error())};

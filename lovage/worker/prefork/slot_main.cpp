@@ -73,7 +73,7 @@ public:
         sequence_ = sequence;
         context_ = std::move(context);
         // It may have come before its request was read.
-        if (interrupted_ == sequence_) context_->request_stop();
+        if (interrupted_.sequence == sequence_) context_->request_stop(interrupted_.reason);
     }
     void end() {
         const std::lock_guard lock{mutex_};
@@ -81,14 +81,14 @@ public:
     }
     void interrupt(const Interrupt& message) {
         const std::lock_guard lock{mutex_};
-        interrupted_ = message.sequence;
-        if (context_ && sequence_ == message.sequence) context_->request_stop();
+        interrupted_ = message;
+        if (context_ && sequence_ == message.sequence) context_->request_stop(message.reason);
     }
 
 private:
     std::mutex mutex_;
     std::uint64_t sequence_ = 0;
-    std::uint64_t interrupted_ = 0;
+    Interrupt interrupted_;
     std::shared_ptr<TaskContext> context_;
 };
 
@@ -198,6 +198,8 @@ private:
         if (request.definition == nullptr) ::_exit(EXIT_FAILURE);
         request.message.args = Json::raw(std::move(message.args));
         request.message.kwargs = Json::raw(std::move(message.kwargs));
+        request.message.retries = message.context.retries;
+        message.context.retry_policy = request.definition->options.retry;
         request.context = std::make_shared<TaskContext>(std::move(message.context));
         running_.begin(message.sequence, request.context);
         Outcome outcome{message.sequence, run_task(request), {}};
@@ -210,9 +212,13 @@ private:
     void answer(Outcome& outcome) {
         outgoing_.clear();
         if (!append(outgoing_, outcome)) {
-            outcome.outcome.value = Json{};
-            outcome.outcome.failure =
+            TaskOutcome failed;
+            failed.ending = Ending::failed;
+            failed.failure =
                 TaskFailure{"EncodeError", "the result is too large", "kombu.exceptions", ""};
+            failed.started = outcome.outcome.started;
+            failed.ended = outcome.outcome.ended;
+            outcome.outcome = std::move(failed);
             if (!append(outgoing_, outcome)) ::_exit(EXIT_FAILURE);
         }
         stream_.send(outgoing_);

@@ -110,8 +110,8 @@ Result<std::shared_ptr<SlotProcess>> SlotProcess::start(AppCore& core, const Set
     Ends ends{std::move(tasks->worker), std::move(control->worker), std::move(errors->worker),
               FileDescriptor{::fcntl(process->descriptor(), F_DUPFD_CLOEXEC, 0)}};
     if (!ends.end) {
-        return fail(Errc::unavailable, fmt::format("a pidfd cannot be copied: {}",
-                                                   std::strerror(errno)));
+        return fail(Errc::unavailable,
+                    fmt::format("a pidfd cannot be copied: {}", std::strerror(errno)));
     }
     std::shared_ptr<SlotProcess> slot{
         new SlotProcess{core, std::move(*process), std::move(ends), std::move(events)}};
@@ -251,7 +251,7 @@ Awaitable<Answer> SlotProcess::carry_out(Call call) {
             break;
         }
         case Call::Kind::revoke:
-            note(co_await client.revoke(std::move(call.task_id), deadline));
+            note(co_await client.revoke(std::move(call.task_id), call.terminate, deadline));
             break;
     }
     co_return answer;
@@ -259,8 +259,8 @@ Awaitable<Answer> SlotProcess::carry_out(Call call) {
 
 Awaitable<void> SlotProcess::read_errors() {
     while (errors_.is_open()) {
-        const auto [error] = co_await errors_.async_wait(
-            asio::posix::stream_descriptor::wait_read, asio::as_tuple(asio::use_awaitable));
+        const auto [error] = co_await errors_.async_wait(asio::posix::stream_descriptor::wait_read,
+                                                         asio::as_tuple(asio::use_awaitable));
         if (error || !errors_.is_open()) co_return;
         std::array<char, 4096> buffer;
         const ssize_t got = ::read(errors_.native_handle(), buffer.data(), buffer.size());

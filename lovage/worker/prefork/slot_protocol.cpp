@@ -110,6 +110,8 @@ void write_context(ByteWriter& out, const TaskContext::Request& context) {
     out.text(context.reply_to);
     out.boolean(context.redelivered);
     write_json(out, context.headers);
+    out.text(context.argsrepr);
+    out.text(context.kwargsrepr);
 }
 TaskContext::Request read_context(ByteReader& in) {
     TaskContext::Request context;
@@ -128,7 +130,39 @@ TaskContext::Request read_context(ByteReader& in) {
     } else {
         in.refuse();
     }
+    context.argsrepr = in.text();
+    context.kwargsrepr = in.text();
     return context;
+}
+
+void write_outcome(ByteWriter& out, const TaskOutcome& outcome) {
+    out.number(static_cast<std::uint8_t>(outcome.ending));
+    write_json(out, outcome.value);
+    out.optional(outcome.failure, [&](const TaskFailure& failure) { write_failure(out, failure); });
+    out.optional(outcome.retry.eta, [&](TimePoint time) { write_time(out, time); });
+    out.optional(outcome.retry.args, [&](const Json& args) { write_json(out, args); });
+    out.optional(outcome.retry.kwargs, [&](const Json& kwargs) { write_json(out, kwargs); });
+    out.text(outcome.reason);
+    write_steady(out, outcome.started);
+    write_steady(out, outcome.ended);
+}
+TaskOutcome read_task_outcome(ByteReader& in) {
+    TaskOutcome outcome;
+    const auto ending = in.number<std::uint8_t>();
+    // What only the worker can say of a slot is no slot's to say.
+    if (ending > static_cast<std::uint8_t>(Ending::revoked)) in.refuse();
+    outcome.ending = static_cast<Ending>(ending);
+    outcome.value = read_json(in);
+    outcome.failure = in.optional([&] { return read_failure(in); });
+    outcome.retry.eta = in.optional([&] { return read_time(in); });
+    outcome.retry.args = in.optional([&] { return read_json(in); });
+    outcome.retry.kwargs = in.optional([&] { return read_json(in); });
+    outcome.reason = in.text();
+    outcome.started = read_steady(in);
+    outcome.ended = read_steady(in);
+    if (outcome.ending == Ending::failed && !outcome.failure) in.refuse();
+    if (outcome.ended < outcome.started) in.refuse();
+    return outcome;
 }
 
 void write_message(ByteWriter& out, const Message& message) {
@@ -290,12 +324,7 @@ Result<Request> read_request(std::string_view payload) {
 bool append(std::string& out, const Outcome& message) {
     return append_frame(out, FrameKind::outcome, [&](ByteWriter& writer) {
         writer.number(message.sequence);
-        const TaskOutcome& outcome = message.outcome;
-        writer.optional(outcome.failure,
-                        [&](const TaskFailure& failure) { write_failure(writer, failure); });
-        if (!outcome.failure) write_json(writer, outcome.value);
-        write_steady(writer, outcome.started);
-        write_steady(writer, outcome.ended);
+        write_outcome(writer, message.outcome);
         writer.list(message.children, [&](const std::string& child) { writer.text(child); });
     });
 }
@@ -304,19 +333,17 @@ Result<Outcome> read_outcome(std::string_view payload) {
     ByteReader in{payload};
     Outcome message;
     message.sequence = in.number<std::uint64_t>();
-    TaskOutcome& outcome = message.outcome;
-    outcome.failure = in.optional([&] { return read_failure(in); });
-    if (!outcome.failure) outcome.value = read_json(in);
-    outcome.started = read_steady(in);
-    outcome.ended = read_steady(in);
+    message.outcome = read_task_outcome(in);
     in.list([&] { message.children.push_back(in.text()); });
     if (!in.complete()) return malformed("outcome");
     return message;
 }
 
 void append(std::string& out, const Interrupt& message) {
-    const bool fits = append_frame(
-        out, FrameKind::interrupt, [&](ByteWriter& writer) { writer.number(message.sequence); });
+    const bool fits = append_frame(out, FrameKind::interrupt, [&](ByteWriter& writer) {
+        writer.number(message.sequence);
+        writer.number(static_cast<std::uint8_t>(message.reason));
+    });
     LOVAGE_ASSERT(fits);
 }
 
@@ -324,6 +351,9 @@ Result<Interrupt> read_interrupt(std::string_view payload) {
     ByteReader in{payload};
     Interrupt interrupt;
     interrupt.sequence = in.number<std::uint64_t>();
+    const auto reason = in.number<std::uint8_t>();
+    if (reason > static_cast<std::uint8_t>(StopReason::shutdown)) in.refuse();
+    interrupt.reason = static_cast<StopReason>(reason);
     if (!in.complete()) return malformed("interrupt");
     return interrupt;
 }
@@ -337,6 +367,7 @@ bool append(std::string& out, const Call& message) {
             write_send(writer, message.send);
         } else {
             writer.text(message.task_id);
+            writer.boolean(message.terminate);
         }
     });
 }
@@ -354,6 +385,7 @@ Result<Call> read_call(std::string_view payload) {
         call.send = read_send(in);
     } else {
         call.task_id = in.text();
+        call.terminate = in.boolean();
     }
     if (!in.complete()) return malformed("call");
     return call;

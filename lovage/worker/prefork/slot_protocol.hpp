@@ -82,7 +82,8 @@ struct Ready {
     std::vector<std::string> tasks;
 };
 
-/// One attempt to run. `sequence` is the worker's number for it.
+/// One attempt to run. `sequence` is the worker's number for it. The retry policy stays behind: the
+/// slot has its own.
 struct Request {
     std::uint64_t sequence = 0;
     TaskContext::Request context;
@@ -98,6 +99,7 @@ struct Outcome {
 
 struct Interrupt {
     std::uint64_t sequence = 0;
+    StopReason reason = StopReason::none;
 };
 
 /// A task's use of its App, by way of the worker: one operation of `Client`.
@@ -106,8 +108,9 @@ struct Call {
     std::uint64_t id = 0;
     Kind kind = Kind::result;
     std::chrono::milliseconds timeout{0};
-    TaskSend send;        ///< Kind::send
-    std::string task_id;  ///< all others
+    TaskSend send;           ///< Kind::send
+    std::string task_id;     ///< all others
+    bool terminate = false;  ///< Kind::revoke
 };
 
 struct Answer {

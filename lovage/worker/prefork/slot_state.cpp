@@ -13,6 +13,7 @@ std::uint64_t SlotState::begin(RequestPtr request, Clock::time_point now) {
     running_ = std::move(request);
     began_ = now;
     kill_at_.reset();
+    if (running_->time_limit) kill_at_ = now + *running_->time_limit;
     return ++sequence_;
 }
 
