@@ -218,7 +218,9 @@ Entry add_worker(CLI::App& app, Texts& texts) {
         ->type_name("NAME");
     worker->add_option("-l,--loglevel", texts.loglevel, "debug, info, warning, error, critical")
         ->type_name("LEVEL");
-    worker->add_option("-P,--pool", texts.pool, "How tasks run: prefork (default), threads")
+    worker
+        ->add_option("-P,--pool", texts.pool,
+                     "How tasks run: prefork (default), threads, coroutine")
         ->type_name("POOL");
     worker
         ->add_option("--max-tasks-per-child", texts.max_tasks_per_child,

@@ -1,5 +1,6 @@
 #include <lovage/worker/make_pool.hpp>
 
+#include <lovage/worker/coroutine_pool.hpp>
 #include <lovage/worker/prefork/prefork_pool.hpp>
 #include <lovage/worker/prefork/slot_start.hpp>
 #include <lovage/worker/threads_pool.hpp>
@@ -46,7 +47,10 @@ std::unique_ptr<Pool> make_pool(AppCore& core, PoolOptions options) {
     if (name == "threads") {
         return std::make_unique<ThreadsPool>(core.loop().executor(), options.slots);
     }
-    refuse(fmt::format("there is no pool '{}'; there are: prefork, threads", name));
+    if (name == "coroutine") {
+        return std::make_unique<CoroutinePool>(core.loop().executor(), options.slots);
+    }
+    refuse(fmt::format("there is no pool '{}'; there are: prefork, threads, coroutine", name));
 }
 
 }  // namespace lovage

@@ -2,9 +2,11 @@
 
 #include <lovage/app/queues.hpp>
 #include <lovage/runtime/log.hpp>
+#include <lovage/worker/coroutine_pool.hpp>
 #include <lovage/worker/detail/worker_impl.hpp>
 #include <lovage/worker/make_pool.hpp>
 #include <lovage/worker/start_check.hpp>
+#include <lovage/worker/worker_hooks.hpp>
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -51,6 +53,17 @@ std::vector<std::string> queues_of(const WorkerOptions& options, const Settings&
     return {settings.task_default_queue};
 }
 
+std::size_t slots_of(const WorkerOptions& options, const Settings& settings) {
+    if (options.concurrency != 0) return options.concurrency;
+    // Coroutines need no processor each.
+    const bool unset = settings.worker_concurrency == Settings{}.worker_concurrency &&
+                       !settings.origins.contains("worker_concurrency");
+    if (unset && chosen_pool(options.pool, settings) == "coroutine") {
+        return CoroutinePool::kDefaultSlots;
+    }
+    return settings.worker_concurrency;
+}
+
 }  // namespace
 
 Worker::Impl::Impl(App& of, WorkerOptions wanted)
@@ -59,7 +72,7 @@ Worker::Impl::Impl(App& of, WorkerOptions wanted)
       options{std::move(wanted)},
       hostname{node_name(options.hostname)},
       queues{queues_of(options, of.settings())},
-      slots{options.concurrency != 0 ? options.concurrency : of.settings().worker_concurrency},
+      slots{slots_of(options, of.settings())},
       delivery_{delivery_rules(of.settings())},
       pool_{make_pool(*core, {.name = options.pool, .slots = slots, .hostname = hostname})},
       metrics_{metrics::default_registry()},
@@ -153,9 +166,11 @@ Awaitable<Result<void>> Worker::Impl::run() {
         ready = true;
         log::info("worker", "{} ready.", hostname);
         if (options.on_ready) options.on_ready();
+        co_await call_worker_hooks(core->worker_hooks().ready, hostname);
     }
     while (stops_ == 0) co_await changed_.wait();
     co_await shut_down();
+    co_await call_worker_hooks(core->worker_hooks().shutdown, hostname);
     if (problem_) co_return std::unexpected{std::move(*problem_)};
     co_return Result<void>{};
 }

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <stdexcept>
 #include <utility>
 
 namespace lovage {
@@ -120,6 +121,7 @@ bool PreforkPool::start_process(Slot& slot) {
     auto started = slot::SlotProcess::start(
         core_, setup_,
         {[this, &slot](slot::Ready ready) { on_ready(slot, std::move(ready)); },
+         [this, &slot](slot::Progress progress) { on_progress(slot, std::move(progress)); },
          [this, &slot](slot::Outcome outcome) { on_outcome(slot, std::move(outcome)); },
          [this, &slot](const Error& problem) { on_broken(slot, problem); }});
     if (!started) {
@@ -239,6 +241,16 @@ Awaitable<void> PreforkPool::watch_limits() {
         } else {
             co_await limits_changed_.wait();
         }
+    }
+}
+
+void PreforkPool::on_progress(Slot& slot, slot::Progress progress) {
+    const std::shared_ptr<TaskRequest>& request = slot.state.running();
+    if (!request || progress.sequence != slot.state.sequence()) return;  // a straggler's
+    try {
+        request->context->update_state(std::move(progress.state), std::move(progress.meta));
+    } catch (const std::invalid_argument& problem) {
+        on_broken(slot, {Errc::malformed, problem.what()});
     }
 }
 

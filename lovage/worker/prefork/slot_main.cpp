@@ -14,6 +14,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <mutex>
+#include <stdexcept>
 #include <utility>
 
 #include <malloc.h>
@@ -39,7 +40,9 @@ public:
         }
     }
 
+    /// Also called by threads a task has started, to report progress.
     void send(std::string_view frames) {
+        const std::lock_guard lock{sending_};
         while (!frames.empty()) {
             const ssize_t sent = ::send(kTaskStream, frames.data(), frames.size(), MSG_NOSIGNAL);
             if (sent < 0 && errno == EINTR) continue;
@@ -61,6 +64,7 @@ private:
     /// Nobody is there who could want anything.
     [[noreturn]] static void give_up() { ::_exit(0); }
 
+    std::mutex sending_;
     FrameReader reader_;
     std::array<char, std::size_t{64} << 10U> buffer_;
 };
@@ -201,12 +205,24 @@ private:
         request.message.retries = message.context.retries;
         message.context.retry_policy = request.definition->options.retry;
         request.context = std::make_shared<TaskContext>(std::move(message.context));
+        request.hooks = &app_.core()->task_hooks();
+        request.context->on_update(
+            [this, sequence = message.sequence](std::string state, Json meta) {
+                report({sequence, std::move(state), std::move(meta)});
+            });
         running_.begin(message.sequence, request.context);
         Outcome outcome{message.sequence, run_task(request), {}};
         running_.end();
         outcome.children = request.context->children();
         std::fflush(stdout);  // a slot may be killed at any time
         answer(outcome);
+    }
+
+    /// On whatever thread of the task's.
+    void report(const Progress& progress) {
+        std::string frames;
+        if (!append(frames, progress)) throw std::length_error{"update_state(): it is too large"};
+        stream_.send(frames);
     }
 
     void answer(Outcome& outcome) {

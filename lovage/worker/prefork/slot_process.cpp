@@ -175,6 +175,12 @@ Result<void> SlotProcess::take_task_frame(const FrameReader::Frame& frame) {
         events_.ready(std::move(*ready));
         return {};
     }
+    if (frame.kind == FrameKind::progress) {
+        auto progress = read_progress(frame.payload);
+        if (!progress) return std::unexpected{std::move(progress.error())};
+        events_.progress(std::move(*progress));
+        return {};
+    }
     if (frame.kind != FrameKind::outcome) {
         return fail(Errc::malformed, "a frame of the wrong kind on the task stream");
     }

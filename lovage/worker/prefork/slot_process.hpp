@@ -26,6 +26,7 @@ class SlotProcess : public std::enable_shared_from_this<SlotProcess> {
 public:
     struct Events {
         std::function<void(Ready)> ready;
+        std::function<void(Progress)> progress;
         std::function<void(Outcome)> outcome;
         /// It said what nobody understands.
         std::function<void(const Error&)> broken;

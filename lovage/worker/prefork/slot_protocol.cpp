@@ -321,6 +321,24 @@ Result<Request> read_request(std::string_view payload) {
     return request;
 }
 
+bool append(std::string& out, const Progress& message) {
+    return append_frame(out, FrameKind::progress, [&](ByteWriter& writer) {
+        writer.number(message.sequence);
+        writer.text(message.state);
+        write_json(writer, message.meta);
+    });
+}
+
+Result<Progress> read_progress(std::string_view payload) {
+    ByteReader in{payload};
+    Progress progress;
+    progress.sequence = in.number<std::uint64_t>();
+    progress.state = in.text();
+    progress.meta = read_json(in);
+    if (!in.complete()) return malformed("progress");
+    return progress;
+}
+
 bool append(std::string& out, const Outcome& message) {
     return append_frame(out, FrameKind::outcome, [&](ByteWriter& writer) {
         writer.number(message.sequence);

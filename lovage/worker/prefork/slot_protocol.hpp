@@ -32,6 +32,7 @@ enum class FrameKind : std::uint8_t {
     setup = 1,  ///< Worker, task stream, first.
     ready,      ///< Slot, task stream, first: it serves, or says why not.
     request,    ///< Worker, task stream.
+    progress,   ///< Slot, task stream.
     outcome,    ///< Slot, task stream.
     quit,       ///< Worker, task stream: run the finalisers and exit.
     interrupt,  ///< Worker, control stream.
@@ -91,6 +92,13 @@ struct Request {
     std::string kwargs;  ///< JSON text
 };
 
+/// A running task tells its state (TaskContext::update_state).
+struct Progress {
+    std::uint64_t sequence = 0;
+    std::string state;
+    Json meta;
+};
+
 struct Outcome {
     std::uint64_t sequence = 0;
     TaskOutcome outcome;
@@ -126,6 +134,7 @@ void append(std::string& out, const Setup& message);
 void append(std::string& out, const Ready& message);
 /// False, with `out` as it was, when it does not fit into a frame.
 [[nodiscard]] bool append(std::string& out, const Request& message);
+[[nodiscard]] bool append(std::string& out, const Progress& message);
 [[nodiscard]] bool append(std::string& out, const Outcome& message);
 [[nodiscard]] bool append(std::string& out, const Call& message);
 [[nodiscard]] bool append(std::string& out, const Answer& message);
@@ -136,6 +145,7 @@ void append_quit(std::string& out);
 [[nodiscard]] Result<Setup> read_setup(std::string_view payload);
 [[nodiscard]] Result<Ready> read_ready(std::string_view payload);
 [[nodiscard]] Result<Request> read_request(std::string_view payload);
+[[nodiscard]] Result<Progress> read_progress(std::string_view payload);
 [[nodiscard]] Result<Outcome> read_outcome(std::string_view payload);
 [[nodiscard]] Result<Interrupt> read_interrupt(std::string_view payload);
 [[nodiscard]] Result<Call> read_call(std::string_view payload);
