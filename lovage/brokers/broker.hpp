@@ -53,6 +53,8 @@ struct Publication {
     std::string routing_key;
     Message message;
     bool mandatory = true;  ///< No queue takes it → Errc::unroutable instead of silence.
+    /// A message that a broker has delivered is taken back whatever its size, by quarantine.
+    bool any_size = false;
     std::chrono::milliseconds delay{0};  ///< Not visible to consumers before that long from now.
 };
 

@@ -96,7 +96,7 @@ Result<void> check_consume(const ConsumeOptions& options) {
 
 Result<void> check_publication(const Publication& publication, std::size_t header_bytes,
                                const MessageLimits& limits) {
-    if (publication.message.body.size() > limits.body_bytes_max) {
+    if (publication.message.body.size() > limits.body_bytes_max && !publication.any_size) {
         return fail(
             Errc::too_large,
             fmt::format(

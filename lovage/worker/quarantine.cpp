@@ -35,6 +35,7 @@ std::string text_of(const Json& headers, std::string_view name) {
 Publication to_quarantine(const Message& message, const QuarantineNote& note) {
     Publication publication;
     publication.routing_key = quarantine_queue(note.queue);
+    publication.any_size = true;
     publication.message = message;
     Json headers = header_object(message);
     headers.set(kReason, note.reason);
@@ -66,6 +67,7 @@ std::optional<QuarantineNote> read_note(const Message& message) {
 Publication from_quarantine(const Message& message, const QuarantineNote& note) {
     Publication publication;
     publication.routing_key = note.queue;
+    publication.any_size = true;
     publication.message = message;
     Json headers = header_object(message);
     if (const Json* expiration = headers.find(kExpiration);
