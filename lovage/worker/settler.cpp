@@ -40,6 +40,13 @@ private:
     bool& flag_;
 };
 
+/// A crash goes to the task's account, unless its message is settled by Celery's rules.
+bool counts_crashes(const FinishedTask& finished) {
+    const AckRules& rules = finished.request->acknowledge;
+    return finished.outcome.ending == Ending::slot_lost && rules.keep_rejected &&
+           settlement_of(finished.outcome, rules) == Settlement::requeue;
+}
+
 QuarantineNote note_for(const FinishedTask& finished, std::string hostname) {
     const TaskOutcome& outcome = finished.outcome;
     std::string detail = outcome.reason;
@@ -56,6 +63,7 @@ Settler::Settler(AppCore& core, TaskMetrics& metrics, std::string hostname, Hook
       hostname_{std::move(hostname)},
       hooks_{std::move(hooks)},
       writer_{core},
+      crashes_{core},
       reports_{std::make_shared<StateReports>(core.loop().executor(),
                                               [this] {
                                                   if (!storing_states_)
@@ -123,7 +131,9 @@ void Settler::tasks_finished(std::vector<FinishedTask> finished) {
     if (writer_.giving_up()) return;  // their messages go back with the consumer
     pending_ += finished.size();
     for (FinishedTask& task : finished) {
-        if (task.outcome.ending == Ending::retry) {
+        if (counts_crashes(task)) {
+            scope_.spawn("crash", settle_lost(std::move(task)));
+        } else if (task.outcome.ending == Ending::retry) {
             scope_.spawn("retry", settle_retry(std::move(task)));
         } else {
             unstored_.push_back(std::move(task));

@@ -10,6 +10,7 @@
 #include <lovage/app/app_core.hpp>
 #include <lovage/awaitable.hpp>
 #include <lovage/runtime/task_scope.hpp>
+#include <lovage/worker/crash_count.hpp>
 #include <lovage/worker/durable_writer.hpp>
 #include <lovage/worker/pool.hpp>
 #include <lovage/worker/quarantine.hpp>
@@ -71,6 +72,9 @@ private:
         const std::vector<FinishedTask>& finished);
     Awaitable<void> settle_alone(FinishedTask finished);
     Awaitable<void> settle_retry(FinishedTask finished);
+    /// Its task took the slot along: to be run again, or kept when that has happened too often.
+    Awaitable<void> settle_lost(FinishedTask finished);
+    Awaitable<void> keep_crashing(FinishedTask finished, std::size_t crashes);
     Awaitable<void> settle_quarantined(Delivery delivery, QuarantineNote note,
                                        std::optional<TaskMeta> meta);
     /// States in between are informative: one try, and what ends meanwhile is left out.
@@ -87,6 +91,7 @@ private:
     std::string hostname_;
     Hooks hooks_;
     DurableWriter writer_;
+    CrashCount crashes_;
     std::vector<FinishedTask> unstored_;
     bool storing_ = false;
     std::shared_ptr<StateReports> reports_;
