@@ -25,7 +25,8 @@ public:
     Awaitable<Result<void>> revoke(std::string task_id, Deadline deadline) override;
 
 private:
-    Awaitable<Result<void>> publish_until(TaskSend task, Deadline deadline);
+    // `task` lives in the frame of send(), which awaits them.
+    Awaitable<Result<void>> publish_until(const TaskSend& task, Deadline deadline);
     Awaitable<Result<void>> publish_once(const TaskSend& task, Deadline deadline);
     void count(const Result<void>& outcome);
 
