@@ -35,6 +35,9 @@ std::optional<Error> check(const detail::Call& call) {
     if (options.countdown && options.eta) return bad("give countdown or eta, not both");
     if (options.countdown && options.countdown->count() < 0) return bad("countdown is negative");
     if (!options.headers.is_object()) return bad("headers must be a map");
+    for (const auto& limit : {options.time_limit, options.soft_time_limit}) {
+        if (limit && limit->count() <= 0) return bad("a time limit is greater than 0");
+    }
     return std::nullopt;
 }
 
@@ -62,6 +65,21 @@ void route(AppCore& core, const detail::Call& call, TaskSend& send, TaskMessage&
     const std::optional<bool> own = task != nullptr ? task->options.ignore_result : std::nullopt;
     message.ignore_result =
         options.ignore_result.value_or(own.value_or(settings.task_ignore_result));
+}
+
+/// The call's limits, else the task's; false when the soft one is beyond the hard one.
+bool limit(AppCore& core, const detail::Call& call, TaskMessage& message) {
+    const auto seconds = [](std::optional<std::chrono::milliseconds> time) {
+        return time ? std::optional{std::chrono::duration<double>(*time).count()} : std::nullopt;
+    };
+    const TaskDefinition* task = core.registry().find(call.task);
+    auto hard = call.options.time_limit;
+    auto soft = call.options.soft_time_limit;
+    if (!hard && task != nullptr) hard = task->options.time_limit;
+    if (!soft && task != nullptr) soft = task->options.soft_time_limit;
+    message.time_limit = seconds(hard);
+    message.soft_time_limit = seconds(soft);
+    return !hard || !soft || *soft <= *hard;
 }
 
 /// A task that sends becomes the parent of what it sends.
@@ -96,6 +114,12 @@ PreparedSend prepare(AppCore& core, detail::Call call) {
     message.origin = core.origin();
     message.reply_to = core.client_id();
     route(core, call, send, message);
+    if (!limit(core, call, message)) {
+        prepared.error =
+            Error{Errc::invalid_argument,
+                  fmt::format("task '{}': soft_time_limit must be at most time_limit", call.task)};
+        return prepared;
+    }
     inherit(message);
     message.args = std::move(call.args);
     message.kwargs = std::move(call.kwargs);

@@ -26,6 +26,12 @@ std::string host_name() {
 std::string revocation_key(const std::string& task_id) {
     return "revoked/" + task_id;
 }
+std::string_view revocation_value(Revocation revocation) noexcept {
+    return revocation == Revocation::terminate ? "terminate" : "revoked";
+}
+Revocation revocation_from(std::string_view value) noexcept {
+    return value == "terminate" ? Revocation::terminate : Revocation::revoked;
+}
 
 AppCore::AppCore(std::string name)
     : name_{std::move(name)},

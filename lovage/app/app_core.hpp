@@ -1,10 +1,12 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include <lovage/app/client.hpp>
 #include <lovage/app/router.hpp>
@@ -86,7 +88,16 @@ private:
     bool closed_ = false;
 };
 
-/// The state-store key under which a revocation is kept.
+/// What a stored revocation asks for.
+enum class Revocation : std::uint8_t {
+    none,
+    revoked,    ///< The task shall not start.
+    terminate,  ///< The same, and when it runs it shall stop.
+};
+
+/// The state-store key under which a revocation is kept, and its value.
 [[nodiscard]] std::string revocation_key(const std::string& task_id);
+[[nodiscard]] std::string_view revocation_value(Revocation revocation) noexcept;
+[[nodiscard]] Revocation revocation_from(std::string_view value) noexcept;
 
 }  // namespace lovage

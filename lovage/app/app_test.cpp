@@ -56,6 +56,28 @@ TEST(App, ATypedSendIsACeleryMessage) {
     EXPECT_FALSE(message.properties.reply_to.empty());
 }
 
+TEST(App, LimitsOfTheTaskAndOfTheCallReachTheMessage) {
+    App app{"test", memory_settings()};
+    auto task = app.task("task", [] {});
+    task.time_limit(300s).soft_time_limit(2500ms);
+    task.delay();
+    EXPECT_EQ(header(take_one(app, "celery"), "timelimit"), "[300, 2.5]");
+    task.apply_async({}, {.soft_time_limit = 10s});
+    EXPECT_EQ(header(take_one(app, "celery"), "timelimit"), "[300, 10]");
+}
+
+TEST(App, ASoftLimitBeyondTheHardOneIsRefused) {
+    App app{"test", memory_settings()};
+    try {
+        app.send_task("t", Json::array(), Json::object(),
+                      {.time_limit = 5s, .soft_time_limit = 6s});
+        FAIL() << "was sent";
+    } catch (const SendError& refused) {
+        EXPECT_EQ(refused.outcome(), SendOutcome::rejected);
+        EXPECT_THAT(refused.what(), HasSubstr("soft_time_limit must be at most time_limit"));
+    }
+}
+
 TEST(App, OptionsOfTheCallReachTheMessage) {
     App app{"test", memory_settings()};
     SendOptions options;

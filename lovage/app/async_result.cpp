@@ -40,9 +40,9 @@ Awaitable<Result<void>> forget_on_loop(std::shared_ptr<AppCore> core, std::strin
 }
 
 Awaitable<Result<void>> revoke_on_loop(std::shared_ptr<AppCore> core, std::string id,
-                                       Deadline deadline) {
+                                       RevokeOptions options, Deadline deadline) {
     if (auto connected = co_await core->connect(deadline); !connected) co_return connected;
-    co_return co_await core->client().revoke(std::move(id), deadline);
+    co_return co_await core->client().revoke(std::move(id), options.terminate, deadline);
 }
 
 Awaitable<Result<bool>> is_known_on_loop(std::shared_ptr<AppCore> core, std::string id,
@@ -64,8 +64,9 @@ Awaitable<Result<TaskMeta>> AsyncResultBase::wait_async(Deadline deadline) const
 Awaitable<Result<void>> AsyncResultBase::forget_async(Deadline deadline) const {
     return on_loop(core_, forget_on_loop(core_, id_, deadline));
 }
-Awaitable<Result<void>> AsyncResultBase::revoke_async(Deadline deadline) const {
-    return on_loop(core_, revoke_on_loop(core_, id_, deadline));
+Awaitable<Result<void>> AsyncResultBase::revoke_async(Deadline deadline,
+                                                      RevokeOptions options) const {
+    return on_loop(core_, revoke_on_loop(core_, id_, options, deadline));
 }
 Awaitable<Result<bool>> AsyncResultBase::is_known_async(Deadline deadline) const {
     return on_loop(core_, is_known_on_loop(core_, id_, deadline));
@@ -80,8 +81,8 @@ TaskMeta AsyncResultBase::wait(std::chrono::milliseconds timeout) const {
 void AsyncResultBase::forget() const {
     value_or_throw(core_->loop().run_blocking(forget_async(Deadline::in(kReadTimeout))));
 }
-void AsyncResultBase::revoke() const {
-    value_or_throw(core_->loop().run_blocking(revoke_async(Deadline::in(kReadTimeout))));
+void AsyncResultBase::revoke(RevokeOptions options) const {
+    value_or_throw(core_->loop().run_blocking(revoke_async(Deadline::in(kReadTimeout), options)));
 }
 
 Result<Json> AsyncResultBase::value_of(const TaskMeta& meta) {

@@ -19,6 +19,13 @@ namespace lovage {
 
 class AppCore;
 
+/// How a task is revoked.
+struct RevokeOptions {
+    /// Also stop it when it runs already: its TaskContext asks it to (in a pool of processes, a
+    /// signal does), and it ends as REVOKED.
+    bool terminate = false;
+};
+
 /// The result of a task by its id, untyped. Thread-safe; copies refer to the same task. Valid as
 /// long as the App lives.
 class AsyncResultBase {
@@ -36,8 +43,11 @@ public:
     /// Waits until the task is ready, by notification. Errors: deadline_exceeded.
     [[nodiscard]] Awaitable<Result<TaskMeta>> wait_async(Deadline deadline) const;
     [[nodiscard]] Awaitable<Result<void>> forget_async(Deadline deadline) const;
-    /// The task shall not start; it reads as REVOKED unless it is ready already.
-    [[nodiscard]] Awaitable<Result<void>> revoke_async(Deadline deadline) const;
+    /// The task shall not start; it reads as REVOKED unless it is ready already. The wish is
+    /// stored: it holds while no worker is there, and reaches what waits or runs within two
+    /// seconds.
+    [[nodiscard]] Awaitable<Result<void>> revoke_async(Deadline deadline,
+                                                       RevokeOptions options = {}) const;
     /// True when a record or a sent-marker exists.
     [[nodiscard]] Awaitable<Result<bool>> is_known_async(Deadline deadline) const;
 
@@ -49,7 +59,7 @@ public:
     /// Throws LovageError with deadline_exceeded when the task is not ready in time.
     TaskMeta wait(std::chrono::milliseconds timeout) const;
     void forget() const;
-    void revoke() const;
+    void revoke(RevokeOptions options = {}) const;
 
     /// SUCCESS → the raw result; FAILURE and REVOKED → Errc::task_failed with the failure.
     [[nodiscard]] static Result<Json> value_of(const TaskMeta& meta);

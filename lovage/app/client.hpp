@@ -42,9 +42,10 @@ public:
     virtual Awaitable<Result<TaskMeta>> wait(std::string task_id, Deadline deadline) = 0;
     virtual Awaitable<Result<void>> forget(std::string task_id, Deadline deadline) = 0;
     virtual Awaitable<Result<bool>> is_known(std::string task_id, Deadline deadline) = 0;
-    /// Stores the wish that the task shall not start; workers look at receipt, and again at its
-    /// ETA. A task that is not ready yet reads as REVOKED at once.
-    virtual Awaitable<Result<void>> revoke(std::string task_id, Deadline deadline) = 0;
+    /// Stores the wish that the task shall not start, or, with `terminate`, shall also stop when it
+    /// runs. A task that is not ready yet reads as REVOKED at once.
+    virtual Awaitable<Result<void>> revoke(std::string task_id, bool terminate,
+                                           Deadline deadline) = 0;
 };
 
 }  // namespace lovage

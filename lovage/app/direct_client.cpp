@@ -1,6 +1,7 @@
 #include <lovage/app/direct_client.hpp>
 
 #include <lovage/app/app_core.hpp>
+#include <lovage/app/delivery.hpp>
 #include <lovage/app/queues.hpp>
 #include <lovage/core/time.hpp>
 
@@ -75,6 +76,7 @@ Awaitable<Result<void>> DirectClient::publish_once(const TaskSend& task, Deadlin
     }
     Publication publication;
     publication.routing_key = task.queue;
+    publication.mandatory = delivery_rules(core_.settings()).mandatory;
     publication.message = task.message;  // a copy: another attempt may need it
     if (task.expires) {
         publication.message.properties.expiration = std::max(
@@ -157,14 +159,29 @@ Awaitable<Result<bool>> DirectClient::is_known(std::string task_id, Deadline dea
     co_return co_await core_.results().is_known(std::move(task_id), deadline);
 }
 
-Awaitable<Result<void>> DirectClient::revoke(std::string task_id, Deadline deadline) {
-    if (auto connected = co_await core_.connect(deadline); !connected) co_return connected;
-    const std::string key = revocation_key(task_id);
-    auto stored = co_await core_.state().compare_and_set(
-        key, 0, "revoked", revocation_lifetime(core_.settings()), deadline);
-    if (!stored && stored.error().code != Errc::conflict) {
-        co_return std::unexpected{std::move(stored.error())};
+Awaitable<Result<void>> DirectClient::store_revocation(std::string key, bool terminate,
+                                                       Deadline deadline) {
+    const Revocation wanted = terminate ? Revocation::terminate : Revocation::revoked;
+    while (true) {
+        auto stored = co_await core_.state().get(key, deadline);
+        if (!stored) co_return std::unexpected{std::move(stored.error())};
+        // A wish to terminate includes the other one.
+        if (*stored && revocation_from((*stored)->value) >= wanted) co_return Result<void>{};
+        auto written = co_await core_.state().compare_and_set(
+            key, *stored ? (*stored)->version : 0, std::string{revocation_value(wanted)},
+            revocation_lifetime(core_.settings()), deadline);
+        if (written) co_return Result<void>{};
+        if (written.error().code != Errc::conflict) {
+            co_return std::unexpected{std::move(written.error())};
+        }
     }
+}
+
+Awaitable<Result<void>> DirectClient::revoke(std::string task_id, bool terminate,
+                                             Deadline deadline) {
+    if (auto connected = co_await core_.connect(deadline); !connected) co_return connected;
+    auto stored = co_await store_revocation(revocation_key(task_id), terminate, deadline);
+    if (!stored) co_return stored;
     auto known = co_await core_.results().get(task_id, deadline);
     if (!known) co_return std::unexpected{std::move(known.error())};
     if (*known && (*known)->ready()) co_return Result<void>{};

@@ -1,14 +1,17 @@
 #include <lovage/app/queues.hpp>
 
+#include <lovage/app/delivery.hpp>
+
 #include <utility>
 
 namespace lovage {
 
 QueueDeclaration task_queue(const Settings& settings, std::string name) {
     QueueDeclaration queue;
-    const std::string& type = name == settings.task_default_queue
-                                  ? settings.task_default_queue_type
-                                  : settings.task_create_missing_queue_type;
+    std::string type = name == settings.task_default_queue
+                           ? settings.task_default_queue_type
+                           : settings.task_create_missing_queue_type;
+    if (type.empty()) type = delivery_rules(settings).queue_type;
     if (!type.empty()) queue.arguments.set("x-queue-type", type);
     queue.name = std::move(name);
     queue.max_priority = settings.task_queue_max_priority;

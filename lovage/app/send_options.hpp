@@ -23,6 +23,10 @@ struct SendOptions {
     std::variant<std::monostate, std::chrono::milliseconds, TimePoint> expires;
     /// 0–255, larger is more urgent; honoured by queues declared with a maximum priority.
     std::optional<std::uint8_t> priority;
+    /// Limits of one attempt, in place of the task's own: at the soft one the task is told, at the
+    /// hard one it is killed (see TaskContext::checkpoint() and the pools). Soft ≤ hard.
+    std::optional<std::chrono::milliseconds> time_limit;
+    std::optional<std::chrono::milliseconds> soft_time_limit;
     /// User headers, merged into the message's header table.
     Json headers = Json::object();
     /// Empty: a new UUID4. Sending again with the same id is how an unknown outcome is resolved.

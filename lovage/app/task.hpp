@@ -1,7 +1,11 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
+#include <cstdint>
+#include <exception>
 #include <memory>
+#include <optional>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -24,6 +28,18 @@ struct Call {
 [[nodiscard]] Awaitable<Sent<Json>> send_call(const std::shared_ptr<AppCore>& core, Call call);
 /// Throws SendError; returns the id.
 std::string send_call_blocking(const std::shared_ptr<AppCore>& core, Call call);
+
+/// Whether the exception behind `error` is an E.
+template <class E>
+bool is_thrown(const std::exception_ptr& error) {
+    try {
+        std::rethrow_exception(error);
+    } catch (const E&) {
+        return true;
+    } catch (...) {
+        return false;
+    }
+}
 }  // namespace detail
 
 /// The arguments of a typed call: from Required up to all of the task's parameters, converted to
@@ -71,6 +87,74 @@ public:
         return *this;
     }
 
+    /// How often a task runs again that asks for it or fails with one of autoretry_for()'s
+    /// exceptions; default 3, nothing: without end.
+    Task& max_retries(std::optional<std::int64_t> most) {
+        retry().max_retries = most;
+        return *this;
+    }
+    /// The wait before a retry that names none; default three minutes.
+    Task& default_retry_delay(std::chrono::milliseconds delay) {
+        retry().default_retry_delay = delay;
+        return *this;
+    }
+    /// Retries by itself when it throws one of these, or what is derived from them.
+    ///
+    ///     app.task("fetch", fetch, arg("url")).autoretry_for<ConnectionLost, TimedOut>();
+    template <class... E>
+        requires(sizeof...(E) > 0)
+    Task& autoretry_for() {
+        (retry().autoretry_for_types.push_back(&detail::is_thrown<E>), ...);
+        return *this;
+    }
+    /// The same by the Python name the failure has: "ValueError", or a TaskError's own.
+    Task& autoretry_for(std::string exc_type) {
+        retry().autoretry_for_names.push_back(std::move(exc_type));
+        return *this;
+    }
+    /// Automatic retries wait `factor`, then twice that, and so on.
+    /// Celery differs: whole seconds there, any duration here.
+    Task& retry_backoff(std::chrono::milliseconds factor = std::chrono::seconds{1}) {
+        retry().retry_backoff = factor;
+        return *this;
+    }
+    /// The longest such wait; default ten minutes.
+    Task& retry_backoff_max(std::chrono::milliseconds most) {
+        retry().retry_backoff_max = most;
+        return *this;
+    }
+    /// Wait a random part of the backoff (the default), or all of it.
+    Task& retry_jitter(bool jitter) {
+        retry().retry_jitter = jitter;
+        return *this;
+    }
+    /// An attempt is killed and fails after that long. Only a pool of processes can keep it:
+    /// another one refuses to start.
+    Task& time_limit(std::chrono::milliseconds limit) {
+        definition_->options.time_limit = limit;
+        return *this;
+    }
+    /// An attempt is asked to stop after that long, see TaskContext::checkpoint().
+    Task& soft_time_limit(std::chrono::milliseconds limit) {
+        definition_->options.soft_time_limit = limit;
+        return *this;
+    }
+    /// False: acknowledged when it starts, so that it runs at most once. Needs `delivery=celery`.
+    Task& acks_late(bool late = true) {
+        definition_->options.acks_late = late;
+        return *this;
+    }
+    /// False: the message of a failed attempt is kept in quarantine (`delivery=celery`: rejected).
+    Task& acks_on_failure_or_timeout(bool acks) {
+        definition_->options.acks_on_failure_or_timeout = acks;
+        return *this;
+    }
+    /// True: runs again when what ran it died; false: it fails with WorkerLostError.
+    Task& reject_on_worker_lost(bool reject = true) {
+        definition_->options.reject_on_worker_lost = reject;
+        return *this;
+    }
+
     /// Sends a call and waits for the broker's confirm. Throws SendError.
     template <class... A>
     AsyncResult<Return> delay(A&&... values) const {
@@ -89,6 +173,7 @@ public:
     }
 
 private:
+    RetryPolicy& retry() { return definition_->options.retry; }
     detail::Call call(Arguments arguments, SendOptions options) const {
         return {name(), std::move(arguments).take(), Json::object(), std::move(options)};
     }

@@ -108,6 +108,7 @@ struct Texts {
     std::vector<std::string> queues;
     std::string concurrency, hostname, loglevel, pool, health_port, health_host;
     std::string task, args, kwargs, eta, countdown, expires, queue, priority;
+    std::string time_limit, soft_time_limit;
     std::string task_id, timeout;
     bool traceback = false, json = false, force = false, all = false;
     std::vector<std::string> ids;
@@ -150,6 +151,10 @@ Command build_call(const Texts& texts) {
         options.countdown = to_seconds("call: --countdown", texts.countdown);
     if (options.eta && options.countdown) refuse("call: give --eta or --countdown, not both");
     if (!texts.expires.empty()) options.expires = to_expiry("call: --expires", texts.expires);
+    if (!texts.time_limit.empty())
+        options.time_limit = to_seconds("call: --time-limit", texts.time_limit);
+    if (!texts.soft_time_limit.empty())
+        options.soft_time_limit = to_seconds("call: --soft-time-limit", texts.soft_time_limit);
     if (!texts.priority.empty()) {
         options.priority =
             static_cast<std::uint8_t>(to_integer("call: --priority", texts.priority, 0, 255));
@@ -239,6 +244,11 @@ Entry add_call(CLI::App& app, Texts& texts) {
         ->type_name("SECONDS");
     call->add_option("--expires", texts.expires, "Do not start later")
         ->type_name("ISO-TIME|SECONDS");
+    call->add_option("--time-limit", texts.time_limit, "Kill an attempt that takes longer")
+        ->type_name("SECONDS");
+    call->add_option("--soft-time-limit", texts.soft_time_limit,
+                     "Ask an attempt to stop that takes longer")
+        ->type_name("SECONDS");
     call->add_option_function<std::string>(
             "--queue",
             [&texts](const std::string& name) {

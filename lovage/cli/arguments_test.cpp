@@ -110,6 +110,15 @@ TEST(Arguments, CallReadsJsonAndTimes) {
     EXPECT_EQ(std::get<std::chrono::milliseconds>(call.options.expires), 60s);
 }
 
+TEST(Arguments, CallTakesTimeLimits) {
+    const auto call =
+        parsed<CallArguments>({"call", "add", "--time-limit", "30", "--soft-time-limit", "2.5"});
+    EXPECT_EQ(call.options.time_limit, 30s);
+    EXPECT_EQ(call.options.soft_time_limit, 2500ms);
+    EXPECT_THAT(problem_of({"call", "x", "--time-limit", "long"}),
+                HasSubstr("no number of seconds"));
+}
+
 TEST(Arguments, CallTakesAbsoluteTimes) {
     const auto call = parsed<CallArguments>(
         {"call", "add", "--eta", "2026-11-21T18:00:00+01:00", "--expires", "2026-11-21T19:00:00Z"});

@@ -1,9 +1,76 @@
 #include <lovage/core/task_context.hpp>
 
+#include <stdexcept>
+
 namespace lovage {
 
 namespace {
+
 thread_local TaskContext* current_context = nullptr;
+
+constexpr std::uint8_t kToldOfLimit = 1;
+
+constexpr std::uint8_t bit(StopReason reason) {
+    return static_cast<std::uint8_t>(1U << static_cast<unsigned>(reason));
+}
+static_assert(bit(StopReason::soft_time_limit) != kToldOfLimit);
+
+void check_retry(const RetryOptions& options) {
+    if (options.countdown && options.eta) {
+        throw std::invalid_argument{"retry(): give countdown or eta, not both"};
+    }
+    if (options.args && options.args->python_type_name() != "list") {
+        throw std::invalid_argument{"retry(): args must be a list"};
+    }
+    if (options.kwargs && options.kwargs->python_type_name() != "dict") {
+        throw std::invalid_argument{"retry(): kwargs must be a map"};
+    }
+}
+
+}  // namespace
+
+void TaskContext::retry(RetryOptions options) const {
+    check_retry(options);
+    if (!options.cause) options.cause = std::current_exception();
+    if (request_.retry_policy.used_up(request_.retries, options.max_retries)) {
+        if (options.cause) std::rethrow_exception(options.cause);
+        // Wire: Celery's text.
+        throw MaxRetriesExceededError{"Can't retry " + request_.task + "[" + request_.id +
+                                      "] args:" + request_.argsrepr +
+                                      " kwargs:" + request_.kwargsrepr};
+    }
+    if (!options.countdown && !options.eta) {
+        options.countdown = request_.retry_policy.default_retry_delay;
+    }
+    throw Retry{options.countdown, options.eta, std::move(options.args), std::move(options.kwargs),
+                std::move(options.cause)};
+}
+
+void TaskContext::request_stop(StopReason reason) noexcept {
+    stops_.fetch_or(bit(reason));
+    stop_.request_stop();
+}
+
+StopReason TaskContext::stop_reason() const noexcept {
+    const std::uint8_t stops = stops_.load();
+    for (const auto reason :
+         {StopReason::terminated, StopReason::shutdown, StopReason::soft_time_limit}) {
+        if ((stops & bit(reason)) != 0) return reason;
+    }
+    return StopReason::none;
+}
+
+void TaskContext::checkpoint() {
+    switch (const StopReason reason = stop_reason()) {
+        case StopReason::none:
+            return;
+        case StopReason::soft_time_limit:
+            if ((stops_.fetch_or(kToldOfLimit) & kToldOfLimit) == 0) throw SoftTimeLimitExceeded{};
+            return;
+        case StopReason::terminated:
+        case StopReason::shutdown:
+            throw TaskStopped{reason};
+    }
 }
 
 void TaskContext::add_child(std::string task_id) {

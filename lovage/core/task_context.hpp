@@ -9,6 +9,8 @@
 #include <vector>
 
 #include <lovage/core/json.hpp>
+#include <lovage/core/retry_policy.hpp>
+#include <lovage/core/task_control.hpp>
 
 namespace lovage {
 
@@ -29,6 +31,9 @@ public:
         std::string reply_to;
         bool redelivered = false;  ///< An earlier delivery was not settled: it may have run before.
         Json headers = Json::object();  ///< User headers.
+        std::string argsrepr;           ///< The arguments as text for people.
+        std::string kwargsrepr;
+        RetryPolicy retry_policy;
     };
 
     explicit TaskContext(Request request) : request_{std::move(request)} {}
@@ -37,12 +42,33 @@ public:
     [[nodiscard]] const std::string& id() const noexcept { return request_.id; }
     [[nodiscard]] std::int64_t retries() const noexcept { return request_.retries; }
 
-    /// Asked to stop when the worker is in a hurry (second SIGTERM, or the end of the shutdown
-    /// wait). A long task that checks it can end early; its message is returned to the queue either
-    /// way.
+    /// Ends this attempt: the task runs again later under the same id, with one retry more. Never
+    /// returns: throws what the worker understands, or, when all retries are used up, the cause
+    /// (or MaxRetriesExceededError when there is none). Throws std::invalid_argument when both
+    /// countdown and eta are given, or args or kwargs are no list or map.
+    ///
+    ///     try { fetch(url); }
+    ///     catch (const ConnectionLost&) { context.retry({.countdown = 5s}); }
+    [[noreturn]] void retry(RetryOptions options = {}) const;
+
+    /// Throws when this attempt should end: SoftTimeLimitExceeded (once), or TaskStopped when it
+    /// was terminated or the worker is in a hurry. Long loops of a task call it now and then; it
+    /// costs one atomic read.
+    void checkpoint();
+
+    /// Stops are requested when the soft time limit passes, when the task is terminated, and when
+    /// the worker is in a hurry (second SIGTERM, or the end of the shutdown wait; the message is
+    /// then returned to its queue either way). A token for what can wait on one.
     [[nodiscard]] std::stop_token stop_token() const noexcept { return stop_.get_token(); }
-    /// Called by the worker.
-    void request_stop() noexcept { stop_.request_stop(); }
+    /// The most pressing of the stops requested so far.
+    [[nodiscard]] StopReason stop_reason() const noexcept;
+    /// Called by the worker, from any thread.
+    void request_stop(StopReason reason) noexcept;
+
+    /// Called by the worker, from any thread: the task was revoked; it must not start, but goes on
+    /// when it has.
+    void forbid_start() noexcept { may_start_.store(false); }
+    [[nodiscard]] bool may_start() const noexcept { return may_start_.load(); }
 
     /// Notes a task that this one started; listed under `children` in the result.
     void add_child(std::string task_id);
@@ -67,6 +93,8 @@ public:
 private:
     Request request_;
     std::stop_source stop_;
+    std::atomic<std::uint8_t> stops_{0};  // bits: one a StopReason, and one for "was told"
+    std::atomic<bool> may_start_{true};
     mutable std::mutex mutex_;
     std::vector<std::string> children_;
 };

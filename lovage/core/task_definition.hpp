@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <map>
 #include <optional>
@@ -9,6 +10,7 @@
 
 #include <lovage/core/error.hpp>
 #include <lovage/core/json.hpp>
+#include <lovage/core/retry_policy.hpp>
 #include <lovage/core/task_context.hpp>
 
 namespace lovage {
@@ -20,10 +22,17 @@ struct Parameter {
     std::optional<Json> default_value;  ///< Present: the caller may leave it out.
 };
 
-/// Options of a task that a send uses when the call itself does not say otherwise.
+/// Options of a task. What is absent comes from the settings; queue, ignore_result and the limits
+/// give way to what a call says.
 struct TaskOptions {
     std::string queue;  ///< Empty: by task_routes, else the default queue.
     std::optional<bool> ignore_result;
+    RetryPolicy retry;
+    std::optional<std::chrono::milliseconds> time_limit;
+    std::optional<std::chrono::milliseconds> soft_time_limit;
+    std::optional<bool> acks_late;
+    std::optional<bool> acks_on_failure_or_timeout;
+    std::optional<bool> reject_on_worker_lost;
 };
 
 /// A task as the registry holds it: a name, its parameters, and the function behind them.

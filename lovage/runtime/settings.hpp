@@ -21,6 +21,14 @@ struct TaskRoute {
     std::optional<std::uint8_t> priority = std::nullopt;
 };
 
+/// What is promised about a task, in one word; see docs/guides/delivery.md and app/delivery.hpp for
+/// what each word sets.
+enum class DeliveryProfile : std::uint8_t {
+    celery,   ///< As Celery does by default: acknowledged when the task starts.
+    durable,  ///< At least once: nothing accepted is lost while the broker keeps its disk.
+    quorum,   ///< The same on replicated queues (RabbitMQ).
+};
+
 /// Everything that can be set, under Celery's lower-case names. A plain value; see load_settings()
 /// for where it comes from and detail/settings_table.cpp for the accepted forms.
 struct Settings {
@@ -39,6 +47,17 @@ struct Settings {
     /// empty: what the broker makes by default.
     std::string task_default_queue_type;
     std::string task_create_missing_queue_type;
+    /// Our own.
+    DeliveryProfile delivery = DeliveryProfile::durable;
+    // What `delivery` means in detail, unless said otherwise here.
+    std::optional<bool> task_acks_late;
+    std::optional<bool> task_acks_on_failure_or_timeout;
+    std::optional<bool> task_reject_on_worker_lost;
+    /// A message that no queue takes is an error of the send. Our own.
+    std::optional<bool> task_publish_mandatory;
+    /// For tasks and calls that say nothing else; none: no limit.
+    std::optional<std::chrono::milliseconds> task_time_limit;
+    std::optional<std::chrono::milliseconds> task_soft_time_limit;
     bool task_ignore_result = false;
     bool task_store_errors_even_if_ignored = false;
     /// Store STARTED when a task begins.

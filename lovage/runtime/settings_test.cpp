@@ -103,6 +103,13 @@ task_default_priority = 3
 task_queue_max_priority = 10
 task_default_queue_type = "quorum"
 task_create_missing_queue_type = "classic"
+delivery = "quorum"
+task_acks_late = true
+task_acks_on_failure_or_timeout = false
+task_reject_on_worker_lost = false
+task_publish_mandatory = false
+task_time_limit = 300
+task_soft_time_limit = 2.5
 task_ignore_result = true
 task_store_errors_even_if_ignored = true
 task_track_started = true
@@ -122,6 +129,13 @@ log_format = "json"
     EXPECT_EQ(settings.task_default_queue_type, "quorum");
     EXPECT_EQ(settings.task_create_missing_queue_type, "classic");
     EXPECT_EQ(shown(settings, "broker_url"), "amqp://u:********@one//;amqp://two//");
+    EXPECT_EQ(settings.delivery, DeliveryProfile::quorum);
+    EXPECT_EQ(settings.task_acks_late, true);
+    EXPECT_EQ(settings.task_acks_on_failure_or_timeout, false);
+    EXPECT_EQ(settings.task_reject_on_worker_lost, false);
+    EXPECT_EQ(settings.task_publish_mandatory, false);
+    EXPECT_EQ(settings.task_time_limit, 300s);
+    EXPECT_EQ(settings.task_soft_time_limit, 2500ms);
     EXPECT_TRUE(settings.task_ignore_result);
     EXPECT_TRUE(settings.task_store_errors_even_if_ignored);
     EXPECT_TRUE(settings.task_track_started);

@@ -22,7 +22,8 @@ class Pool {
 public:
     /// Called on the worker's loop.
     struct Events {
-        std::function<void(std::shared_ptr<TaskRequest>)> started;  ///< Empty: nobody asks.
+        /// A request with `report_start` begins to run. Comes before its end.
+        std::function<void(const std::shared_ptr<TaskRequest>&)> started;
         std::function<void(std::vector<FinishedTask>)> finished;
     };
 
@@ -33,6 +34,13 @@ public:
     virtual void submit(std::vector<std::shared_ptr<TaskRequest>> requests) = 0;
     /// Takes back what has not started; it never will.
     [[nodiscard]] virtual std::vector<std::shared_ptr<TaskRequest>> take_unstarted() = 0;
+    /// Asks an attempt that was submitted to stop: its task sees it in its TaskContext. One that
+    /// has not started and was terminated never will: it ends as revoked.
+    virtual void request_stop(const std::shared_ptr<TaskRequest>& request, StopReason reason) {
+        request->context->request_stop(reason);
+    }
+    /// Whether TaskRequest::time_limit is kept, by killing what runs the task.
+    [[nodiscard]] virtual bool keeps_hard_limits() const noexcept { return false; }
     /// Ends the slots. Returns how many still run a task: those cannot be ended, only left behind
     /// at the exit of the process.
     virtual std::size_t stop() = 0;

@@ -1,45 +1,39 @@
 #include <lovage/worker/settler.hpp>
 
 #include <lovage/app/queues.hpp>
-#include <lovage/core/python_repr.hpp>
-#include <lovage/core/task_error.hpp>
 #include <lovage/core/time.hpp>
 #include <lovage/runtime/log.hpp>
+#include <lovage/worker/outcome_log.hpp>
+#include <lovage/worker/retry_message.hpp>
+#include <lovage/worker/task_record.hpp>
 
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
-#include <algorithm>
 #include <iterator>
 #include <new>
-#include <random>
 #include <utility>
 
 #include <unistd.h>
 
 namespace lovage {
 
-namespace asio = boost::asio;
-
 namespace {
 
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
-/// What is left of a quarantine note's detail when a message is near the size limit.
-constexpr std::size_t kShortDetail = 64;
+/// STARTED is informative: one try of this length.
+constexpr auto kStoreStarted = 30s;
+/// How long a message stays here that its task gave back and that came again.
+constexpr auto kBackAfter = 1s;
 
-/// One attempt to store or publish (reliability contract, clause 8).
-constexpr auto kAttempt = 30s;
-
-/// This very record can never be stored. Everything else may pass: the other side is down, slow,
-/// damaged until somebody repairs it, or its answer was lost.
-bool never_storable(Errc code) {
-    return code == Errc::too_large || code == Errc::invalid_argument;
-}
-
-double seconds(Clock::duration duration) {
-    return std::chrono::duration<double>(duration).count();
+QuarantineNote note_for(const FinishedTask& finished, std::string hostname) {
+    const TaskOutcome& outcome = finished.outcome;
+    std::string detail = outcome.reason;
+    if (outcome.failure) detail = outcome.failure->exc_type + ": " + outcome.failure->exc_message;
+    return {std::string{to_string(outcome.ending)}, std::move(detail),
+            finished.request->delivery.queue, std::move(hostname), wall_clock_now()};
 }
 
 }  // namespace
@@ -49,61 +43,22 @@ Settler::Settler(AppCore& core, TaskMetrics& metrics, std::string hostname, Hook
       metrics_{metrics},
       hostname_{std::move(hostname)},
       hooks_{std::move(hooks)},
+      writer_{core},
       scope_{core.loop().executor()} {}
 
 void Settler::give_up() noexcept {
-    giving_up_ = true;
+    writer_.give_up();
     scope_.request_stop();
 }
 
-void Settler::conclude(DeliveryTag tag, const std::shared_ptr<TaskRequest>& request,
-                       const TaskOutcome* outcome) {
-    if (Consumer* consumer = hooks_.consumer()) consumer->ack(tag);
-    --pending_;
-    hooks_.settled(request, outcome,
-                   outcome != nullptr ? Clock::now() - outcome->ended : Clock::duration{});
-}
-
-/// Half to full of 0.1 s doubling to 1 s: stores wait for an absent server by themselves, and what
-/// was kept is to be stored soon after it is back.
-Awaitable<void> Settler::pause_before_retry(int attempt) {
-    thread_local std::minstd_rand random{std::random_device{}()};
-    const auto most = std::min(100ms * (1 << std::min(attempt, 4)), std::chrono::milliseconds{1s});
-    std::uniform_int_distribution<std::int64_t> jitter{most.count() / 2, most.count()};
-    asio::steady_timer timer{scope_.executor(), std::chrono::milliseconds{jitter(random)}};
-    co_await timer.async_wait(asio::use_awaitable);
-}
-
-Awaitable<bool> Settler::store(TaskMeta meta) {
-    bool replaced = false;
-    for (int attempt = 0; !giving_up_; ++attempt) {
-        auto outcome = co_await core_.results().store(meta, Deadline::in(kAttempt));
-        if (outcome) co_return true;
-        const Error& problem = outcome.error();
-        if (never_storable(problem.code)) {
-            const std::string what = "the result could not be stored: " + problem.message();
-            log::error("worker", "Task {}: {}", meta.task_id, what);
-            // A failure that says so can be stored; should even that not fit, the log has told it.
-            if (replaced) co_return true;
-            replaced = true;
-            meta = make_failure_meta(meta.task_id, {"EncodeError", what, "kombu.exceptions",
-                                                    traceback_text("", "while storing the result",
-                                                                   "EncodeError", what)});
-            continue;
-        }
-        if (attempt == 0 || attempt % 8 == 0) {
-            log::warning("worker",
-                         "Task {}: its result is not stored yet ({}); it is kept and tried again",
-                         meta.task_id, problem.message());
-        }
-        co_await pause_before_retry(attempt);
+void Settler::task_started(const std::shared_ptr<TaskRequest>& request) {
+    if (writer_.giving_up()) return;
+    if (!request->acknowledge.acks_late) {
+        if (Consumer* consumer = hooks_.consumer()) consumer->ack(request->delivery.tag);
     }
-    co_return false;
-}
-
-void Settler::task_started(std::shared_ptr<TaskRequest> request) {
-    if (giving_up_ || request->message.ignore_result) return;
-    scope_.spawn("store STARTED", store_started(std::move(request)));
+    if (core_.settings().task_track_started && !request->message.ignore_result) {
+        scope_.spawn("store STARTED", store_started(request));
+    }
 }
 
 Awaitable<void> Settler::store_started(std::shared_ptr<TaskRequest> request) {
@@ -116,41 +71,47 @@ Awaitable<void> Settler::store_started(std::shared_ptr<TaskRequest> request) {
     meta.group_id = request->message.group;
     meta.parent_id = request->message.parent_id;
     // Informative only: a failure to store it holds nothing up.
-    if (auto stored = co_await core_.results().store(std::move(meta), Deadline::in(kAttempt));
+    if (auto stored = co_await core_.results().store(std::move(meta), Deadline::in(kStoreStarted));
         !stored) {
         log::warning("worker", "Task {}: STARTED was not stored: {}", request->message.id,
                      stored.error().message());
     }
 }
 
-void Settler::log_end(const TaskRequest& request, const TaskOutcome& outcome) const {
-    const TaskMessage& message = request.message;
-    if (outcome.failure) {
-        log::error("worker", "Task {}[{}] raised unexpected: {}('{}')", message.display_name(),
-                   message.id, outcome.failure->exc_type, outcome.failure->exc_message);
-    } else if (log::enabled(log::Level::info)) {
-        log::info("worker", "Task {}[{}] succeeded in {:.6f}s: {}", message.display_name(),
-                  message.id, seconds(outcome.ended - outcome.started),
-                  python_repr(outcome.value, 128));
-    }
-}
-
-bool Settler::wants_result(const FinishedTask& finished) const {
-    return !finished.request->message.ignore_result ||
-           (finished.outcome.failure && core_.settings().task_store_errors_even_if_ignored);
+bool Settler::wants_record(const FinishedTask& finished) const {
+    const TaskOutcome& outcome = finished.outcome;
+    if (!has_record(outcome, finished.request->acknowledge)) return false;
+    // Stored even when results are ignored: a caller must be able to tell that the task never ran.
+    if (outcome.ending == Ending::revoked) return true;
+    if (!finished.request->message.ignore_result) return true;
+    return outcome.ending != Ending::succeeded &&
+           core_.settings().task_store_errors_even_if_ignored;
 }
 
 void Settler::tasks_finished(std::vector<FinishedTask> finished) {
     for (const FinishedTask& task : finished) {
-        log_end(*task.request, task.outcome);
-        metrics_.ran(task.request->definition->name, !task.outcome.failure,
-                     task.outcome.started - task.request->received,
-                     task.outcome.ended - task.outcome.started);
+        log_outcome(*task.request, task.outcome);
+        metrics_.ended(*task.request, task.outcome);
     }
-    if (giving_up_) return;  // their messages go back with the consumer
+    if (writer_.giving_up()) return;  // their messages go back with the consumer
     pending_ += finished.size();
-    std::ranges::move(finished, std::back_inserter(unstored_));
-    if (!storing_) scope_.spawn("settle", settle_unstored());
+    for (FinishedTask& task : finished) {
+        if (task.outcome.ending == Ending::retry) {
+            scope_.spawn("retry", settle_retry(std::move(task)));
+        } else {
+            unstored_.push_back(std::move(task));
+        }
+    }
+    if (!storing_ && !unstored_.empty()) scope_.spawn("settle", settle_unstored());
+}
+
+void Settler::revoke(std::shared_ptr<TaskRequest> request, std::string reason) {
+    TaskOutcome outcome;
+    outcome.ending = Ending::revoked;
+    outcome.reason = std::move(reason);
+    std::vector<FinishedTask> finished;
+    finished.push_back({std::move(request), std::move(outcome)});
+    tasks_finished(std::move(finished));
 }
 
 Awaitable<void> Settler::settle_unstored() {
@@ -169,10 +130,10 @@ Awaitable<std::vector<Result<StoreOutcome>>> Settler::store_together(
     metas.reserve(finished.size());
     const bool extended = core_.settings().result_extended;
     for (const FinishedTask& task : finished) {
-        if (wants_result(task)) metas.push_back(make_meta(*task.request, task.outcome, extended));
+        if (wants_record(task)) metas.push_back(make_meta(*task.request, task.outcome, extended));
     }
     if (metas.empty()) co_return std::vector<Result<StoreOutcome>>{};
-    co_return co_await core_.results().store_many(std::move(metas), Deadline::in(kAttempt));
+    co_return co_await core_.results().store_many(std::move(metas), Deadline::in(30s));
 }
 
 Awaitable<void> Settler::settle_together(std::vector<FinishedTask> finished) {
@@ -185,39 +146,95 @@ Awaitable<void> Settler::settle_together(std::vector<FinishedTask> finished) {
     }
     std::size_t next = 0;
     for (FinishedTask& task : finished) {
-        const bool wanted = wants_result(task);
+        const bool wanted = wants_record(task);
         const bool durable = !wanted || (next < stored.size() && stored[next].has_value());
         if (wanted) ++next;
         if (durable) {
-            conclude(task.request->tag, task.request, &task.outcome);
+            settle_message(std::move(task));
         } else {
-            scope_.spawn("settle", settle_finished(std::move(task)));
+            scope_.spawn("settle", settle_alone(std::move(task)));
         }
     }
 }
 
-Awaitable<void> Settler::settle_finished(FinishedTask finished) {
-    TaskMeta meta =
-        make_meta(*finished.request, finished.outcome, core_.settings().result_extended);
-    const bool durable = co_await store(std::move(meta));
-    if (!durable) co_return;
-    conclude(finished.request->tag, finished.request, &finished.outcome);
+Awaitable<void> Settler::settle_alone(FinishedTask finished) {
+    if (wants_record(finished)) {
+        TaskMeta meta =
+            make_meta(*finished.request, finished.outcome, core_.settings().result_extended);
+        const bool durable = co_await writer_.store(std::move(meta));
+        if (!durable) co_return;
+    }
+    settle_message(std::move(finished));
 }
 
-void Settler::revoke(std::shared_ptr<TaskRequest> request, std::string reason) {
-    log::info("worker", "Discarding {} task: {}[{}]", reason, request->message.display_name(),
-              request->message.id);
-    if (giving_up_) return;
-    metrics_.did_not_run(request->message.task, reason);
-    ++pending_;
-    scope_.spawn("revoke", settle_revoked(std::move(request), std::move(reason)));
+/// RETRY is stored before the message is sent, since the next attempt may start, and end, as soon
+/// as it is.
+Awaitable<void> Settler::settle_retry(FinishedTask finished) {
+    if (wants_record(finished)) {
+        TaskMeta meta =
+            make_meta(*finished.request, finished.outcome, core_.settings().result_extended);
+        const bool durable = co_await writer_.store(std::move(meta));
+        if (!durable) co_return;
+    }
+    auto sent = co_await writer_.send(make_retry_send(*finished.request, finished.outcome.retry));
+    if (!sent && sent.error().code == Errc::cancelled) co_return;
+    if (!sent) {
+        // Larger arguments than a message can have, for instance: no waiting helps.
+        finished.outcome = retry_impossible(std::move(finished.outcome), sent.error());
+        log_outcome(*finished.request, finished.outcome);
+        co_await settle_alone(std::move(finished));
+        co_return;
+    }
+    settle_message(std::move(finished));
 }
 
-Awaitable<void> Settler::settle_revoked(std::shared_ptr<TaskRequest> request, std::string reason) {
-    // Stored even when results are ignored: a caller must be able to tell that the task never ran.
-    const bool durable = co_await store(make_revoked_meta(request->message, reason));
-    if (!durable) co_return;
-    conclude(request->tag, request, nullptr);
+void Settler::settle_message(FinishedTask finished) {
+    const DeliveryTag tag = finished.request->delivery.tag;
+    Consumer* consumer = hooks_.consumer();
+    switch (settlement_of(finished.outcome, finished.request->acknowledge)) {
+        case Settlement::nothing:
+            break;
+        case Settlement::ack:
+            if (consumer != nullptr) consumer->ack(tag);
+            break;
+        case Settlement::discard:
+            if (consumer != nullptr) consumer->reject(tag, Requeue::no);
+            break;
+        case Settlement::requeue:
+            if (finished.request->delivery.redelivered) {
+                scope_.spawn("requeue", requeue_later(std::move(finished)));
+                return;
+            }
+            if (consumer != nullptr) consumer->reject(tag, Requeue::yes);
+            break;
+        case Settlement::quarantine:
+            scope_.spawn("quarantine", keep_message(std::move(finished)));
+            return;
+    }
+    conclude(finished);
+}
+
+Awaitable<void> Settler::requeue_later(FinishedTask finished) {
+    // A task that gives its message back whenever it comes must not keep a worker busy with that.
+    boost::asio::steady_timer timer{scope_.executor(), kBackAfter};
+    co_await timer.async_wait(boost::asio::use_awaitable);
+    if (Consumer* consumer = hooks_.consumer()) {
+        consumer->reject(finished.request->delivery.tag, Requeue::yes);
+    }
+    conclude(finished);
+}
+
+Awaitable<void> Settler::keep_message(FinishedTask finished) {
+    const bool kept = co_await writer_.quarantine(finished.request->delivery.message,
+                                                  note_for(finished, hostname_));
+    if (!kept) co_return;
+    if (Consumer* consumer = hooks_.consumer()) consumer->ack(finished.request->delivery.tag);
+    conclude(finished);
+}
+
+void Settler::conclude(const FinishedTask& finished) {
+    --pending_;
+    hooks_.settled(finished.request, &finished.outcome, Clock::now() - finished.outcome.ended);
 }
 
 void Settler::quarantine(Delivery delivery, std::string reason, std::string detail,
@@ -230,46 +247,24 @@ void Settler::quarantine(Delivery delivery, std::string reason, std::string deta
     if (task_id) meta = make_failure_meta(*task_id, failure);
     QuarantineNote note{std::move(reason), std::move(detail), delivery.queue, hostname_,
                         wall_clock_now()};
-    if (giving_up_) return;
+    if (writer_.giving_up()) return;
     ++pending_;
     scope_.spawn("quarantine",
                  settle_quarantined(std::move(delivery), std::move(note), std::move(meta)));
 }
 
-Awaitable<bool> Settler::publish_to_quarantine(Delivery delivery, QuarantineNote note) {
-    const std::string queue = quarantine_queue(note.queue);
-    for (int attempt = 0; !giving_up_; ++attempt) {
-        const Deadline deadline = Deadline::in(kAttempt);
-        Result<void> done{};
-        if (!declared_.contains(queue)) {
-            done = co_await core_.broker().declare_queue(QueueDeclaration{.name = queue}, deadline);
-            if (done) declared_.insert(queue);
-        }
-        if (done) {
-            done = co_await core_.broker().publish(to_quarantine(delivery.message, note), deadline);
-        }
-        if (done) co_return true;
-        if (done.error().code == Errc::unroutable) declared_.erase(queue);
-        if (done.error().code == Errc::too_large && note.detail.size() > kShortDetail) {
-            note.detail.resize(kShortDetail);  // the note may be what makes it too large
-        }
-        log::warning("worker", "A message could not be put into '{}' yet: {}; it is tried again",
-                     queue, done.error().message());
-        co_await pause_before_retry(attempt);
-    }
-    co_return false;
-}
-
 Awaitable<void> Settler::settle_quarantined(Delivery delivery, QuarantineNote note,
                                             std::optional<TaskMeta> meta) {
     const DeliveryTag tag = delivery.tag;
-    const bool kept = co_await publish_to_quarantine(std::move(delivery), std::move(note));
+    const bool kept = co_await writer_.quarantine(std::move(delivery.message), std::move(note));
     if (!kept) co_return;
     if (meta) {
-        const bool durable = co_await store(std::move(*meta));
+        const bool durable = co_await writer_.store(std::move(*meta));
         if (!durable) co_return;
     }
-    conclude(tag, nullptr, nullptr);
+    if (Consumer* consumer = hooks_.consumer()) consumer->ack(tag);
+    --pending_;
+    hooks_.settled(nullptr, nullptr, Clock::duration{});
 }
 
 }  // namespace lovage

@@ -3,22 +3,23 @@
 #include <chrono>
 #include <functional>
 #include <memory>
-#include <set>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include <lovage/app/app_core.hpp>
 #include <lovage/awaitable.hpp>
 #include <lovage/runtime/task_scope.hpp>
+#include <lovage/worker/durable_writer.hpp>
 #include <lovage/worker/pool.hpp>
 #include <lovage/worker/quarantine.hpp>
 #include <lovage/worker/task_metrics.hpp>
 
 namespace lovage {
 
-/// Brings deliveries to their end: result stored, then acknowledged; or kept in quarantine, then
-/// acknowledged. Nothing is acknowledged before what must be kept is durable; while a store is down
-/// the work stays here (bounded by the prefetch) and is tried again.
+/// Brings deliveries to their end: result stored, retry sent or message kept in quarantine; then
+/// acknowledged, or given back. Nothing is acknowledged before what must be kept is durable; while
+/// a store is down the work stays here (bounded by the prefetch) and is tried again.
 ///
 /// Belongs to the worker's loop; not thread-safe.
 class Settler {
@@ -27,8 +28,8 @@ public:
         /// The consumer that acks go to; nullptr while there is none (acks are then pointless:
         /// redelivery follows).
         std::function<Consumer*()> consumer;
-        /// A delivery has come to its end. `settle_time`: from the end of the task to the ack being
-        /// carried out.
+        /// A delivery has come to its end; both are nullptr when it never became a task.
+        /// `settle_time`: from the end of the task to the ack being carried out.
         std::function<void(const std::shared_ptr<TaskRequest>&, const TaskOutcome*,
                            std::chrono::steady_clock::duration settle_time)>
             settled;
@@ -36,8 +37,9 @@ public:
 
     Settler(AppCore& core, TaskMetrics& metrics, std::string hostname, Hooks hooks);
 
-    /// Stores STARTED (`task_track_started`).
-    void task_started(std::shared_ptr<TaskRequest> request);
+    /// Stores STARTED (`task_track_started`) and acknowledges what is not acknowledged late.
+    void task_started(const std::shared_ptr<TaskRequest>& request);
+    /// Attempts that ended, in whatever way.
     void tasks_finished(std::vector<FinishedTask> finished);
     /// Ends a task as REVOKED without running it; `reason` is "revoked" or "expired".
     void revoke(std::shared_ptr<TaskRequest> request, std::string reason);
@@ -54,6 +56,7 @@ public:
     void give_up() noexcept;
 
 private:
+    [[nodiscard]] bool wants_record(const FinishedTask& finished) const;
     /// One call of the result backend at a time: what ends meanwhile goes together in the next.
     Awaitable<void> settle_unstored();
     /// The usual case: all records in one call. Those that cannot be stored at once go on one by
@@ -61,30 +64,26 @@ private:
     Awaitable<void> settle_together(std::vector<FinishedTask> finished);
     Awaitable<std::vector<Result<StoreOutcome>>> store_together(
         const std::vector<FinishedTask>& finished);
-    Awaitable<void> settle_finished(FinishedTask finished);
-    [[nodiscard]] bool wants_result(const FinishedTask& finished) const;
-    Awaitable<void> settle_revoked(std::shared_ptr<TaskRequest> request, std::string reason);
+    Awaitable<void> settle_alone(FinishedTask finished);
+    Awaitable<void> settle_retry(FinishedTask finished);
     Awaitable<void> settle_quarantined(Delivery delivery, QuarantineNote note,
                                        std::optional<TaskMeta> meta);
     Awaitable<void> store_started(std::shared_ptr<TaskRequest> request);
-    /// True when the record is durable; false after give_up().
-    Awaitable<bool> store(TaskMeta meta);
-    Awaitable<bool> publish_to_quarantine(Delivery delivery, QuarantineNote note);
-    Awaitable<void> pause_before_retry(int attempt);
-    /// The delivery is done: acks it and tells the worker.
-    void conclude(DeliveryTag tag, const std::shared_ptr<TaskRequest>& request,
-                  const TaskOutcome* outcome);
-    void log_end(const TaskRequest& request, const TaskOutcome& outcome) const;
+    /// What must be durable is: now the message's end.
+    void settle_message(FinishedTask finished);
+    Awaitable<void> keep_message(FinishedTask finished);
+    Awaitable<void> requeue_later(FinishedTask finished);
+    /// The delivery is done: tells the worker.
+    void conclude(const FinishedTask& finished);
 
     AppCore& core_;
     TaskMetrics& metrics_;
     std::string hostname_;
     Hooks hooks_;
-    std::set<std::string> declared_;
+    DurableWriter writer_;
     std::vector<FinishedTask> unstored_;
     bool storing_ = false;
     std::size_t pending_ = 0;
-    bool giving_up_ = false;
     TaskScope scope_;
 };
 

@@ -34,11 +34,22 @@ TaskMetrics::Handles& TaskMetrics::handles(const std::string& task) {
     return by_task_.emplace(task, made).first->second;
 }
 
-void TaskMetrics::ran(const std::string& task, bool success, Duration wait, Duration run_time) {
+void TaskMetrics::ended(const TaskRequest& request, const TaskOutcome& outcome) {
+    const std::string& task = request.definition->name;
+    const bool ran = outcome.started != std::chrono::steady_clock::time_point{};
+    if (!ran) return did_not_run(task, outcome.reason);
     Handles& of = handles(task);
-    (success ? of.success : of.failure).increment();
-    of.wait.observe(seconds(wait));
-    of.run_time.observe(seconds(run_time));
+    if (outcome.ending == Ending::succeeded) {
+        of.success.increment();
+    } else if (outcome.ending == Ending::failed) {
+        of.failure.increment();
+    } else {
+        const bool terminated = outcome.ending == Ending::revoked;
+        tasks_.with({task, terminated ? "terminated" : std::string{to_string(outcome.ending)}})
+            .increment();
+    }
+    of.wait.observe(seconds(outcome.started - request.received));
+    of.run_time.observe(seconds(outcome.ended - outcome.started));
 }
 
 void TaskMetrics::did_not_run(const std::string& task, const std::string& outcome) {

@@ -5,21 +5,23 @@
 #include <string>
 
 #include <lovage/runtime/metrics.hpp>
+#include <lovage/worker/task_run.hpp>
 
 namespace lovage {
 
 /// The worker's metrics. Not thread-safe: the worker's loop owns it.
 ///
-/// lovage_tasks_total{task,outcome}: outcome is success, failure, revoked, expired or quarantined.
-/// lovage_task_runtime_seconds{task}, lovage_task_wait_seconds{task} (from receipt, or from its
-/// ETA, to start). lovage_worker_slots, lovage_worker_slots_busy, lovage_worker_unsettled.
+/// lovage_tasks_total{task,outcome}: outcome is success, failure, retry, ignored, rejected,
+/// requeued, terminated, timed_out or slot_lost; for tasks that did not run revoked, expired or
+/// quarantined. lovage_task_runtime_seconds{task}, lovage_task_wait_seconds{task} (from receipt, or
+/// from its ETA, to start). lovage_worker_slots, lovage_worker_slots_busy, lovage_worker_unsettled.
 class TaskMetrics {
 public:
     using Duration = std::chrono::steady_clock::duration;
 
     explicit TaskMetrics(metrics::Registry& registry);
 
-    void ran(const std::string& task, bool success, Duration wait, Duration run_time);
+    void ended(const TaskRequest& request, const TaskOutcome& outcome);
     /// A task that did not run; `task` may be empty (its name could not be read).
     void did_not_run(const std::string& task, const std::string& outcome);
 

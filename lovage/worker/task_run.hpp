@@ -10,7 +10,8 @@
 #include <lovage/core/task_context.hpp>
 #include <lovage/core/task_definition.hpp>
 #include <lovage/core/task_message.hpp>
-#include <lovage/core/task_meta.hpp>
+#include <lovage/worker/acknowledgement.hpp>
+#include <lovage/worker/task_outcome.hpp>
 
 namespace lovage {
 
@@ -18,30 +19,30 @@ namespace lovage {
 struct TaskRequest {
     TaskMessage message;
     const TaskDefinition* definition = nullptr;
-    DeliveryTag tag;
-    std::string queue;
+    Delivery delivery;  ///< The message as it came, for quarantine.
     std::shared_ptr<TaskContext> context;
     std::chrono::steady_clock::time_point received;  ///< by the worker; at its ETA when it was held
+
+    /// The limits in force: the message's, else the task's, else the settings'.
+    std::optional<std::chrono::milliseconds> time_limit;
+    std::optional<std::chrono::milliseconds> soft_time_limit;
+    std::chrono::steady_clock::time_point soft_limit_at;  ///< SoftLimits' own.
+    AckRules acknowledge;
+    /// Somebody needs to know when it starts: see Pool::Events::started.
+    bool report_start = false;
 };
 
-/// How one attempt ended.
-struct TaskOutcome {
-    std::optional<TaskFailure> failure;  ///< Absent: success.
-    Json value;                          ///< The return value; meaningless on failure.
-    std::chrono::steady_clock::time_point started;
-    std::chrono::steady_clock::time_point ended;
-};
+/// The context of an attempt at `message`; `hostname` is the worker's node name.
+[[nodiscard]] std::shared_ptr<TaskContext> make_context(const TaskMessage& message,
+                                                        const TaskDefinition& task,
+                                                        const Delivery& delivery,
+                                                        std::string hostname);
 
-/// Runs the task's function on the calling thread with the request's context current. Whatever it
-/// throws becomes the failure: this never throws.
+/// Why a task must not start after all, at this moment: "revoked" or "expired"; empty: it may.
+[[nodiscard]] std::string reason_not_to_start(const TaskRequest& request);
+
+/// Runs the task's function on the calling thread with the request's context current, unless it has
+/// expired or was revoked. Whatever the function throws becomes the outcome: this never throws.
 [[nodiscard]] TaskOutcome run_task(const TaskRequest& request) noexcept;
-
-/// The record to store for an ended attempt. `extended` adds Celery's result_extended fields.
-[[nodiscard]] TaskMeta make_meta(const TaskRequest& request, const TaskOutcome& outcome,
-                                 bool extended);
-/// The record of a task that ended without running: REVOKED with reason "revoked" or "expired".
-[[nodiscard]] TaskMeta make_revoked_meta(const TaskMessage& message, const std::string& reason);
-/// A FAILURE record for an id whose message could not be run at all.
-[[nodiscard]] TaskMeta make_failure_meta(const std::string& task_id, const TaskFailure& failure);
 
 }  // namespace lovage

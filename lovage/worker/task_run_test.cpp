@@ -1,5 +1,7 @@
 #include <lovage/worker/task_run.hpp>
 
+#include <lovage/worker/task_record.hpp>
+
 #include <lovage/core/task_function.hpp>
 
 #include <gtest/gtest.h>
@@ -16,7 +18,7 @@ TaskRequest request_for(const TaskDefinition& task, const char* args) {
     request.message.kwargs = Json::raw("{}");
     request.message.parent_id = "parent-1";
     request.definition = &task;
-    request.queue = "celery";
+    request.delivery.queue = "celery";
     request.context = std::make_shared<TaskContext>(
         TaskContext::Request{.id = "id-1", .task = task.name, .hostname = "w@h"});
     return request;
@@ -75,12 +77,51 @@ TEST(RunTask, ExtendedResultsNameTheCall) {
         R"({"name": "f", "args": [1], "kwargs": {}, "worker": "w@h", "retries": 0, "queue": "celery"})");
 }
 
-TEST(RevokedMeta, NamesTheReason) {
-    TaskMessage message;
-    message.id = "id-2";
+TEST(RunTask, AnExpiredTaskDoesNotStart) {
+    const auto task = make_task_definition("f", [] { return 1; });
+    TaskRequest request = request_for(task, "[]");
+    request.message.expires = TimePoint{};
+    const TaskOutcome outcome = run_task(request);
+    EXPECT_EQ(outcome.ending, Ending::revoked);
+    EXPECT_EQ(outcome.reason, "expired");
     EXPECT_EQ(
-        to_json_text(make_revoked_meta(message, "expired").result),
+        to_json_text(make_meta(request, outcome, false).result),
         R"({"exc_type": "TaskRevokedError", "exc_message": ["expired"], "exc_module": "celery.exceptions"})");
+}
+
+TEST(RunTask, ARevokedTaskDoesNotStart) {
+    bool ran = false;
+    const auto task = make_task_definition("f", [&] { ran = true; });
+    const TaskRequest request = request_for(task, "[]");
+    request.context->forbid_start();
+    const TaskOutcome outcome = run_task(request);
+    EXPECT_EQ(outcome.ending, Ending::revoked);
+    EXPECT_EQ(outcome.reason, "revoked");
+    EXPECT_FALSE(ran);
+}
+
+TEST(RunTask, ATerminatedTaskEndsAsRevokedWhateverItReturns) {
+    const auto task = make_task_definition("f", [](TaskContext& context) {
+        context.request_stop(StopReason::terminated);
+        return 1;
+    });
+    const TaskRequest request = request_for(task, "[]");
+    const TaskOutcome outcome = run_task(request);
+    EXPECT_EQ(outcome.ending, Ending::revoked);
+    EXPECT_EQ(outcome.reason, "terminated");
+}
+
+TEST(RunTask, AHardLimitIsCelerysFailureWithTheLimitAsItsArgument) {
+    const auto task = make_task_definition("f", [] {});
+    const TaskRequest request = request_for(task, "[]");
+    TaskOutcome outcome;
+    outcome.ending = Ending::timed_out;
+    outcome.time_limit = std::chrono::seconds{2};
+    const TaskMeta meta = make_meta(request, outcome, false);
+    EXPECT_EQ(
+        to_json_text(meta.result),
+        R"({"exc_type": "TimeLimitExceeded", "exc_message": [2], "exc_module": "billiard.exceptions"})");
+    EXPECT_FALSE(meta.traceback);
 }
 
 }  // namespace

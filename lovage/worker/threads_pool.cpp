@@ -37,7 +37,6 @@ struct ThreadsPool::Shared : std::enable_shared_from_this<Shared> {
     std::size_t busy = 0;
     std::size_t alive = 0;
     std::vector<bool> ended;
-    bool report_starts = false;
 
     std::vector<std::thread> threads;  // touched on the loop only
 
@@ -49,7 +48,7 @@ struct ThreadsPool::Shared : std::enable_shared_from_this<Shared> {
             std::shared_ptr<TaskRequest> request = std::move(waiting.front());
             waiting.pop_front();
             ++busy;
-            if (report_starts) {
+            if (request->report_start) {
                 started.push_back(request);
                 post_events();
             }
@@ -83,7 +82,7 @@ struct ThreadsPool::Shared : std::enable_shared_from_this<Shared> {
         }
         // After stop() nobody listens any more.
         if (events.started) {
-            for (auto& request : starts) events.started(std::move(request));
+            for (const auto& request : starts) events.started(request);
         }
         if (events.finished && !ends.empty()) events.finished(std::move(ends));
     }
@@ -97,7 +96,6 @@ ThreadsPool::~ThreadsPool() {
 }
 
 void ThreadsPool::start(Events events) {
-    shared_->report_starts = static_cast<bool>(events.started);
     shared_->events = std::move(events);
     shared_->alive = shared_->slots;
     shared_->ended.assign(shared_->slots, false);

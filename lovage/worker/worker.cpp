@@ -3,6 +3,7 @@
 #include <lovage/app/queues.hpp>
 #include <lovage/runtime/log.hpp>
 #include <lovage/worker/detail/worker_impl.hpp>
+#include <lovage/worker/start_check.hpp>
 #include <lovage/worker/threads_pool.hpp>
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
@@ -57,11 +58,14 @@ Worker::Impl::Impl(App& of, WorkerOptions wanted)
       hostname{node_name(options.hostname)},
       queues{queues_of(options, of.settings())},
       slots{options.concurrency != 0 ? options.concurrency : of.settings().worker_concurrency},
+      delivery_{delivery_rules(of.settings())},
       pool_{std::make_unique<ThreadsPool>(core->loop().executor(), slots)},
       metrics_{metrics::default_registry()},
       changed_{core->loop().executor()},
       eta_{kHeldMost},
       look_ahead_{static_cast<std::uint32_t>(slots)},
+      revocations_{*core},
+      watch_{core->loop().executor(), *pool_, revocations_},
       settler_{*core,
                metrics_,
                hostname,
@@ -123,21 +127,23 @@ Awaitable<Result<void>> Worker::Impl::open_consumer() {
 }
 
 Awaitable<Result<void>> Worker::Impl::run() {
+    if (auto fine = check_start(app.settings(), app.tasks(), *pool_); !fine) co_return fine;
     auto started = co_await wait_for_servers();
     if (!started) co_return started;
     if (consumer_) {
         Pool::Events events;
-        if (app.settings().task_track_started) {
-            events.started = [this](RequestPtr request) {
-                settler_.task_started(std::move(request));
-            };
-        }
+        events.started = [this](const RequestPtr& request) {
+            watch_.started(request);
+            settler_.task_started(request);
+        };
         events.finished = [this](std::vector<FinishedTask> ended) {
             on_finished(std::move(ended));
         };
         pool_->start(std::move(events));
         scope_.spawn("consume", consume());
         scope_.spawn("eta", release_due());
+        scope_.spawn("soft limits", watch_.watch_limits());
+        scope_.spawn("revocations", watch_.watch_revocations());
         ready = true;
         log::info("worker", "{} ready.", hostname);
         if (options.on_ready) options.on_ready();
@@ -150,9 +156,10 @@ Awaitable<Result<void>> Worker::Impl::run() {
 void Worker::Impl::stop_requested() {
     ++stops_;
     if (stops_ == 1) {
-        log::info("worker", "Warm shutdown: {} running, waiting for them", running_.size());
+        log::info("worker", "Warm shutdown: {} running, waiting for them", watch_.running().size());
     } else if (stops_ == 2) {
-        log::warning("worker", "In a hurry: {} running tasks are given back", running_.size());
+        log::warning("worker", "In a hurry: {} running tasks are given back",
+                     watch_.running().size());
     }
     changed_.notify_all();
 }
@@ -160,7 +167,7 @@ void Worker::Impl::stop_requested() {
 Awaitable<void> Worker::Impl::wait_for_running() {
     const auto longest = options.shutdown_timeout.value_or(app.settings().worker_shutdown_timeout);
     const Deadline deadline = Deadline::in(longest);
-    while (stops_ < 2 && (!running_.empty() || settler_.pending() != 0)) {
+    while (stops_ < 2 && (!watch_.running().empty() || settler_.pending() != 0)) {
         if (!co_await changed_.wait(deadline)) break;
     }
 }
@@ -174,7 +181,8 @@ Awaitable<void> Worker::Impl::shut_down() {
     }
     withdraw_unstarted();
     co_await wait_for_running();
-    for (const RequestPtr& request : running_) request->context->request_stop();
+    for (const RequestPtr& request : watch_.running())
+        pool_->request_stop(request, StopReason::shutdown);
     settler_.give_up();
     scope_.request_stop();
     left_behind = pool_->stop();  // nothing is reported from here on
@@ -196,7 +204,7 @@ Awaitable<void> Worker::Impl::shut_down() {
 
 void Worker::Impl::withdraw_unstarted() {
     for (const RequestPtr& request : pool_->take_unstarted()) {
-        running_.erase(request);
+        watch_.ended(request);
         give_back(request);
     }
     for (const RequestPtr& request : eta_.take_all()) give_back(request);

@@ -9,6 +9,7 @@
 #include <boost/system/system_error.hpp>
 
 #include <algorithm>
+#include <cmath>
 #include <exception>
 #include <string>
 #include <utility>
@@ -21,7 +22,6 @@ using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
 constexpr auto kReceive = 1h;  // a quiet queue is no error
-constexpr auto kLookUp = 5s;
 constexpr auto kRevive = 10s;
 /// The longest pause before another try to consume: a try waits for the broker by itself, and a
 /// pause that its return falls into is one more delay.
@@ -53,6 +53,16 @@ TaskFailure failure_of(BadMessage reason, const std::string& detail) {
             break;
     }
     return {"InvalidTaskError", detail, "celery.exceptions", ""};
+}
+
+using Limit = std::optional<std::chrono::milliseconds>;
+
+/// A time limit in force: the message's word, else the task's, else the settings'.
+Limit limit(std::optional<double> of_message, Limit of_task, Limit of_settings) {
+    if (!of_message) return of_task ? of_task : of_settings;
+    constexpr double kLongest = 10.0 * 366 * 86400;
+    const double seconds = std::clamp(*of_message, 0.0, kLongest);
+    return std::chrono::milliseconds{std::llround(seconds * 1000)};
 }
 
 /// What the message asks for after the task and this version cannot do: "chain", "chord",
@@ -147,26 +157,43 @@ Awaitable<bool> Worker::Impl::recover(Error problem) {
     co_return false;
 }
 
-Worker::Impl::RequestPtr Worker::Impl::make_request(Delivery& delivery, TaskMessage message) {
+Worker::Impl::RequestPtr Worker::Impl::make_request(Delivery delivery, TaskMessage message,
+                                                    const TaskDefinition& task) {
     if (delivery.expired && !message.expires) message.expires = TimePoint{};
-    TaskContext::Request context;
-    context.id = message.id;
-    context.task = message.task;
-    context.root_id = message.root_id;
-    context.parent_id = message.parent_id.value_or("");
-    context.retries = message.retries;
-    context.queue = delivery.queue;
-    context.hostname = hostname;
-    context.correlation_id = message.correlation_id;
-    context.reply_to = message.reply_to;
-    context.redelivered = delivery.redelivered;
-    context.headers = message.user_headers;
-    return std::make_shared<TaskRequest>(
-        TaskRequest{.message = std::move(message),
-                    .tag = delivery.tag,
-                    .queue = std::move(delivery.queue),
-                    .context = std::make_shared<TaskContext>(std::move(context)),
-                    .received = Clock::now()});
+    auto request = std::make_shared<TaskRequest>();
+    request->context = make_context(message, task, delivery, hostname);
+    request->definition = &task;
+    request->message = std::move(message);
+    request->delivery = std::move(delivery);
+    request->received = Clock::now();
+    set_rules(*request);
+    return request;
+}
+
+void Worker::Impl::set_rules(TaskRequest& request) {
+    const Settings& settings = app.settings();
+    const TaskOptions& options = request.definition->options;
+    request.acknowledge = ack_rules(delivery_, options);
+    request.time_limit =
+        limit(request.message.time_limit, options.time_limit, settings.task_time_limit);
+    request.soft_time_limit = limit(request.message.soft_time_limit, options.soft_time_limit,
+                                    settings.task_soft_time_limit);
+    if (request.time_limit && !pool_->keeps_hard_limits()) soften_hard_limit(request);
+    request.report_start = settings.task_track_started || !request.acknowledge.acks_late ||
+                           request.soft_time_limit.has_value();
+}
+
+void Worker::Impl::soften_hard_limit(TaskRequest& request) {
+    if (!std::exchange(told_of_hard_limits_, true)) {
+        log::warning("worker",
+                     "Task {}[{}] came with a hard time limit of {}s. The pool '{}' cannot kill a "
+                     "task: such limits are soft ones here (this is said once)",
+                     request.message.display_name(), request.message.id,
+                     std::chrono::duration<double>(*request.time_limit).count(), pool_->name());
+    }
+    request.soft_time_limit =
+        std::min(request.soft_time_limit.value_or(*request.time_limit), *request.time_limit);
+    request.time_limit.reset();
 }
 
 /// A request for the pool, or nothing: the message went into quarantine.
@@ -197,35 +224,18 @@ Worker::Impl::RequestPtr Worker::Impl::decode(Delivery delivery) {
                             message->task, std::move(failure));
         return nullptr;
     }
-    RequestPtr request = make_request(delivery, std::move(*message));
-    request->definition = definition;
+    RequestPtr request = make_request(std::move(delivery), std::move(*message), *definition);
     log::info("worker", "Task {}[{}] received", request->message.display_name(),
               request->message.id);
     return request;
 }
 
-Awaitable<std::vector<bool>> Worker::Impl::look_up_revoked(std::vector<RequestPtr> requests) {
-    std::vector<bool> revoked(requests.size(), false);
-    const Deadline deadline = Deadline::in(kLookUp);
-    const auto unread = [](const Error& problem) {
-        // Running a revoked task is the lesser evil beside not running accepted ones.
-        log::warning("worker", "revocations could not be read ({}): tasks run unchecked",
-                     problem.message());
-    };
-    // Most of the time nothing is revoked: one look at the prefix instead of one a task.
-    auto any = co_await core->state().list(revocation_key(""), 1, deadline);
-    if (!any) unread(any.error());
-    if (!any || any->empty()) co_return revoked;
-    std::vector<std::string> keys;
-    keys.reserve(requests.size());
-    for (const RequestPtr& request : requests) keys.push_back(revocation_key(request->message.id));
-    auto found = co_await core->state().get_many(std::move(keys), deadline);
-    if (!found) {
-        unread(found.error());
-        co_return revoked;
-    }
-    for (std::size_t i = 0; i < found->size(); ++i) revoked[i] = (*found)[i].has_value();
-    co_return revoked;
+Awaitable<std::vector<Revocation>> Worker::Impl::look_up_revoked(
+    const std::vector<RequestPtr>& requests) {
+    std::vector<std::string> ids;
+    ids.reserve(requests.size());
+    for (const RequestPtr& request : requests) ids.push_back(request->message.id);
+    return revocations_.look_up(std::move(ids));
 }
 
 Awaitable<void> Worker::Impl::take(std::vector<Delivery> deliveries) {
@@ -237,7 +247,7 @@ Awaitable<void> Worker::Impl::take(std::vector<Delivery> deliveries) {
     }
     if (requests.empty()) co_return;
     const std::uint64_t generation = generation_;
-    const std::vector<bool> revoked = co_await look_up_revoked(requests);
+    const std::vector<Revocation> revoked = co_await look_up_revoked(requests);
     if (generation != generation_) co_return;  // they are redelivered
     if (stops_ != 0) {
         for (const RequestPtr& request : requests) give_back(request);
@@ -252,10 +262,10 @@ Awaitable<void> Worker::Impl::take(std::vector<Delivery> deliveries) {
     submit(std::move(runnable));
 }
 
-void Worker::Impl::triage(RequestPtr request, bool revoked, TimePoint now,
+void Worker::Impl::triage(RequestPtr request, Revocation revocation, TimePoint now,
                           std::vector<RequestPtr>& runnable) {
     const TaskMessage& message = request->message;
-    if (revoked) {
+    if (revocation != Revocation::none) {
         settler_.revoke(std::move(request), "revoked");
     } else if (message.expires && *message.expires < now) {
         settler_.revoke(std::move(request), "expired");
@@ -275,13 +285,13 @@ void Worker::Impl::triage(RequestPtr request, bool revoked, TimePoint now,
 }
 
 void Worker::Impl::submit(std::vector<RequestPtr> runnable) {
-    running_.insert(runnable.begin(), runnable.end());
-    metrics_.slots_busy.set(static_cast<double>(std::min(running_.size(), slots)));
+    watch_.submitted(runnable);
+    show_busy();
     pool_->submit(std::move(runnable));
 }
 
 void Worker::Impl::give_back(const RequestPtr& request) {
-    if (consumer_) consumer_->reject(request->tag, Requeue::yes);
+    if (consumer_) consumer_->reject(request->delivery.tag, Requeue::yes);
 }
 
 Awaitable<void> Worker::Impl::give_back_later(RequestPtr request) {
@@ -316,7 +326,7 @@ Awaitable<void> Worker::Impl::release_due_until_stop() {
             continue;
         }
         const std::uint64_t generation = generation_;
-        const std::vector<bool> revoked = co_await look_up_revoked(due);
+        const std::vector<Revocation> revoked = co_await look_up_revoked(due);
         if (generation != generation_) continue;  // they are redelivered
         std::vector<RequestPtr> runnable;
         const TimePoint now = wall_clock_now();
@@ -333,16 +343,21 @@ Awaitable<void> Worker::Impl::release_due_until_stop() {
     }
 }
 
+void Worker::Impl::show_busy() {
+    metrics_.slots_busy.set(static_cast<double>(std::min(watch_.running().size(), slots)));
+}
+
 void Worker::Impl::on_finished(std::vector<FinishedTask> finished) {
-    for (const FinishedTask& task : finished) running_.erase(task.request);
+    for (const FinishedTask& task : finished) watch_.ended(task.request);
     settler_.tasks_finished(std::move(finished));
-    metrics_.slots_busy.set(static_cast<double>(std::min(running_.size(), slots)));
+    show_busy();
     if (stops_ != 0) changed_.notify_all();
 }
 
 void Worker::Impl::on_settled(const RequestPtr& request, const TaskOutcome* outcome,
                               LookAhead::Duration settle_time) {
-    if (request && outcome != nullptr) {
+    const bool ran = outcome != nullptr && outcome->started != Clock::time_point{};
+    if (ran) {
         look_ahead_.on_task_settled(outcome->ended - outcome->started, settle_time);
     }
     if (consumer_) metrics_.unsettled.set(static_cast<double>(consumer_->unsettled()));

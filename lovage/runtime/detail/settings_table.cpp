@@ -146,6 +146,21 @@ constexpr std::array<FormatName, 3> kFormats{{{"automatic", log::Format::automat
                                               {"text", log::Format::text},
                                               {"json", log::Format::json}}};
 
+struct DeliveryName {
+    std::string_view name;
+    DeliveryProfile delivery;
+};
+constexpr std::array<DeliveryName, 3> kDeliveries{{{"celery", DeliveryProfile::celery},
+                                                   {"durable", DeliveryProfile::durable},
+                                                   {"quorum", DeliveryProfile::quorum}}};
+
+std::optional<DeliveryProfile> read_delivery(const Json& value) {
+    if (!value.is_string()) return std::nullopt;
+    const auto* const found =
+        std::ranges::find(kDeliveries, to_lower(value.as_string()), &DeliveryName::name);
+    return found == kDeliveries.end() ? std::nullopt : std::optional{found->delivery};
+}
+
 std::optional<log::Level> read_level(const Json& value) {
     if (!value.is_string()) return std::nullopt;
     const auto* const found =
@@ -205,6 +220,34 @@ Setting boolean(std::string_view name, Owner owner, bool Settings::* member) {
                 return flag.has_value();
             },
             [member](const Settings& settings) { return settings.*member ? "true" : "false"; }};
+}
+
+/// A boolean that something else decides unless it is set.
+Setting override_of(std::string_view name, Owner owner, std::optional<bool> Settings::* member) {
+    return {name, owner, "true or false",
+            [member](Settings& settings, const Json& value) {
+                const auto flag = read_boolean(value);
+                if (flag) settings.*member = *flag;
+                return flag.has_value();
+            },
+            [member](const Settings& settings) {
+                if (!(settings.*member)) return "as delivery says";
+                return *(settings.*member) ? "true" : "false";
+            }};
+}
+
+/// Seconds after which something is limited.
+Setting limit(std::string_view name, std::optional<Milliseconds> Settings::* member) {
+    return {name, Owner::celery, "a number of seconds greater than 0, such as 10 or 2.5",
+            [member](Settings& settings, const Json& value) {
+                const auto time = read_seconds(value);
+                if (!time || time->count() == 0) return false;
+                settings.*member = *time;
+                return true;
+            },
+            [member](const Settings& settings) {
+                return settings.*member ? show_seconds(*(settings.*member)) : std::string{"none"};
+            }};
 }
 
 Setting url(std::string_view name, std::string Settings::* member) {
@@ -299,6 +342,17 @@ std::vector<Setting> make_table() {
         priority("task_queue_max_priority", 1, &S::task_queue_max_priority),
         queue_type("task_default_queue_type", &S::task_default_queue_type),
         queue_type("task_create_missing_queue_type", &S::task_create_missing_queue_type),
+        special("delivery", Owner::lovage, "celery, durable or quorum", &S::delivery, read_delivery,
+                [](DeliveryProfile delivery) {
+                    return std::ranges::find(kDeliveries, delivery, &DeliveryName::delivery)->name;
+                }),
+        override_of("task_acks_late", Owner::celery, &S::task_acks_late),
+        override_of("task_acks_on_failure_or_timeout", Owner::celery,
+                    &S::task_acks_on_failure_or_timeout),
+        override_of("task_reject_on_worker_lost", Owner::celery, &S::task_reject_on_worker_lost),
+        override_of("task_publish_mandatory", Owner::lovage, &S::task_publish_mandatory),
+        limit("task_time_limit", &S::task_time_limit),
+        limit("task_soft_time_limit", &S::task_soft_time_limit),
         boolean("task_ignore_result", Owner::celery, &S::task_ignore_result),
         boolean("task_store_errors_even_if_ignored", Owner::celery,
                 &S::task_store_errors_even_if_ignored),

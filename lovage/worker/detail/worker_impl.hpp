@@ -4,15 +4,17 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <unordered_set>
 #include <vector>
 
 #include <lovage/app/app_core.hpp>
+#include <lovage/app/delivery.hpp>
 #include <lovage/runtime/notifier.hpp>
 #include <lovage/runtime/task_scope.hpp>
+#include <lovage/worker/attempt_watch.hpp>
 #include <lovage/worker/eta_queue.hpp>
 #include <lovage/worker/look_ahead.hpp>
 #include <lovage/worker/pool.hpp>
+#include <lovage/worker/revocations.hpp>
 #include <lovage/worker/settler.hpp>
 #include <lovage/worker/task_metrics.hpp>
 #include <lovage/worker/worker.hpp>
@@ -60,11 +62,19 @@ private:
     Awaitable<void> take(std::vector<Delivery> deliveries);
     Awaitable<void> release_due();
     Awaitable<void> release_due_until_stop();
-    RequestPtr make_request(Delivery& delivery, TaskMessage message);
+    RequestPtr make_request(Delivery delivery, TaskMessage message, const TaskDefinition& task);
+    /// How the task is acknowledged and limited: its message's, its options' and the settings'
+    /// word.
+    void set_rules(TaskRequest& request);
+    /// In a pool that cannot kill, a message's hard limit is one more soft one.
+    void soften_hard_limit(TaskRequest& request);
+    /// What the pool has not ended yet changed: shows it.
+    void show_busy();
     RequestPtr decode(Delivery delivery);
-    Awaitable<std::vector<bool>> look_up_revoked(std::vector<RequestPtr> requests);
+    Awaitable<std::vector<Revocation>> look_up_revoked(const std::vector<RequestPtr>& requests);
     /// Expired, revoked, held for its ETA, or put into `runnable`.
-    void triage(RequestPtr request, bool revoked, TimePoint now, std::vector<RequestPtr>& runnable);
+    void triage(RequestPtr request, Revocation revocation, TimePoint now,
+                std::vector<RequestPtr>& runnable);
     void submit(std::vector<RequestPtr> runnable);
     void give_back(const RequestPtr& request);
     Awaitable<void> give_back_later(RequestPtr request);
@@ -73,6 +83,7 @@ private:
                     LookAhead::Duration settle_time);
     void update_prefetch();
 
+    const DeliveryRules delivery_;
     std::unique_ptr<Pool> pool_;
     TaskMetrics metrics_;
     Notifier changed_;
@@ -81,7 +92,9 @@ private:
     std::uint32_t prefetch_ = 0;
     std::uint32_t ahead_ = 0;       // the look-ahead's part of it
     std::uint64_t generation_ = 0;  // which consumer: requests of an older one are redelivered
-    std::unordered_set<RequestPtr> running_;  // submitted, not finished
+    Revocations revocations_;
+    AttemptWatch watch_;
+    bool told_of_hard_limits_ = false;
     std::unique_ptr<Consumer> consumer_;
     Settler settler_;
     int stops_ = 0;  // how often a stop was requested

@@ -1,0 +1,100 @@
+#include <lovage/worker/attempt_watch.hpp>
+
+#include <lovage/runtime/log.hpp>
+
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+namespace lovage {
+
+namespace {
+
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+
+constexpr auto kLookEvery = 1s;
+/// Asked for at a time, so that no question is larger than a broker's or store's usual ones.
+constexpr std::size_t kLookUpMost = 1'000;
+
+}  // namespace
+
+AttemptWatch::AttemptWatch(Executor executor, Pool& pool, Revocations& revocations)
+    : executor_{executor},
+      pool_{pool},
+      revocations_{revocations},
+      limits_changed_{std::move(executor)} {}
+
+void AttemptWatch::submitted(const std::vector<RequestPtr>& requests) {
+    running_.insert(requests.begin(), requests.end());
+}
+
+void AttemptWatch::started(const RequestPtr& request) {
+    const auto next = limits_.next();
+    limits_.started(request, Clock::now());
+    if (limits_.next() != next) limits_changed_.notify_all();
+}
+
+void AttemptWatch::ended(const RequestPtr& request) {
+    running_.erase(request);
+    limits_.ended(request);
+}
+
+Awaitable<void> AttemptWatch::watch_limits() {
+    while (true) {
+        for (const RequestPtr& request : limits_.pop_passed(Clock::now())) {
+            log::warning("worker", "Soft time limit ({}s) exceeded for {}[{}]",
+                         std::chrono::duration<double>(*request->soft_time_limit).count(),
+                         request->message.display_name(), request->message.id);
+            pool_.request_stop(request, StopReason::soft_time_limit);
+        }
+        if (const auto next = limits_.next()) {
+            co_await limits_changed_.wait(Deadline::at(*next));
+        } else {
+            co_await limits_changed_.wait();
+        }
+    }
+}
+
+Awaitable<void> AttemptWatch::watch_revocations() {
+    while (true) {
+        boost::asio::steady_timer timer{executor_, kLookEvery};
+        co_await timer.async_wait(boost::asio::use_awaitable);
+        std::vector<RequestPtr> requests = older_ones();
+        for (std::size_t done = 0; done < requests.size(); done += kLookUpMost) {
+            const auto from = requests.begin() + static_cast<std::ptrdiff_t>(done);
+            const auto count = std::min(kLookUpMost, requests.size() - done);
+            co_await look_for_revoked({from, from + static_cast<std::ptrdiff_t>(count)});
+        }
+    }
+}
+
+std::vector<AttemptWatch::RequestPtr> AttemptWatch::older_ones() const {
+    std::vector<RequestPtr> older;
+    const auto receipt = Clock::now() - kLookEvery;
+    for (const RequestPtr& request : running_) {
+        const bool told = request->context->stop_reason() == StopReason::terminated;
+        if (request->received <= receipt && !told) older.push_back(request);
+    }
+    return older;
+}
+
+Awaitable<void> AttemptWatch::look_for_revoked(std::vector<RequestPtr> requests) {
+    std::vector<std::string> ids;
+    ids.reserve(requests.size());
+    for (const RequestPtr& request : requests) ids.push_back(request->message.id);
+    const std::vector<Revocation> found = co_await revocations_.look_up(std::move(ids));
+    for (std::size_t i = 0; i < requests.size(); ++i) {
+        if (found[i] == Revocation::none || !running_.contains(requests[i])) continue;
+        requests[i]->context->forbid_start();
+        if (found[i] != Revocation::terminate) continue;
+        log::info("worker", "Terminating {}[{}]", requests[i]->message.display_name(),
+                  requests[i]->message.id);
+        pool_.request_stop(requests[i], StopReason::terminated);
+    }
+}
+
+}  // namespace lovage

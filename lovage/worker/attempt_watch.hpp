@@ -1,0 +1,54 @@
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <unordered_set>
+#include <vector>
+
+#include <lovage/awaitable.hpp>
+#include <lovage/runtime/notifier.hpp>
+#include <lovage/worker/pool.hpp>
+#include <lovage/worker/revocations.hpp>
+#include <lovage/worker/soft_limits.hpp>
+
+namespace lovage {
+
+/// Looks after the attempts a pool was given until they end: tells them when their soft time limit
+/// passes, and within two seconds when somebody revokes them.
+///
+/// Belongs to the worker's loop. Its two services end by cancellation.
+class AttemptWatch {
+public:
+    using RequestPtr = std::shared_ptr<TaskRequest>;
+
+    /// Lifetime: `pool` and `revocations` must outlive the watch.
+    AttemptWatch(Executor executor, Pool& pool, Revocations& revocations);
+
+    void submitted(const std::vector<RequestPtr>& requests);
+    /// An attempt with `report_start` begins.
+    void started(const RequestPtr& request);
+    /// Also for one that was taken back.
+    void ended(const RequestPtr& request);
+
+    /// Everything submitted that has not ended.
+    [[nodiscard]] const std::unordered_set<RequestPtr>& running() const noexcept {
+        return running_;
+    }
+
+    [[nodiscard]] Awaitable<void> watch_limits();
+    /// Costs nothing while tasks end within a second: only older ones are looked up, once a second.
+    [[nodiscard]] Awaitable<void> watch_revocations();
+
+private:
+    [[nodiscard]] std::vector<RequestPtr> older_ones() const;
+    Awaitable<void> look_for_revoked(std::vector<RequestPtr> requests);
+
+    Executor executor_;
+    Pool& pool_;
+    Revocations& revocations_;
+    std::unordered_set<RequestPtr> running_;
+    SoftLimits limits_;
+    Notifier limits_changed_;
+};
+
+}  // namespace lovage

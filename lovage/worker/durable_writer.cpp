@@ -1,0 +1,130 @@
+#include <lovage/worker/durable_writer.hpp>
+
+#include <lovage/app/queues.hpp>
+#include <lovage/core/task_error.hpp>
+#include <lovage/runtime/log.hpp>
+#include <lovage/worker/task_record.hpp>
+
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <random>
+#include <utility>
+
+namespace lovage {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+/// What is left of a quarantine note's detail when a message is near the size limit.
+constexpr std::size_t kShortDetail = 64;
+
+/// One attempt to store or publish (reliability contract, clause 8).
+constexpr auto kAttempt = 30s;
+
+/// A warning for the first failure, and for some of those that follow.
+bool worth_telling(int attempt) {
+    return attempt % 8 == 0;
+}
+
+/// This very record or message is never taken. Everything else may pass: the other side is down,
+/// slow, damaged until somebody repairs it, or its answer was lost.
+bool never_possible(Errc code) {
+    return code == Errc::too_large || code == Errc::invalid_argument;
+}
+
+TaskMeta unstorable(const std::string& task_id, const std::string& what) {
+    return make_failure_meta(task_id,
+                             {"EncodeError", what, "kombu.exceptions",
+                              traceback_text("", "while storing the result", "EncodeError", what)});
+}
+
+}  // namespace
+
+/// Half to full of 0.1 s doubling to 1 s: stores wait for an absent server by themselves, and what
+/// was kept is to be stored soon after it is back.
+Awaitable<void> DurableWriter::pause_before_retry(int attempt) {
+    thread_local std::minstd_rand random{std::random_device{}()};
+    const auto most = std::min(100ms * (1 << std::min(attempt, 4)), std::chrono::milliseconds{1s});
+    std::uniform_int_distribution<std::int64_t> jitter{most.count() / 2, most.count()};
+    boost::asio::steady_timer timer{core_.loop().executor(),
+                                    std::chrono::milliseconds{jitter(random)}};
+    co_await timer.async_wait(boost::asio::use_awaitable);
+}
+
+Awaitable<bool> DurableWriter::store(TaskMeta meta) {
+    bool replaced = false;
+    for (int attempt = 0; !giving_up_; ++attempt) {
+        auto outcome = co_await core_.results().store(meta, Deadline::in(kAttempt));
+        if (outcome) co_return true;
+        const Error& problem = outcome.error();
+        if (never_possible(problem.code)) {
+            const std::string what = "the result could not be stored: " + problem.message();
+            log::error("worker", "Task {}: {}", meta.task_id, what);
+            // A failure that says so can be stored; should even that not fit, the log has told it.
+            if (replaced) co_return true;
+            replaced = true;
+            meta = unstorable(meta.task_id, what);
+            continue;
+        }
+        if (worth_telling(attempt)) {
+            log::warning("worker",
+                         "Task {}: its result is not stored yet ({}); it is kept and tried again",
+                         meta.task_id, problem.message());
+        }
+        co_await pause_before_retry(attempt);
+    }
+    co_return false;
+}
+
+Awaitable<Result<void>> DurableWriter::publish_to_quarantine(const Message& message,
+                                                             const QuarantineNote& note) {
+    const Deadline deadline = Deadline::in(kAttempt);
+    const std::string queue = quarantine_queue(note.queue);
+    if (!declared_.contains(queue)) {
+        auto declared =
+            co_await core_.broker().declare_queue(QueueDeclaration{.name = queue}, deadline);
+        if (!declared) co_return declared;
+        declared_.insert(queue);
+    }
+    auto done = co_await core_.broker().publish(to_quarantine(message, note), deadline);
+    if (!done && done.error().code == Errc::unroutable) declared_.erase(queue);
+    co_return done;
+}
+
+Awaitable<bool> DurableWriter::quarantine(Message message, QuarantineNote note) {
+    for (int attempt = 0; !giving_up_; ++attempt) {
+        auto done = co_await publish_to_quarantine(message, note);
+        if (done) co_return true;
+        if (done.error().code == Errc::too_large && note.detail.size() > kShortDetail) {
+            note.detail.resize(kShortDetail);  // the note may be what makes it too large
+        }
+        if (worth_telling(attempt)) {
+            log::warning("worker",
+                         "A message could not be put into '{}' yet: {}; it is tried again",
+                         quarantine_queue(note.queue), done.error().message());
+        }
+        co_await pause_before_retry(attempt);
+    }
+    co_return false;
+}
+
+Awaitable<Result<void>> DurableWriter::send(TaskSend task) {
+    for (int attempt = 0; !giving_up_; ++attempt) {
+        auto done = co_await core_.client().send(task, Deadline::in(kAttempt));
+        if (done || never_possible(done.error().code)) co_return done;
+        if (worth_telling(attempt)) {
+            log::warning(
+                "worker",
+                "Task {}: its message could not be sent to '{}' yet: {}; it is tried again",
+                task.task_id, task.queue, done.error().message());
+        }
+        co_await pause_before_retry(attempt);
+    }
+    co_return fail(Errc::cancelled, "the worker stops");
+}
+
+}  // namespace lovage

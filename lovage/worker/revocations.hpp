@@ -1,0 +1,27 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <lovage/app/app_core.hpp>
+#include <lovage/awaitable.hpp>
+
+namespace lovage {
+
+/// What the state store says about revoked tasks. Belongs to the worker's loop.
+class Revocations {
+public:
+    explicit Revocations(AppCore& core) : core_{core} {}
+
+    /// How each of the tasks is revoked, in their order. One cheap question when nothing at all is
+    /// revoked, two otherwise. When the store does not answer within 5 s nothing counts as revoked:
+    /// running a revoked task is the lesser evil beside not running accepted ones.
+    /// Lifetime: `*this` must outlive the returned Awaitable.
+    [[nodiscard]] Awaitable<std::vector<Revocation>> look_up(std::vector<std::string> task_ids);
+
+private:
+    AppCore& core_;
+};
+
+}  // namespace lovage

@@ -1,0 +1,62 @@
+#include <lovage/worker/start_check.hpp>
+
+#include <lovage/app/delivery.hpp>
+
+#include <fmt/core.h>
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace lovage {
+
+namespace {
+
+using Limit = std::optional<std::chrono::milliseconds>;
+
+double seconds(Limit limit) {
+    return std::chrono::duration<double>(*limit).count();
+}
+
+/// `what` names who set the limits.
+Result<void> check_limits(const std::string& what, Limit hard, Limit soft, const Pool& pool) {
+    if (hard && !pool.keeps_hard_limits()) {
+        return fail(
+            Errc::invalid_argument,
+            fmt::format("{}: the pool '{}' cannot end a task at its hard time limit of {} s; "
+                        "use --pool prefork, or a soft limit",
+                        what, pool.name(), seconds(hard)));
+    }
+    if (hard && soft && *soft > *hard) {
+        return fail(Errc::invalid_argument,
+                    fmt::format("{}: the soft time limit of {} s is beyond the hard one of {} s",
+                                what, seconds(soft), seconds(hard)));
+    }
+    return {};
+}
+
+std::string named(const Settings& settings, std::string_view name) {
+    const auto origin = settings.origins.find(name);
+    return fmt::format("{} ({})", name,
+                       origin == settings.origins.end() ? "program" : origin->second);
+}
+
+}  // namespace
+
+Result<void> check_start(const Settings& settings, const TaskRegistry& tasks, const Pool& pool) {
+    if (auto fine = check_delivery(settings); !fine) return fine;
+    auto fine = check_limits(named(settings, "task_time_limit"), settings.task_time_limit,
+                             settings.task_soft_time_limit, pool);
+    if (!fine) return fine;
+    for (const std::string& name : tasks.names()) {
+        const TaskDefinition& task = *tasks.find(name);
+        if (fine = check_delivery(settings, task); !fine) return fine;
+        fine = check_limits("task '" + name + "'", task.options.time_limit,
+                            task.options.soft_time_limit, pool);
+        if (!fine) return fine;
+    }
+    return {};
+}
+
+}  // namespace lovage

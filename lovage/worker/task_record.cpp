@@ -1,0 +1,123 @@
+#include <lovage/worker/task_record.hpp>
+
+#include <lovage/core/time.hpp>
+
+namespace lovage {
+
+namespace {
+
+/// `[[id, parent], null]` a child: Celery's form for a plain task (reference, section 11.2).
+Json children_json(const TaskContext& context) {
+    Json children = Json::array();
+    for (std::string& id : context.children()) {
+        children.push_back(Json::Array{Json::Array{Json{std::move(id)}, Json{}}, Json{}});
+    }
+    return children;
+}
+
+/// Whole seconds as an integer, as limits are usually given.
+Json seconds_json(std::chrono::milliseconds time) {
+    if (time.count() % 1000 == 0) return time.count() / 1000;
+    return static_cast<double>(time.count()) / 1000;
+}
+
+/// Celery's `result_extended` fields.
+void add_call(TaskMeta& meta, const TaskRequest& request) {
+    meta.extra.set("name", request.message.task);
+    meta.extra.set("args", request.message.args);
+    meta.extra.set("kwargs", request.message.kwargs);
+    meta.extra.set("worker", request.context->request().hostname);
+    meta.extra.set("retries", request.message.retries);
+    meta.extra.set("queue", request.delivery.queue);
+}
+
+void set_failure(TaskMeta& meta, const TaskFailure& failure) {
+    meta.status = states::kFailure;
+    meta.result = exception_json(failure);
+    if (!failure.traceback.empty()) meta.traceback = failure.traceback;
+}
+
+/// Wire: celery-wire reference, sections 10.4, 10.5 and 11.3.
+void set_state(TaskMeta& meta, const TaskOutcome& outcome) {
+    switch (outcome.ending) {
+        case Ending::succeeded:
+            meta.status = states::kSuccess;
+            meta.result = outcome.value;
+            return;
+        case Ending::retry:
+            if (outcome.failure) set_failure(meta, *outcome.failure);
+            meta.status = states::kRetry;
+            return;
+        case Ending::rejected:
+            return set_failure(meta, {"Reject", outcome.reason, "celery.exceptions", ""});
+        case Ending::timed_out:
+            set_failure(meta, {"TimeLimitExceeded", "", "billiard.exceptions", ""});
+            meta.result.set("exc_message", Json::array({seconds_json(outcome.time_limit)}));
+            return;
+        case Ending::revoked:
+            meta.status = states::kRevoked;
+            meta.result =
+                exception_json({"TaskRevokedError", outcome.reason, "celery.exceptions", ""});
+            return;
+        case Ending::failed:
+        case Ending::slot_lost:
+        case Ending::ignored:
+        case Ending::requeued:
+            return set_failure(meta, outcome.failure.value_or(
+                                         TaskFailure{"Exception", outcome.reason, "builtins", ""}));
+    }
+}
+
+void add_lineage(TaskMeta& meta, const TaskMessage& message) {
+    meta.task_id = message.id;
+    meta.group_id = message.group;
+    meta.parent_id = message.parent_id;
+}
+
+}  // namespace
+
+bool has_record(const TaskOutcome& outcome, const AckRules& rules) noexcept {
+    switch (outcome.ending) {
+        case Ending::succeeded:
+        case Ending::failed:
+        case Ending::retry:
+        case Ending::revoked:
+        case Ending::timed_out:
+            return true;
+        case Ending::ignored:
+        case Ending::requeued:
+            return false;
+        case Ending::rejected:
+            return rules.keep_rejected;
+        case Ending::slot_lost:
+            return settlement_of(outcome, rules) != Settlement::requeue;
+    }
+    return false;
+}
+
+TaskMeta make_meta(const TaskRequest& request, const TaskOutcome& outcome, bool extended) {
+    TaskMeta meta;
+    add_lineage(meta, request.message);
+    meta.children = children_json(*request.context);
+    set_state(meta, outcome);
+    if (outcome.ending == Ending::retry) {
+        // The retry counts as sent by the task itself.
+        meta.children.push_back(Json::Array{Json::Array{Json{meta.task_id}, Json{}}, Json{}});
+    } else {
+        meta.date_done = to_iso8601(wall_clock_now());
+    }
+    if (extended) add_call(meta, request);
+    return meta;
+}
+
+TaskMeta make_failure_meta(const std::string& task_id, const TaskFailure& failure) {
+    TaskMeta meta;
+    meta.task_id = task_id;
+    meta.status = states::kFailure;
+    meta.result = exception_json(failure);
+    if (!failure.traceback.empty()) meta.traceback = failure.traceback;
+    meta.date_done = to_iso8601(wall_clock_now());
+    return meta;
+}
+
+}  // namespace lovage
