@@ -9,9 +9,9 @@ import re
 import sys
 
 ORDER = ["core", "runtime", "net", "clients", "brokers", "results", "app", "worker",
-         "beat", "http", "db", "cache", "monitor", "cli"]
-# Headers directly under lovage/ belong to no module. awaitable.hpp is for everybody; the umbrella is for users.
-UMBRELLAS = {"lovage/lovage.hpp"}
+         "beat", "http", "db", "cache", "monitor", "cli", "testing"]
+# Headers directly under lovage/ belong to no module. awaitable.hpp is for everybody; the umbrellas are for users.
+UMBRELLAS = {"lovage/lovage.hpp", "lovage/testing.hpp"}
 # The modules whose sub-folders are drivers behind one interface.
 DRIVER_MODULES = {"brokers", "results"}
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"](lovage/[^>"]+)[>"]')

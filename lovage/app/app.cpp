@@ -209,6 +209,31 @@ TaskDefinition& App::add(TaskDefinition definition) {
     return core_->registry().add(std::move(definition));
 }
 
+App& App::before_task(TaskHooks::Before hook) {
+    core_->task_hooks().before_task.push_back(std::move(hook));
+    return *this;
+}
+App& App::after_task(TaskHooks::After hook) {
+    core_->task_hooks().after_task.push_back(std::move(hook));
+    return *this;
+}
+App& App::on_failure(TaskHooks::After hook) {
+    core_->task_hooks().on_failure.push_back(std::move(hook));
+    return *this;
+}
+App& App::on_retry(TaskHooks::After hook) {
+    core_->task_hooks().on_retry.push_back(std::move(hook));
+    return *this;
+}
+App& App::on_worker_ready(WorkerHooks::Hook hook) {
+    core_->worker_hooks().ready.push_back(std::move(hook));
+    return *this;
+}
+App& App::on_worker_shutdown(WorkerHooks::Hook hook) {
+    core_->worker_hooks().shutdown.push_back(std::move(hook));
+    return *this;
+}
+
 Awaitable<Sent<Json>> App::send(std::string task_name, Json args, Json kwargs,
                                 SendOptions options) const {
     return detail::send_call(

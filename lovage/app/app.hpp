@@ -5,9 +5,11 @@
 #include <utility>
 
 #include <lovage/app/async_result.hpp>
+#include <lovage/app/coroutine_task.hpp>
 #include <lovage/app/send_options.hpp>
 #include <lovage/app/task.hpp>
 #include <lovage/core/task_function.hpp>
+#include <lovage/core/task_hooks.hpp>
 #include <lovage/runtime/settings.hpp>
 
 namespace lovage {
@@ -40,16 +42,38 @@ public:
     ///
     ///     auto multiply = app.task("multiply", [](int x, int y) { return x * y; }, arg("x"),
     ///     arg("y") = 2);
+    ///
+    /// A function that returns Awaitable<R> is a coroutine task. The pool `coroutine` runs
+    /// thousands of them on one thread; in other pools one takes a slot, as a plain function does.
     template <class F, class... Args>
     auto task(std::string task_name, F&& function, const Args&... args) {
-        using Signature = TaskSignature<F>;
         constexpr std::size_t kRequired =
             (std::size_t{0} + ... + std::size_t{detail::kHasDefault<Args> ? 0U : 1U});
-        TaskDefinition& added =
-            add(make_task_definition(std::move(task_name), std::forward<F>(function), args...));
-        return Task<typename Signature::Return, typename Signature::Values, kRequired>{core_,
-                                                                                       added};
+        using Handle = Task<TaskValue<F>, typename TaskSignature<F>::Values, kRequired>;
+        if constexpr (CoroutineFunction<F>) {
+            return Handle{core_, add(make_coroutine_definition(
+                                     std::move(task_name), std::forward<F>(function), args...))};
+        } else {
+            return Handle{core_, add(make_task_definition(std::move(task_name),
+                                                          std::forward<F>(function), args...))};
+        }
     }
+
+    // Hooks: code of your own around tasks and workers. Add them at start-up; several of a kind are
+    // called in order. See TaskHooks and WorkerHooks for where they run.
+
+    /// Before every attempt at a task.
+    App& before_task(TaskHooks::Before hook);
+    /// After every attempt, however it ended.
+    App& after_task(TaskHooks::After hook);
+    /// After an attempt that failed for good.
+    App& on_failure(TaskHooks::After hook);
+    /// After an attempt that is to be run again.
+    App& on_retry(TaskHooks::After hook);
+    /// When a worker consumes.
+    App& on_worker_ready(WorkerHooks::Hook hook);
+    /// When a worker has stopped, its last task ended.
+    App& on_worker_shutdown(WorkerHooks::Hook hook);
 
     /// Sends a task by name; it need not be registered here. `args` is a list, `kwargs` a map.
     /// Always ends by its deadline as accepted, rejected or unknown.

@@ -13,6 +13,7 @@
 #include <lovage/awaitable.hpp>
 #include <lovage/brokers/broker.hpp>
 #include <lovage/core/task_definition.hpp>
+#include <lovage/core/task_hooks.hpp>
 #include <lovage/results/result_backend.hpp>
 #include <lovage/results/state_store.hpp>
 #include <lovage/runtime/loop.hpp>
@@ -36,6 +37,9 @@ public:
     [[nodiscard]] const std::string& origin() const noexcept { return origin_; }
 
     [[nodiscard]] TaskRegistry& registry() noexcept { return registry_; }
+    /// Filled before a worker starts, then only read.
+    [[nodiscard]] TaskHooks& task_hooks() noexcept { return task_hooks_; }
+    [[nodiscard]] WorkerHooks& worker_hooks() noexcept { return worker_hooks_; }
     void configure(Settings settings);
     /// What configure() was given; nothing when nobody called it. Thread-safe.
     [[nodiscard]] std::optional<Settings> configured();
@@ -71,6 +75,8 @@ private:
     std::string client_id_;
     std::string origin_;
     TaskRegistry registry_;
+    TaskHooks task_hooks_;
+    WorkerHooks worker_hooks_;
 
     std::mutex mutex_;  // guards the three below
     std::optional<Settings> settings_;

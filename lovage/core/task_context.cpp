@@ -2,6 +2,8 @@
 
 #include <stdexcept>
 
+#include <lovage/core/task_meta.hpp>
+
 namespace lovage {
 
 namespace {
@@ -46,9 +48,31 @@ void TaskContext::retry(RetryOptions options) const {
                 std::move(options.cause)};
 }
 
+void TaskContext::update_state(std::string state, Json meta) {
+    if (state.empty() || states::is_ready(state) || state == states::kRetry) {
+        throw std::invalid_argument{"update_state(): '" + state +
+                                    "' is no state that a running task can be in"};
+    }
+    if (report_) report_(std::move(state), std::move(meta));
+}
+
 void TaskContext::request_stop(StopReason reason) noexcept {
     stops_.fetch_or(bit(reason));
     stop_.request_stop();
+    const std::lock_guard lock{mutex_};
+    if (stop_notice_) stop_notice_();
+}
+
+TaskContext::StopNotice::StopNotice(TaskContext& context, std::function<void()> notice)
+    : context_{context} {
+    const std::lock_guard lock{context_.mutex_};
+    context_.stop_notice_ = std::move(notice);
+    if (context_.stops_.load() != 0) context_.stop_notice_();
+}
+
+TaskContext::StopNotice::~StopNotice() {
+    const std::lock_guard lock{context_.mutex_};
+    context_.stop_notice_ = nullptr;
 }
 
 StopReason TaskContext::stop_reason() const noexcept {

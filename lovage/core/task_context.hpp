@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <mutex>
 #include <stop_token>
 #include <string>
@@ -56,6 +57,19 @@ public:
     /// costs one atomic read.
     void checkpoint();
 
+    /// Tells how far the task is: stored as its state and result, for AsyncResult::state() and
+    /// meta() to see. `state` is a name of the task's own, such as "PROGRESS". Throws
+    /// std::invalid_argument for an empty one and for SUCCESS, FAILURE, REVOKED and RETRY, which a
+    /// task reaches by its end only.
+    ///
+    /// Celery differs: it returns when the state is stored; here at once. The latest report wins;
+    /// one that cannot be stored is logged and holds nothing up.
+    void update_state(std::string state, Json meta = {});
+    /// Called by the worker, before the task starts: where reports go, on the task's thread.
+    void on_update(std::function<void(std::string state, Json meta)> report) {
+        report_ = std::move(report);
+    }
+
     /// Stops are requested when the soft time limit passes, when the task is terminated, and when
     /// the worker is in a hurry (second SIGTERM, or the end of the shutdown wait; the message is
     /// then returned to its queue either way). A token for what can wait on one.
@@ -64,6 +78,19 @@ public:
     [[nodiscard]] StopReason stop_reason() const noexcept;
     /// Called by the worker, from any thread.
     void request_stop(StopReason reason) noexcept;
+
+    /// Calls `notice` at each request_stop() for as long as it lives, on the thread that requests.
+    /// For what runs the task.
+    class StopNotice {
+    public:
+        StopNotice(TaskContext& context, std::function<void()> notice);
+        ~StopNotice();
+        StopNotice(const StopNotice&) = delete;
+        StopNotice& operator=(const StopNotice&) = delete;
+
+    private:
+        TaskContext& context_;
+    };
 
     /// Called by the worker, from any thread: the task was revoked; it must not start, but goes on
     /// when it has.
@@ -92,11 +119,13 @@ public:
 
 private:
     Request request_;
+    std::function<void(std::string, Json)> report_;
     std::stop_source stop_;
     std::atomic<std::uint8_t> stops_{0};  // bits: one a StopReason, and one for "was told"
     std::atomic<bool> may_start_{true};
-    mutable std::mutex mutex_;
+    mutable std::mutex mutex_;  // guards what follows
     std::vector<std::string> children_;
+    std::function<void()> stop_notice_;
 };
 
 }  // namespace lovage

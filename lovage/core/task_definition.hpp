@@ -3,6 +3,7 @@
 #include <chrono>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -35,6 +36,9 @@ struct TaskOptions {
     std::optional<bool> reject_on_worker_lost;
 };
 
+/// The body of a task that is a coroutine; see app/coroutine_task.hpp.
+struct CoroutineBody;
+
 /// A task as the registry holds it: a name, its parameters, and the function behind them.
 struct TaskDefinition {
     std::string name;
@@ -44,7 +48,9 @@ struct TaskDefinition {
 
     /// Runs the function with one value a parameter, in order, and returns its result. Throws what
     /// the function throws, and ArgumentError when a value does not fit its parameter's type.
+    /// Empty when the task is a coroutine.
     std::function<Json(TaskContext&, std::span<const Json>)> run;
+    std::shared_ptr<const CoroutineBody> coroutine;
 
     /// "integer-multiplication(integer: int, multiply_by: int = 2)".
     [[nodiscard]] std::string signature() const;

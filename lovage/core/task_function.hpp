@@ -138,6 +138,28 @@ struct TaskSignature {
     static constexpr std::size_t kCount = std::tuple_size_v<Values>;
 };
 
+namespace detail {
+
+/// A definition with everything but the function.
+template <class Signature, class... Args>
+TaskDefinition describe_task(std::string name, const Args&... args) {
+    static_assert(
+        sizeof...(Args) == Signature::kCount,
+        "name every parameter of the task once: app.task(\"name\", function, arg(\"x\"), …); a "
+        "leading TaskContext& is not named");
+    TaskDefinition task;
+    task.name = std::move(name);
+    task.bound = Signature::Caller::kBound;
+    [&]<std::size_t... I>(std::index_sequence<I...>) {
+        (task.parameters.push_back(
+             describe_parameter<std::tuple_element_t<I, typename Signature::Values>>(args)),
+         ...);
+    }(std::make_index_sequence<Signature::kCount>{});
+    return task;
+}
+
+}  // namespace detail
+
 /// Makes the definition behind a plain function, function object or lambda. One Arg a parameter
 /// (without the TaskContext&), in order.
 template <class F, class... Args>
@@ -145,21 +167,8 @@ template <class F, class... Args>
                                                   const Args&... args) {
     using Signature = TaskSignature<F>;
     using Values = typename Signature::Values;
-    static_assert(
-        sizeof...(Args) == Signature::kCount,
-        "name every parameter of the task once: app.task(\"name\", function, arg(\"x\"), …); a "
-        "leading TaskContext& is not named");
     constexpr bool kBound = Signature::Caller::kBound;
-    constexpr auto kIndices = std::make_index_sequence<Signature::kCount>{};
-
-    TaskDefinition task;
-    task.name = std::move(name);
-    task.bound = kBound;
-    [&]<std::size_t... I>(std::index_sequence<I...>) {
-        (task.parameters.push_back(
-             detail::describe_parameter<std::tuple_element_t<I, Values>>(args)),
-         ...);
-    }(kIndices);
+    TaskDefinition task = detail::describe_task<Signature>(std::move(name), args...);
     task.run = [function = std::decay_t<F>(std::forward<F>(function)), task_name = task.name,
                 parameters = task.parameters](TaskContext& context,
                                               std::span<const Json> values) mutable -> Json {

@@ -1,7 +1,9 @@
 #include <lovage/core/time.hpp>
 
 #include <algorithm>
+#include <atomic>
 #include <cstddef>
+#include <limits>
 #include <optional>
 
 #include <fmt/format.h>
@@ -125,9 +127,19 @@ std::string quoted(std::string_view text) {
     return shown;
 }
 
+/// What a test has set the clock to; the smallest value when it is not set.
+std::atomic<microseconds::rep> set_time{std::numeric_limits<microseconds::rep>::min()};
+
 }  // namespace
 
+void detail::set_wall_clock(std::optional<TimePoint> now) noexcept {
+    set_time =
+        now ? now->time_since_epoch().count() : std::numeric_limits<microseconds::rep>::min();
+}
+
 TimePoint wall_clock_now() {
+    const microseconds::rep set = set_time.load(std::memory_order_relaxed);
+    if (set != std::numeric_limits<microseconds::rep>::min()) return TimePoint{microseconds{set}};
     return std::chrono::floor<microseconds>(std::chrono::system_clock::now());
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -12,6 +13,12 @@ namespace lovage {
 using TimePoint = std::chrono::sys_time<std::chrono::microseconds>;
 
 [[nodiscard]] TimePoint wall_clock_now();
+
+namespace detail {
+/// From here on wall_clock_now() returns `now`; nothing: the time again. Any thread. For
+/// testing::ManualClock.
+void set_wall_clock(std::optional<TimePoint> now) noexcept;
+}  // namespace detail
 
 /// ISO 8601 as Python's `datetime.isoformat()` writes an aware UTC time:
 /// "2026-11-21T16:27:00.818150+00:00" (no fraction when it is zero). Python knows the years 1 to

@@ -23,10 +23,22 @@ namespace {
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
-/// STARTED is informative: one try of this length.
-constexpr auto kStoreStarted = 30s;
+/// One call of the result backend (reliability contract, clause 8).
+constexpr auto kAttempt = 30s;
 /// How long a message stays here that its task gave back and that came again.
 constexpr auto kBackAfter = 1s;
+
+/// Says that a service of which there is one at a time is at work.
+class Busy {
+public:
+    explicit Busy(bool& flag) : flag_{flag} { flag_ = true; }
+    ~Busy() { flag_ = false; }
+    Busy(const Busy&) = delete;
+    Busy& operator=(const Busy&) = delete;
+
+private:
+    bool& flag_;
+};
 
 QuarantineNote note_for(const FinishedTask& finished, std::string hostname) {
     const TaskOutcome& outcome = finished.outcome;
@@ -44,9 +56,19 @@ Settler::Settler(AppCore& core, TaskMetrics& metrics, std::string hostname, Hook
       hostname_{std::move(hostname)},
       hooks_{std::move(hooks)},
       writer_{core},
+      reports_{std::make_shared<StateReports>(core.loop().executor(),
+                                              [this] {
+                                                  if (!storing_states_)
+                                                      scope_.spawn("store states", store_states());
+                                              })},
       scope_{core.loop().executor()} {}
 
+Settler::~Settler() {
+    reports_->close();
+}
+
 void Settler::give_up() noexcept {
+    reports_->close();
     writer_.give_up();
     scope_.request_stop();
 }
@@ -57,24 +79,28 @@ void Settler::task_started(const std::shared_ptr<TaskRequest>& request) {
         if (Consumer* consumer = hooks_.consumer()) consumer->ack(request->delivery.tag);
     }
     if (core_.settings().task_track_started && !request->message.ignore_result) {
-        scope_.spawn("store STARTED", store_started(request));
+        Json meta = Json::object({{"pid", ::getpid()}, {"hostname", hostname_}});
+        reports_->report({request, std::string{states::kStarted}, std::move(meta)});
     }
 }
 
-Awaitable<void> Settler::store_started(std::shared_ptr<TaskRequest> request) {
-    TaskMeta meta;
-    meta.task_id = request->message.id;
-    meta.status = states::kStarted;
-    meta.result = Json::object();
-    meta.result.set("pid", ::getpid());
-    meta.result.set("hostname", hostname_);
-    meta.group_id = request->message.group;
-    meta.parent_id = request->message.parent_id;
-    // Informative only: a failure to store it holds nothing up.
-    if (auto stored = co_await core_.results().store(std::move(meta), Deadline::in(kStoreStarted));
-        !stored) {
-        log::warning("worker", "Task {}: STARTED was not stored: {}", request->message.id,
-                     stored.error().message());
+Awaitable<void> Settler::store_states() {
+    const Busy storing{storing_states_};
+    const bool extended = core_.settings().result_extended;
+    for (auto reports = reports_->take(); !reports.empty(); reports = reports_->take()) {
+        std::vector<TaskMeta> metas;
+        metas.reserve(reports.size());
+        for (StateReport& report : reports) {
+            metas.push_back(make_state_meta(*report.request, std::move(report.state),
+                                            std::move(report.meta), extended));
+        }
+        const auto stored =
+            co_await core_.results().store_many(std::move(metas), Deadline::in(kAttempt));
+        for (std::size_t i = 0; i < stored.size(); ++i) {
+            if (stored[i]) continue;
+            log::warning("worker", "Task {}: its state was not stored: {}",
+                         reports[i].request->message.id, stored[i].error().message());
+        }
     }
 }
 
@@ -90,6 +116,7 @@ bool Settler::wants_record(const FinishedTask& finished) const {
 
 void Settler::tasks_finished(std::vector<FinishedTask> finished) {
     for (const FinishedTask& task : finished) {
+        reports_->forget(task.request);
         log_outcome(*task.request, task.outcome);
         metrics_.ended(*task.request, task.outcome);
     }
@@ -115,12 +142,7 @@ void Settler::revoke(std::shared_ptr<TaskRequest> request, std::string reason) {
 }
 
 Awaitable<void> Settler::settle_unstored() {
-    struct Storing {
-        explicit Storing(bool& flag) : flag_{flag} { flag_ = true; }
-        ~Storing() { flag_ = false; }
-        bool& flag_;
-    };
-    const Storing storing{storing_};
+    const Busy storing{storing_};
     while (!unstored_.empty()) co_await settle_together(std::exchange(unstored_, {}));
 }
 
@@ -133,7 +155,7 @@ Awaitable<std::vector<Result<StoreOutcome>>> Settler::store_together(
         if (wants_record(task)) metas.push_back(make_meta(*task.request, task.outcome, extended));
     }
     if (metas.empty()) co_return std::vector<Result<StoreOutcome>>{};
-    co_return co_await core_.results().store_many(std::move(metas), Deadline::in(30s));
+    co_return co_await core_.results().store_many(std::move(metas), Deadline::in(kAttempt));
 }
 
 Awaitable<void> Settler::settle_together(std::vector<FinishedTask> finished) {

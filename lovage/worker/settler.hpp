@@ -13,6 +13,7 @@
 #include <lovage/worker/durable_writer.hpp>
 #include <lovage/worker/pool.hpp>
 #include <lovage/worker/quarantine.hpp>
+#include <lovage/worker/state_reports.hpp>
 #include <lovage/worker/task_metrics.hpp>
 
 namespace lovage {
@@ -36,6 +37,10 @@ public:
     };
 
     Settler(AppCore& core, TaskMetrics& metrics, std::string hostname, Hooks hooks);
+    ~Settler();
+
+    /// Where running tasks report their states.
+    [[nodiscard]] const std::shared_ptr<StateReports>& reports() const noexcept { return reports_; }
 
     /// Stores STARTED (`task_track_started`) and acknowledges what is not acknowledged late.
     void task_started(const std::shared_ptr<TaskRequest>& request);
@@ -68,7 +73,8 @@ private:
     Awaitable<void> settle_retry(FinishedTask finished);
     Awaitable<void> settle_quarantined(Delivery delivery, QuarantineNote note,
                                        std::optional<TaskMeta> meta);
-    Awaitable<void> store_started(std::shared_ptr<TaskRequest> request);
+    /// States in between are informative: one try, and what ends meanwhile is left out.
+    Awaitable<void> store_states();
     /// What must be durable is: now the message's end.
     void settle_message(FinishedTask finished);
     Awaitable<void> keep_message(FinishedTask finished);
@@ -83,6 +89,8 @@ private:
     DurableWriter writer_;
     std::vector<FinishedTask> unstored_;
     bool storing_ = false;
+    std::shared_ptr<StateReports> reports_;
+    bool storing_states_ = false;
     std::size_t pending_ = 0;
     TaskScope scope_;
 };

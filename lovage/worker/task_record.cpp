@@ -2,6 +2,8 @@
 
 #include <lovage/core/time.hpp>
 
+#include <utility>
+
 namespace lovage {
 
 namespace {
@@ -28,7 +30,12 @@ void add_call(TaskMeta& meta, const TaskRequest& request) {
     meta.extra.set("kwargs", request.message.kwargs);
     meta.extra.set("worker", request.context->request().hostname);
     meta.extra.set("retries", request.message.retries);
-    meta.extra.set("queue", request.delivery.queue);
+    const Delivery& delivery = request.delivery;
+    meta.extra.set("queue", delivery.routing_key.empty() ? delivery.queue : delivery.routing_key);
+    const Json stamps = request.message.stamps.expanded().value_or(Json{});
+    if (!stamps.is_object() || stamps.as_object().empty()) return;
+    meta.extra.set("stamped_headers", request.message.stamped_headers);
+    for (const auto& [name, value] : stamps.as_object()) meta.extra.set(name, value);
 }
 
 void set_failure(TaskMeta& meta, const TaskFailure& failure) {
@@ -106,6 +113,17 @@ TaskMeta make_meta(const TaskRequest& request, const TaskOutcome& outcome, bool 
     } else {
         meta.date_done = to_iso8601(wall_clock_now());
     }
+    if (extended) add_call(meta, request);
+    return meta;
+}
+
+TaskMeta make_state_meta(const TaskRequest& request, std::string state, Json result,
+                         bool extended) {
+    TaskMeta meta;
+    add_lineage(meta, request.message);
+    meta.status = std::move(state);
+    meta.result = std::move(result);
+    meta.children = children_json(*request.context);
     if (extended) add_call(meta, request);
     return meta;
 }

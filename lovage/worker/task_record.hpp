@@ -13,6 +13,9 @@ namespace lovage {
 /// fields.
 [[nodiscard]] TaskMeta make_meta(const TaskRequest& request, const TaskOutcome& outcome,
                                  bool extended);
+/// The record of a state in between: STARTED, or one of the task's own.
+[[nodiscard]] TaskMeta make_state_meta(const TaskRequest& request, std::string state, Json result,
+                                       bool extended);
 /// A FAILURE record for an id whose message could not be run at all.
 [[nodiscard]] TaskMeta make_failure_meta(const std::string& task_id, const TaskFailure& failure);
 

@@ -9,6 +9,7 @@
 #include <lovage/brokers/broker.hpp>
 #include <lovage/core/task_context.hpp>
 #include <lovage/core/task_definition.hpp>
+#include <lovage/core/task_hooks.hpp>
 #include <lovage/core/task_message.hpp>
 #include <lovage/worker/acknowledgement.hpp>
 #include <lovage/worker/task_outcome.hpp>
@@ -19,7 +20,8 @@ namespace lovage {
 struct TaskRequest {
     TaskMessage message;
     const TaskDefinition* definition = nullptr;
-    Delivery delivery;  ///< The message as it came, for quarantine.
+    const TaskHooks* hooks = nullptr;  ///< The program's, if any.
+    Delivery delivery;                 ///< The message as it came, for quarantine.
     std::shared_ptr<TaskContext> context;
     std::chrono::steady_clock::time_point received;  ///< by the worker; at its ETA when it was held
 
@@ -42,7 +44,8 @@ struct TaskRequest {
 [[nodiscard]] std::string reason_not_to_start(const TaskRequest& request);
 
 /// Runs the task's function on the calling thread with the request's context current, unless it has
-/// expired or was revoked. Whatever the function throws becomes the outcome: this never throws.
+/// expired or was revoked; a coroutine runs to its end there. Whatever it throws becomes the
+/// outcome: this never throws.
 [[nodiscard]] TaskOutcome run_task(const TaskRequest& request) noexcept;
 
 }  // namespace lovage

@@ -5,6 +5,7 @@
 #include <lovage/worker/detail/worker_impl.hpp>
 #include <lovage/worker/start_check.hpp>
 #include <lovage/worker/threads_pool.hpp>
+#include <lovage/worker/worker_hooks.hpp>
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -147,9 +148,11 @@ Awaitable<Result<void>> Worker::Impl::run() {
         ready = true;
         log::info("worker", "{} ready.", hostname);
         if (options.on_ready) options.on_ready();
+        co_await call_worker_hooks(core->worker_hooks().ready, hostname);
     }
     while (stops_ == 0) co_await changed_.wait();
     co_await shut_down();
+    co_await call_worker_hooks(core->worker_hooks().shutdown, hostname);
     co_return Result<void>{};
 }
 

@@ -163,9 +163,17 @@ Worker::Impl::RequestPtr Worker::Impl::make_request(Delivery delivery, TaskMessa
     auto request = std::make_shared<TaskRequest>();
     request->context = make_context(message, task, delivery, hostname);
     request->definition = &task;
+    request->hooks = &core->task_hooks();
     request->message = std::move(message);
     request->delivery = std::move(delivery);
     request->received = Clock::now();
+    // Weak: the request owns the context that owns this.
+    request->context->on_update([reports = settler_.reports(), made = std::weak_ptr{request}](
+                                    std::string state, Json meta) {
+        if (auto of = made.lock()) {
+            reports->report({std::move(of), std::move(state), std::move(meta)});
+        }
+    });
     set_rules(*request);
     return request;
 }

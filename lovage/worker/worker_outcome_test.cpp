@@ -6,10 +6,13 @@
 
 #include <atomic>
 #include <chrono>
+#include <future>
 #include <latch>
+#include <mutex>
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -282,6 +285,90 @@ TEST(HardLimit, OfAMessageIsASoftOneThere) {
     RunningWorker worker{app};
     const TaskMeta meta = endless.apply_async({}, {.time_limit = 20ms}).wait(kLong);
     EXPECT_EQ(meta.failure()->exc_type, "SoftTimeLimitExceeded");
+}
+
+TEST(Hooks, SurroundEveryAttempt) {
+    App app{"test", memory_settings()};
+    std::mutex mutex;
+    std::vector<std::string> calls;
+    const auto note = [&](const std::string& what, const TaskContext& context) {
+        const std::lock_guard lock{mutex};
+        calls.push_back(what + " " + context.request().task);
+    };
+    app.before_task([&](TaskContext& context) { note("before", context); })
+        .on_failure([&](TaskContext& context, const TaskEnd& end) {
+            note("failure " + end.failure->exc_type, context);
+        })
+        .on_retry([&](TaskContext& context, const TaskEnd&) { note("retry", context); })
+        .after_task([&](TaskContext& context, const TaskEnd& end) {
+            note("after " + std::string{end.state}, context);
+            throw std::runtime_error{"a hook's trouble is its own"};
+        });
+    auto good = app.task("good", [] {});
+    auto bad = app.task("bad", [] { throw std::invalid_argument{"no"}; });
+    bad.autoretry_for("ValueError").default_retry_delay(0ms).max_retries(1);
+    RunningWorker worker{app};
+    good.delay().get(kLong);
+    EXPECT_EQ(bad.delay().wait(kLong).status, "FAILURE");
+    EXPECT_TRUE(worker.stop());
+    EXPECT_THAT(calls, testing::ElementsAre("before good", "after SUCCESS good", "before bad",
+                                            "retry bad", "after RETRY bad", "before bad",
+                                            "failure ValueError bad", "after FAILURE bad"));
+}
+
+TEST(Hooks, TellWhenAWorkerStartsAndHasStopped) {
+    App app{"test", memory_settings()};
+    std::promise<std::string> ready;
+    std::promise<std::string> stopped;
+    app.on_worker_ready([&](const std::string& name) { ready.set_value(name); })
+        .on_worker_shutdown([&](const std::string& name) { stopped.set_value(name); });
+    RunningWorker worker{app};
+    EXPECT_EQ(ready.get_future().get(), "w@test");
+    EXPECT_TRUE(worker.stop());
+    EXPECT_EQ(stopped.get_future().get(), "w@test");
+}
+
+TEST(Progress, IsTheStateOfARunningTask) {
+    App app{"test", memory_settings()};
+    std::binary_semaphore go{0};
+    auto task = app.task("task", [&](TaskContext& context) {
+        context.update_state("PROGRESS", Json::object({{"done", 1}}));
+        context.update_state("PROGRESS", Json::object({{"done", 2}}));
+        go.acquire();
+        return 3;
+    });
+    RunningWorker worker{app};
+    const auto result = task.delay();
+    while (result.state() != "PROGRESS") std::this_thread::yield();
+    while (to_json_text(result.meta().result) != R"({"done": 2})") std::this_thread::yield();
+    EXPECT_FALSE(result.meta().date_done);
+    go.release();
+    EXPECT_EQ(result.get(kLong), 3);
+}
+
+TEST(Progress, StaysAfterIgnore) {
+    App app{"test", memory_settings()};
+    std::binary_semaphore go{0};
+    auto task = app.task("task", [&](TaskContext& context) {
+        context.update_state("HALF", 50);
+        go.acquire();
+        throw Ignore{};
+    });
+    auto marker = app.task("marker", [] {});
+    RunningWorker worker{app};
+    const auto result = task.delay();
+    while (result.state() != "HALF") std::this_thread::yield();
+    go.release();
+    marker.delay().get(kLong);
+    EXPECT_TRUE(worker.stop());
+    EXPECT_EQ(result.state(), "HALF");
+}
+
+TEST(Progress, AStateThatOnlyAnEndReachesIsRefused) {
+    App app{"test", memory_settings()};
+    auto task = app.task("task", [](TaskContext& context) { context.update_state("SUCCESS"); });
+    RunningWorker worker{app};
+    EXPECT_THAT(task.delay().wait(kLong).failure()->exc_message, HasSubstr("'SUCCESS'"));
 }
 
 TEST(Terminate, ReachesARunningTask) {

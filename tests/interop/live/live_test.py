@@ -21,7 +21,7 @@ import uuid
 
 import celery
 import kombu
-from celery.exceptions import NotRegistered, TaskRevokedError
+from celery.exceptions import NotRegistered, SoftTimeLimitExceeded, TaskRevokedError
 
 import frames
 from harness import HERE, PATIENCE, Client, Recorder, Stack, until
@@ -226,6 +226,24 @@ class PythonCallsLovage(unittest.TestCase):
         text = "compressible " * 1000
         self.assertEqual(self.get(tasks.echo.apply_async((text,), queue="cpp", compression="zlib")), text)
 
+    def test_a_retry_is_seen_and_then_succeeds(self):
+        result = tasks.flaky.apply_async((2,), {"countdown": 0.5}, queue="cpp")
+        until(lambda: result.state == "RETRY", "state RETRY")
+        self.assertIsInstance(result.result, RuntimeError)
+        self.assertEqual(result.result.args, ("try again",))
+        self.assertIn("Retry in 0.5s: RuntimeError('try again')", result.traceback)
+        self.assertEqual(self.get(result), 2)
+        self.assertEqual(record(result.id)["parent_id"], result.id)
+
+    def test_retries_end_with_their_cause(self):
+        with self.assertRaisesRegex(RuntimeError, "try again"):
+            self.call(tasks.flaky, 10, 0)
+
+    def test_the_soft_time_limit(self):
+        result = tasks.spin.apply_async(queue="cpp", soft_time_limit=1)
+        with self.assertRaises(SoftTimeLimitExceeded):
+            self.get(result)
+
     def test_states_and_forgetting(self):
         key = f"gate-{uuid.uuid4()}"
         result = tasks.hold.apply_async((key,), queue="cpp")
@@ -373,6 +391,17 @@ class OneFleet(unittest.TestCase):
         self.assertEqual(sum(served.values()), 300)
         if programs["worker"]:
             self.assertEqual(set(served), {"c++", "python"})
+
+    def test_retries_go_from_one_kind_of_worker_to_the_other(self):
+        hops = 8
+        results = [tasks.relay.apply_async(([], hops), queue="mixed") for _ in range(20)]
+        steps = collections.Counter()
+        for result in results:
+            runners = result.get(timeout=PATIENCE)
+            self.assertEqual(len(runners), hops)
+            steps.update(zip(runners, runners[1:]))
+        for step in (("python", "c++"), ("c++", "python")) if programs["worker"] else ():
+            self.assertGreater(steps[step], 0, steps)
 
     def test_keeps_one_record(self):
         """Key by key: what Python's worker writes for a call, ours writes, too."""

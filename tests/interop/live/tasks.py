@@ -79,6 +79,27 @@ def hold(key):
     return key
 
 
+@app.task(name="tasks.flaky", bind=True)
+def flaky(self, failures, countdown=0.2):
+    if self.request.retries >= failures:
+        return self.request.retries
+    raise self.retry(exc=RuntimeError("try again"), countdown=countdown)
+
+
+@app.task(name="tasks.relay", bind=True, max_retries=None)
+def relay(self, runners, hops):
+    runners.append("python")
+    if len(runners) < hops:
+        raise self.retry(args=(runners, hops), countdown=0)
+    return runners
+
+
+@app.task(name="tasks.spin")
+def spin():
+    while True:
+        time.sleep(0.005)
+
+
 @app.task(name="tasks.who")
 def who():
     return "python"

@@ -69,6 +69,33 @@ std::string hold(const std::string& key) {
     return key;
 }
 
+/// Fails until it has run `failures` times more, then says how often it was run again.
+std::int64_t flaky(lovage::TaskContext& context, std::int64_t failures, double countdown) {
+    if (context.retries() >= failures) return context.retries();
+    const auto wait = std::chrono::milliseconds{static_cast<std::int64_t>(countdown * 1000)};
+    context.retry(
+        {.countdown = wait, .cause = std::make_exception_ptr(std::runtime_error{"try again"})});
+}
+
+/// Goes round by retries and returns who ran it.
+std::vector<std::string> relay(lovage::TaskContext& context, std::vector<std::string> runners,
+                               std::int64_t hops) {
+    runners.emplace_back("c++");
+    if (static_cast<std::int64_t>(runners.size()) < hops) {
+        context.retry({.countdown = std::chrono::milliseconds{0},
+                       .args = Json::array({lovage::to_json(runners), hops})});
+    }
+    return runners;
+}
+
+/// Ends when it is asked to.
+void spin(lovage::TaskContext& context) {
+    while (true) {
+        context.checkpoint();
+        std::this_thread::sleep_for(std::chrono::milliseconds{5});
+    }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -85,6 +112,9 @@ int main(int argc, char** argv) {
     app.task("tasks.mark", mark, arg("key"));
     app.task("tasks.quiet", mark, arg("key"));
     app.task("tasks.hold", hold, arg("key"));
+    app.task("tasks.flaky", flaky, arg("failures"), arg("countdown") = 0.2);
+    app.task("tasks.relay", relay, arg("runners"), arg("hops")).max_retries(std::nullopt);
+    app.task("tasks.spin", spin);
     app.task("tasks.who", [] { return std::string{"c++"}; });
     app.task(
         "tasks.spawn",
