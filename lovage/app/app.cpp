@@ -132,8 +132,6 @@ PreparedSend prepare(AppCore& core, detail::Call call) {
     send.eta = message.eta;
     send.expires = message.expires;
     send.message = encode_task_message(message);
-    // As text: it is copied for each attempt, and the embedded brokers keep it as it is.
-    send.message.headers = Json::raw(to_json_text(send.message.headers, JsonStyle::compact));
     return prepared;
 }
 

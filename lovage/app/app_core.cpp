@@ -61,6 +61,12 @@ void AppCore::configure(Settings settings) {
     settings_ = std::move(settings);
 }
 
+void AppCore::use_client(std::unique_ptr<Client> client) {
+    LOVAGE_ASSERT(!broker_ && !client_);
+    client_ = std::move(client);
+    connected_ = true;
+}
+
 std::optional<Settings> AppCore::configured() {
     const std::lock_guard lock{mutex_};
     return settings_;
@@ -93,7 +99,7 @@ Loop& AppCore::loop() {
 }
 
 Result<void> AppCore::make_drivers() {
-    if (broker_) return {};
+    if (client_) return {};
     try {
         const Settings& known = settings();
         auto broker = make_broker(loop_.executor(), known);

@@ -43,6 +43,9 @@ public:
     void configure(Settings settings);
     /// What configure() was given; nothing when nobody called it. Thread-safe.
     [[nodiscard]] std::optional<Settings> configured();
+    /// Sends and reads go through `client` instead of connections of this process's own: broker(),
+    /// results() and state() do not exist then. Before the first use.
+    void use_client(std::unique_ptr<Client> client);
     /// Loads them on first use; from then on they are fixed. Thread-safe.
     [[nodiscard]] const Settings& settings();
     [[nodiscard]] const Router& router();

@@ -106,7 +106,8 @@ struct Texts {
     bool no_color = false;
 
     std::vector<std::string> queues;
-    std::string concurrency, hostname, loglevel, pool, health_port, health_host;
+    std::string concurrency, hostname, loglevel, pool, max_tasks_per_child, max_memory_per_child;
+    std::string worker_time_limit, worker_soft_time_limit, health_port, health_host;
     std::string task, args, kwargs, eta, countdown, expires, queue, priority;
     std::string time_limit, soft_time_limit;
     std::string task_id, timeout;
@@ -123,10 +124,6 @@ struct Entry {
 };
 
 Command build_worker(const Texts& texts) {
-    if (!texts.pool.empty() && texts.pool != "threads") {
-        refuse("worker: -P/--pool: there is no pool '{}' in this version; there is: threads",
-               texts.pool);
-    }
     WorkerArguments worker;
     worker.queues = to_list("worker: -Q/--queues", texts.queues);
     worker.hostname = texts.hostname;
@@ -221,8 +218,24 @@ Entry add_worker(CLI::App& app, Texts& texts) {
         ->type_name("NAME");
     worker->add_option("-l,--loglevel", texts.loglevel, "debug, info, warning, error, critical")
         ->type_name("LEVEL");
-    worker->add_option("-P,--pool", texts.pool, "How tasks run; this version has: threads")
+    worker
+        ->add_option("-P,--pool", texts.pool,
+                     "How tasks run: prefork (default), threads, coroutine")
         ->type_name("POOL");
+    worker
+        ->add_option("--max-tasks-per-child", texts.max_tasks_per_child,
+                     "Tasks a prefork slot runs before it is replaced; default: no limit")
+        ->type_name("N");
+    worker
+        ->add_option("--max-memory-per-child", texts.max_memory_per_child,
+                     "Memory a prefork slot may use; default: no limit")
+        ->type_name("KIB");
+    worker->add_option("--time-limit", texts.worker_time_limit, "Kill tasks that take longer")
+        ->type_name("SECONDS");
+    worker
+        ->add_option("--soft-time-limit", texts.worker_soft_time_limit,
+                     "Ask tasks that take longer to stop")
+        ->type_name("SECONDS");
     worker
         ->add_option("--health-port", texts.health_port,
                      "Serve /health/live, /health/ready and /metrics on this port")
@@ -411,6 +424,11 @@ std::vector<SettingFlag> setting_flags(const Texts& texts) {
     add("result_backend", texts.result_backend, "--result-backend");
     add("worker_concurrency", texts.concurrency, "-c/--concurrency");
     add("log_level", texts.loglevel, "-l/--loglevel");
+    add("worker_pool", texts.pool, "-P/--pool");
+    add("worker_max_tasks_per_child", texts.max_tasks_per_child, "--max-tasks-per-child");
+    add("worker_max_memory_per_child", texts.max_memory_per_child, "--max-memory-per-child");
+    add("task_time_limit", texts.worker_time_limit, "--time-limit");
+    add("task_soft_time_limit", texts.worker_soft_time_limit, "--soft-time-limit");
     return flags;
 }
 

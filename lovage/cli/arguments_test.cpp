@@ -47,19 +47,34 @@ std::string problem_of(std::vector<std::string> arguments) {
 }
 
 TEST(Arguments, WorkerTakesCelerysOptions) {
-    const Invocation invocation =
-        invocation_of({"worker", "-Q", "a,b", "-c", "2", "-n", "w1@%h", "-l", "DEBUG", "-P",
-                       "threads", "--health-port", "9000", "--health-host", "0.0.0.0"});
+    const Invocation invocation = invocation_of({"worker",  "-Q",
+                                                 "a,b",     "-c",
+                                                 "2",       "-n",
+                                                 "w1@%h",   "-l",
+                                                 "DEBUG",   "-P",
+                                                 "threads", "--max-tasks-per-child",
+                                                 "100",     "--max-memory-per-child",
+                                                 "262144",  "--time-limit",
+                                                 "300",     "--soft-time-limit",
+                                                 "2.5",     "--health-port",
+                                                 "9000",    "--health-host",
+                                                 "0.0.0.0"});
     const auto& worker = std::get<WorkerArguments>(invocation.command);
     EXPECT_THAT(worker.queues, ElementsAre("a", "b"));
     EXPECT_EQ(worker.hostname, "w1@%h");
     EXPECT_EQ(worker.health_port, 9000);
     EXPECT_EQ(worker.health_host, "0.0.0.0");
-    ASSERT_EQ(invocation.flags.size(), 2U);
-    EXPECT_EQ(invocation.flags[0].name, "worker_concurrency");
-    EXPECT_EQ(invocation.flags[0].value, "2");
-    EXPECT_EQ(invocation.flags[0].flag, "-c/--concurrency");
-    EXPECT_EQ(invocation.flags[1].name, "log_level");
+    std::vector<std::string> flags;
+    for (const SettingFlag& flag : invocation.flags) {
+        flags.push_back(flag.name + " = " + flag.value + " by " + flag.flag);
+    }
+    EXPECT_THAT(flags, ElementsAre("worker_concurrency = 2 by -c/--concurrency",
+                                   "log_level = DEBUG by -l/--loglevel",
+                                   "worker_pool = threads by -P/--pool",
+                                   "worker_max_tasks_per_child = 100 by --max-tasks-per-child",
+                                   "worker_max_memory_per_child = 262144 by --max-memory-per-child",
+                                   "task_time_limit = 300 by --time-limit",
+                                   "task_soft_time_limit = 2.5 by --soft-time-limit"));
 }
 
 TEST(Arguments, WorkerNeedsNone) {
@@ -76,12 +91,6 @@ TEST(Arguments, QueuesMayBeRepeatedAndNamedTwice) {
                 ElementsAre("a", "b"));
     EXPECT_THAT(problem_of({"worker", "-Q", "a,,b"}),
                 HasSubstr("'a,,b' holds an empty queue name"));
-}
-
-TEST(Arguments, PoolsThatDoNotExistAreRefusedByName) {
-    EXPECT_EQ(
-        problem_of({"worker", "-P", "gevent"}),
-        "Error: worker: -P/--pool: there is no pool 'gevent' in this version; there is: threads");
 }
 
 TEST(Arguments, GlobalOptionsStandBeforeOrBehindTheCommand) {

@@ -5,6 +5,8 @@
 #include <lovage/cli/commands.hpp>
 #include <lovage/cli/default_drivers.hpp>
 #include <lovage/runtime/log.hpp>
+#include <lovage/worker/prefork/slot_main.hpp>
+#include <lovage/worker/prefork/slot_start.hpp>
 
 #include <algorithm>
 #include <csignal>
@@ -100,6 +102,8 @@ bool wants_color() {
 
 int main(App& app, int argc, char** argv) {
     std::signal(SIGPIPE, SIG_IGN);
+    if (slot::is_slot()) return slot::run_slot(app);
+    slot::enable_slots();
     register_default_drivers();
     auto invocation =
         cli::parse_arguments({argv + std::min(argc, 1), argv + argc}, program_name(argc, argv));

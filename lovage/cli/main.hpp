@@ -11,7 +11,9 @@ namespace lovage {
 ///
 /// Registers the default drivers, ignores SIGPIPE, loads the settings (flags, environment, file,
 /// what the app was given) and sets the log up. Call it once, from the program's `main`, on an app
-/// that has not sent anything yet. `worker` takes SIGTERM, SIGINT and SIGQUIT.
+/// that has not sent anything yet, with all tasks registered: a worker's prefork slots are this
+/// program started again with the same arguments, and serve when they get here. `worker` takes
+/// SIGTERM, SIGINT and SIGQUIT.
 int main(App& app, int argc, char** argv);
 
 }  // namespace lovage

@@ -80,6 +80,13 @@ TEST(Main, ABadSettingStopsTheStartAndIsNamed) {
     EXPECT_THAT(ran.err, StartsWith("Error: -b/--broker: broker_url = 'nonsense' does not work"));
 }
 
+TEST(Main, PoolsThatDoNotExistAreRefusedByName) {
+    const Ran ran = run({"worker", "-P", "gevent"});
+    EXPECT_EQ(ran.code, 2);
+    EXPECT_THAT(ran.err, StartsWith("Error: -P/--pool: worker_pool = 'gevent' does not work; the "
+                                    "accepted form is prefork, threads or coroutine"));
+}
+
 TEST(Main, AnUnknownSchemeNamesTheDriversThereAre) {
     const Ran ran = run({"-b", "gopher://user:s3cret@host", "status"});
     EXPECT_EQ(ran.code, 2);

@@ -115,7 +115,7 @@ BannerFacts facts_of(App& app, const Worker& worker) {
             .transport = log::mask_secrets(settings.broker_url),
             .results = log::mask_secrets(settings.result_backend),
             .concurrency = worker.concurrency(),
-            .pool = "threads",
+            .pool = std::string{worker.pool()},
             .queues = worker.queues(),
             .tasks = app.tasks().names()};
 }

@@ -165,7 +165,7 @@ private:
 /// The process-wide log. Never destroyed: other threads and static destructors may still write.
 class ProcessLog {
 public:
-    ProcessLog() { configure({}); }
+    ProcessLog() { set({}); }
 
     static ProcessLog& instance() {
         static auto* const log = new ProcessLog;
@@ -173,16 +173,26 @@ public:
     }
 
     void configure(const Options& options) {
-        const bool terminal = ::isatty(STDERR_FILENO) == 1;
+        if (!options.background) flush();
         const std::lock_guard lock{mutex_};
-        service_name_ = options.service_name;
-        if (options.format == Format::json || (options.format == Format::automatic && !terminal)) {
-            style_ = Style::json;
-        } else {
-            style_ = options.color && terminal ? Style::colored_text : Style::text;
+        set(options);
+        if (options.background) ensure_writer();
+    }
+
+    Options options() {
+        const std::lock_guard lock{mutex_};
+        Options known = options_;
+        known.level = level.load(std::memory_order_relaxed);
+        return known;
+    }
+
+    void forward(std::string_view lines) {
+        const Destination to = destination();
+        if (to.writer) {
+            to.writer->post(lines);
+        } else if (to.stuck || !write_all(lines)) {
+            ++lost_without_writer_;
         }
-        ensure_writer();
-        level.store(options.level, std::memory_order_relaxed);
     }
 
     void write(detail::Record record) {
@@ -237,8 +247,23 @@ private:
 
     Destination destination() {
         const std::lock_guard lock{mutex_};
-        if (!flushed_) ensure_writer();
-        return {writer_, style_, service_name_, stuck_writer_ != nullptr};
+        if (!flushed_ && options_.background) ensure_writer();
+        return {writer_, style_, options_.service_name, stuck_writer_ != nullptr};
+    }
+
+    void set(const Options& options) {
+        const bool terminal = options.terminal.value_or(::isatty(STDERR_FILENO) == 1);
+        const bool json =
+            options.format == Format::json || (options.format == Format::automatic && !terminal);
+        options_ = options;
+        options_.format = json ? Format::json : Format::text;
+        options_.terminal = terminal;
+        if (json) {
+            style_ = Style::json;
+        } else {
+            style_ = options.color && terminal ? Style::colored_text : Style::text;
+        }
+        level.store(options.level, std::memory_order_relaxed);
     }
 
     void ensure_writer() {
@@ -284,7 +309,7 @@ private:
     std::shared_ptr<Writer> writer_;
     std::shared_ptr<Writer> stuck_writer_;
     Style style_ = Style::text;
-    std::string service_name_ = "lovage";
+    Options options_;
     bool flushed_ = false;
     bool at_exit_registered_ = false;
     std::uint64_t lost_before_ = 0;
@@ -301,6 +326,18 @@ void configure(const Options& options) {
 
 void flush() {
     ProcessLog::instance().flush();
+}
+
+Options options() {
+    return ProcessLog::instance().options();
+}
+
+void forward(std::string_view lines) noexcept {
+    try {
+        ProcessLog::instance().forward(lines);
+    } catch (...) {
+        // Out of memory: the lines are gone, the caller's work is not.
+    }
 }
 
 std::uint64_t lost_lines() noexcept {

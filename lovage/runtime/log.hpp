@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <initializer_list>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -24,6 +25,12 @@ struct Options {
     Format format = Format::automatic;
     std::string service_name = "lovage";  ///< ECS service.name
     bool color = true;
+    /// Whether standard error counts as a terminal; absent: it is asked. For processes that write
+    /// into a pipe whose other end shows their lines.
+    std::optional<bool> terminal = std::nullopt;
+    /// False: lines are written on the caller's thread, which then waits for standard error. For
+    /// processes whose standard error is always read.
+    bool background = true;
 };
 
 /// A named value beside the message; ECS name such as "lovage.task.id" or "url.path".
@@ -37,6 +44,8 @@ struct Field {
 
 /// Sets up the process-wide log (standard error). May be called again. Thread-safe.
 void configure(const Options& options);
+/// The options in force, `format` and `terminal` resolved. Thread-safe.
+[[nodiscard]] Options options();
 /// Writes what is buffered and stops the background writer; gives up after two seconds when
 /// standard error takes nothing. Lines logged later are written on the caller's thread. Runs at
 /// exit by itself. Thread-safe.
@@ -52,6 +61,10 @@ void flush();
 /// when that is slow, up to 1,024 lines wait and the oldest are given up and counted. Thread-safe.
 void write(Level level, std::string_view logger, std::string_view message,
            std::initializer_list<Field> fields = {}) noexcept;
+
+/// Writes lines that another process has made, as they are, in order with this process's own and on
+/// the same terms as write(). `lines` ends with a line's end. Thread-safe.
+void forward(std::string_view lines) noexcept;
 
 /// `text` with the password of every URL in it (`scheme://user:secret@host`) and the value of every
 /// `password=`, `secret=`, `token=` and the like replaced by `********`.

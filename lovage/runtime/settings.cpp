@@ -204,6 +204,17 @@ std::vector<SettingLine> describe(const Settings& settings) {
     return lines;
 }
 
+std::map<std::string, std::string> export_settings(const Settings& settings) {
+    const Settings defaults;
+    std::map<std::string, std::string> texts;
+    for (const Setting& setting : settings_table()) {
+        const auto& save = setting.save ? setting.save : setting.show;
+        std::string text = save(settings);
+        if (text != save(defaults)) texts.emplace(setting.name, std::move(text));
+    }
+    return texts;
+}
+
 Result<LoadedSettings> resolve_settings(const SettingsSources& sources) {
     LoadedSettings loaded{sources.base, {}};
     // Weakest first: what comes later replaces it, origin included.

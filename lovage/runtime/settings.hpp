@@ -74,6 +74,12 @@ struct Settings {
 
     /// Slots of a worker; the default is the number of processors this process may use.
     std::uint32_t worker_concurrency = default_concurrency();
+    /// What runs tasks: "prefork", "threads"; empty: the program's default.
+    std::string worker_pool;
+    /// Tasks a prefork slot runs before it is replaced; 0: no limit.
+    std::uint32_t worker_max_tasks_per_child = 0;
+    /// Resident memory of a prefork slot, in KiB; 0: no limit.
+    std::uint32_t worker_max_memory_per_child = 0;
     /// How long a worker that was asked to stop waits for running tasks. Our own.
     std::chrono::milliseconds worker_shutdown_timeout{std::chrono::seconds{25}};
 
@@ -96,6 +102,10 @@ struct SettingLine {
 
 /// All settings by name.
 [[nodiscard]] std::vector<SettingLine> describe(const Settings& settings);
+
+/// Every setting that is not at its default, in the form the environment has, secrets included: for
+/// another process of the same program, which reads them with resolve_settings().
+[[nodiscard]] std::map<std::string, std::string> export_settings(const Settings& settings);
 
 /// A setting given on the command line.
 struct SettingFlag {

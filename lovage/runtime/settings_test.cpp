@@ -118,6 +118,9 @@ task_publish_timeout = 2.5
 result_expires = 0
 result_extended = true
 worker_concurrency = 7
+worker_pool = "threads"
+worker_max_tasks_per_child = 100
+worker_max_memory_per_child = 262144
 worker_shutdown_timeout = 60
 log_level = "DEBUG"
 log_format = "json"
@@ -144,6 +147,9 @@ log_format = "json"
     EXPECT_EQ(settings.result_expires, std::nullopt);
     EXPECT_TRUE(settings.result_extended);
     EXPECT_EQ(settings.worker_concurrency, 7U);
+    EXPECT_EQ(settings.worker_pool, "threads");
+    EXPECT_EQ(settings.worker_max_tasks_per_child, 100U);
+    EXPECT_EQ(settings.worker_max_memory_per_child, 262144U);
     EXPECT_EQ(settings.worker_shutdown_timeout, 60s);
     EXPECT_EQ(settings.log_level, log::Level::debug);
     EXPECT_EQ(settings.log_format, log::Format::json);
@@ -321,6 +327,28 @@ TEST(Settings, AFileThatWasAskedForMustExist) {
     ASSERT_FALSE(named);
     EXPECT_EQ(named.error().detail,
               "the settings file / (LOVAGE_CONFIG) cannot be read: Is a directory");
+}
+
+TEST(ExportSettings, AreReadBackAsTheyWere) {
+    SettingsSources sources;
+    sources.environment = {{"LOVAGE_BROKER_URL", "amqp://user:s3cret@host//"},
+                           {"LOVAGE_RESULT_EXPIRES", "0"},
+                           {"LOVAGE_TASK_DEFAULT_PRIORITY", "7"},
+                           {"LOVAGE_TASK_PUBLISH_TIMEOUT", "2.5"},
+                           {"LOVAGE_TASK_TRACK_STARTED", "true"},
+                           {"LOVAGE_LOG_LEVEL", "error"},
+                           {"LOVAGE_TASK_ROUTES", R"({"mail.*": {"queue": "m", "priority": 3}})"}};
+    const Settings settings = settings_of(sources);
+
+    SettingsSources exported;
+    for (const auto& [name, value] : export_settings(settings)) {
+        exported.flags.push_back({name, value, "test"});
+    }
+    EXPECT_EQ(exported.flags.size(), 7U) << "only what is not at its default is told";
+    const Settings again = settings_of(exported);
+    EXPECT_EQ(export_settings(again), export_settings(settings));
+    EXPECT_EQ(again.broker_url, settings.broker_url);
+    EXPECT_EQ(again.result_expires, std::nullopt);
 }
 
 }  // namespace

@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include <lovage/awaitable.hpp>
+#include <lovage/runtime/deadline.hpp>
 #include <lovage/worker/task_run.hpp>
 
 namespace lovage {
@@ -25,6 +27,8 @@ public:
         /// A request with `report_start` begins to run. Comes before its end.
         std::function<void(const std::shared_ptr<TaskRequest>&)> started;
         std::function<void(std::vector<FinishedTask>)> finished;
+        /// The pool can never run anything, for the reason given: the worker shall end.
+        std::function<void(Error)> broken;
     };
 
     virtual ~Pool() = default;
@@ -41,9 +45,14 @@ public:
     }
     /// Whether TaskRequest::time_limit is kept, by killing what runs the task.
     [[nodiscard]] virtual bool keeps_hard_limits() const noexcept { return false; }
+    /// Lets slots that run nothing end themselves; returns when all have, or at the deadline. Only
+    /// stop() and join() may follow.
+    [[nodiscard]] virtual Awaitable<void> retire(Deadline /*deadline*/) { co_return; }
     /// Ends the slots. Returns how many still run a task: those cannot be ended, only left behind
     /// at the exit of the process.
     virtual std::size_t stop() = 0;
+    /// After stop(): waits until what it ended is gone. Soon.
+    [[nodiscard]] virtual Awaitable<void> join() { co_return; }
 
     [[nodiscard]] virtual std::size_t slots() const noexcept = 0;
     [[nodiscard]] virtual std::size_t busy() const noexcept = 0;

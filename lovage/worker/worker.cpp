@@ -2,9 +2,10 @@
 
 #include <lovage/app/queues.hpp>
 #include <lovage/runtime/log.hpp>
+#include <lovage/worker/coroutine_pool.hpp>
 #include <lovage/worker/detail/worker_impl.hpp>
+#include <lovage/worker/make_pool.hpp>
 #include <lovage/worker/start_check.hpp>
-#include <lovage/worker/threads_pool.hpp>
 #include <lovage/worker/worker_hooks.hpp>
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
@@ -26,6 +27,8 @@ using namespace std::chrono_literals;
 constexpr std::size_t kHeldMost = 10'000;
 constexpr auto kConnectAttempt = 10s;
 constexpr auto kCloseDeadline = 10s;
+/// How long idle slots may take for their finalisers.
+constexpr auto kRetireDeadline = 5s;
 
 /// The longest pause before another attempt to reach servers that are not there: an attempt itself
 /// waits for them, and work goes on within five seconds of their return. Servers that answer but
@@ -50,6 +53,17 @@ std::vector<std::string> queues_of(const WorkerOptions& options, const Settings&
     return {settings.task_default_queue};
 }
 
+std::size_t slots_of(const WorkerOptions& options, const Settings& settings) {
+    if (options.concurrency != 0) return options.concurrency;
+    // Coroutines need no processor each.
+    const bool unset = settings.worker_concurrency == Settings{}.worker_concurrency &&
+                       !settings.origins.contains("worker_concurrency");
+    if (unset && chosen_pool(options.pool, settings) == "coroutine") {
+        return CoroutinePool::kDefaultSlots;
+    }
+    return settings.worker_concurrency;
+}
+
 }  // namespace
 
 Worker::Impl::Impl(App& of, WorkerOptions wanted)
@@ -58,9 +72,9 @@ Worker::Impl::Impl(App& of, WorkerOptions wanted)
       options{std::move(wanted)},
       hostname{node_name(options.hostname)},
       queues{queues_of(options, of.settings())},
-      slots{options.concurrency != 0 ? options.concurrency : of.settings().worker_concurrency},
+      slots{slots_of(options, of.settings())},
       delivery_{delivery_rules(of.settings())},
-      pool_{std::make_unique<ThreadsPool>(core->loop().executor(), slots)},
+      pool_{make_pool(*core, {.name = options.pool, .slots = slots, .hostname = hostname})},
       metrics_{metrics::default_registry()},
       changed_{core->loop().executor()},
       eta_{kHeldMost},
@@ -140,6 +154,10 @@ Awaitable<Result<void>> Worker::Impl::run() {
         events.finished = [this](std::vector<FinishedTask> ended) {
             on_finished(std::move(ended));
         };
+        events.broken = [this](Error problem) {
+            problem_ = std::move(problem);
+            stop_requested();
+        };
         pool_->start(std::move(events));
         scope_.spawn("consume", consume());
         scope_.spawn("eta", release_due());
@@ -153,6 +171,7 @@ Awaitable<Result<void>> Worker::Impl::run() {
     while (stops_ == 0) co_await changed_.wait();
     co_await shut_down();
     co_await call_worker_hooks(core->worker_hooks().shutdown, hostname);
+    if (problem_) co_return std::unexpected{std::move(*problem_)};
     co_return Result<void>{};
 }
 
@@ -184,11 +203,13 @@ Awaitable<void> Worker::Impl::shut_down() {
     }
     withdraw_unstarted();
     co_await wait_for_running();
+    if (watch_.running().empty()) co_await pool_->retire(Deadline::in(kRetireDeadline));
     for (const RequestPtr& request : watch_.running())
         pool_->request_stop(request, StopReason::shutdown);
     settler_.give_up();
     scope_.request_stop();
     left_behind = pool_->stop();  // nothing is reported from here on
+    co_await pool_->join();
     // A store that is under way outlasts its cancellation: it is waited for, however slow.
     while (!co_await settler_.join(Deadline::in(kCloseDeadline))) {
         log::warning("worker", "still waiting for the result backend");
@@ -239,6 +260,9 @@ const std::vector<std::string>& Worker::queues() const noexcept {
 }
 std::size_t Worker::concurrency() const noexcept {
     return impl_->slots;
+}
+std::string_view Worker::pool() const noexcept {
+    return impl_->pool_name();
 }
 
 }  // namespace lovage

@@ -16,6 +16,7 @@ namespace lovage {
 struct WorkerOptions {
     std::vector<std::string> queues;  ///< Empty: the default queue. Missing ones are created.
     std::size_t concurrency = 0;      ///< Slots; 0: the `worker_concurrency` setting.
+    std::string pool;                 ///< "prefork", "threads"; empty: the `worker_pool` setting.
     std::string hostname;             ///< Node name "name@host"; empty: "celery@<host>".
     /// How long a first stop waits for running tasks; default: the `worker_shutdown_timeout`
     /// setting.
@@ -24,7 +25,7 @@ struct WorkerOptions {
     std::function<void()> on_ready;
 };
 
-/// Consumes queues, runs tasks in the `threads` pool, stores results and acknowledges after.
+/// Consumes queues, runs tasks in a pool, stores results and acknowledges after.
 ///
 /// Lives on the app's loop; request_stop() may be called from any thread.
 /// Order of one task's end: run → result stored → ack. A message that cannot become a task is kept
@@ -32,7 +33,7 @@ struct WorkerOptions {
 /// "<queue>.quarantine"; nothing is ever dropped.
 class Worker {
 public:
-    /// `app` must outlive the worker.
+    /// `app` must outlive the worker. Throws LovageError for a pool that this program cannot have.
     Worker(App& app, WorkerOptions options);
     ~Worker();
     Worker(const Worker&) = delete;
@@ -57,6 +58,8 @@ public:
     [[nodiscard]] const std::string& hostname() const noexcept;
     [[nodiscard]] const std::vector<std::string>& queues() const noexcept;
     [[nodiscard]] std::size_t concurrency() const noexcept;
+    /// The name of its pool.
+    [[nodiscard]] std::string_view pool() const noexcept;
 
 private:
     class Impl;

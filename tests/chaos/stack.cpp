@@ -102,8 +102,8 @@ Process Stack::start(const std::string& name, std::vector<std::string> arguments
 
 void Stack::start_worker(const std::string& name, std::map<std::string, std::string> environment) {
     worker_ = start(name,
-                    {LOVAGE_CHAOS_APP, "worker", "-n", name + "@%h", "-c", std::to_string(kSlots),
-                     "-l", "warning"},
+                    {LOVAGE_CHAOS_APP, "worker", "-P", "threads", "-n", name + "@%h", "-c",
+                     std::to_string(kSlots), "-l", "warning"},
                     std::move(environment));
 }
 

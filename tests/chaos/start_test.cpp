@@ -26,8 +26,8 @@ protected:
     /// `proxy` lets nobody in while worker and producer start; the worker says `complaint`.
     void expect_patience(TcpProxy& proxy, Door door, const std::string& complaint) {
         proxy.set_door(door);
-        worker_ = start("worker", {LOVAGE_CHAOS_APP, "worker", "-c", std::to_string(kSlots),
-                                   "--health-port", "0"});
+        worker_ = start("worker", {LOVAGE_CHAOS_APP, "worker", "-P", "threads", "-c",
+                                   std::to_string(kSlots), "--health-port", "0"});
         start_producer();
         EXPECT_TRUE(wait_for_log("worker", complaint, soon())) << log_of("worker");
         const std::uint16_t port = port_in_log("worker", "health and metrics at http://127.0.0.1:");

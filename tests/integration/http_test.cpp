@@ -88,8 +88,7 @@ protected:
     Stack() { prctl(PR_SET_CHILD_SUBREAPER, 1); }
     ~Stack() override {
         if (HasFailure()) show_logs();
-        int status = 0;
-        EXPECT_EQ(waitpid(-1, &status, WNOHANG), -1) << "a process was left behind";
+        EXPECT_TRUE(all_children_ended()) << "a process was left behind";
     }
 
     /// Its output goes to `name`.out and `name`.err.

@@ -2,9 +2,11 @@
 // Lovage.
 //
 // TEST_LEDGER names the file. Each line is appended with one write: "<event> <key> <pid>
-// <nanoseconds>", the time on the monotonic clock, which all processes of the machine share.
+// <nanoseconds>", the process being the worker (whatever slot the task runs in), the time on the
+// monotonic clock, which all processes of the machine share.
 
 #include <lovage/lovage.hpp>
+#include <lovage/worker/prefork/slot_start.hpp>
 
 #include <fmt/core.h>
 
@@ -34,9 +36,10 @@ std::filesystem::path ledger_file() {
 void note(const char* event, const std::string& key) {
     static const int ledger =
         open(ledger_file().c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+    static const pid_t worker = lovage::slot::is_slot() ? getppid() : getpid();
     timespec now{};
     clock_gettime(CLOCK_MONOTONIC, &now);
-    const std::string line = fmt::format("{} {} {} {}\n", event, key, getpid(),
+    const std::string line = fmt::format("{} {} {} {}\n", event, key, worker,
                                          now.tv_sec * 1'000'000'000LL + now.tv_nsec);
     if (write(ledger, line.data(), line.size()) != static_cast<ssize_t>(line.size())) {
         throw std::runtime_error{"the ledger cannot be written"};

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <ostream>
 #include <stdexcept>
+#include <thread>
 #include <utility>
 
 #include <fcntl.h>
@@ -106,6 +107,16 @@ void Process::kill() {
     while (waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
     }
     ending_ = Ending{.signal = SIGKILL};
+}
+
+bool all_children_ended() {
+    const Deadline deadline = Deadline::in(std::chrono::seconds{5});
+    while (!deadline.passed()) {
+        const pid_t ended = waitpid(-1, nullptr, WNOHANG);
+        if (ended < 0) return true;
+        if (ended == 0) std::this_thread::yield();
+    }
+    return false;
 }
 
 }  // namespace lovage::integration

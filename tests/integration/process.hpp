@@ -51,4 +51,8 @@ private:
     std::optional<Ending> ending_;
 };
 
+/// Whether every child of this process is gone, waiting a moment: slots of a worker that was killed
+/// die by themselves.
+[[nodiscard]] bool all_children_ended();
+
 }  // namespace lovage::integration

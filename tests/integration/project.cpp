@@ -46,8 +46,7 @@ Project::Project() : app_{"integration", settings_for(folder_.path())} {
 
 Project::~Project() {
     if (HasFailure()) std::fputs(logs().c_str(), stderr);
-    int status = 0;
-    EXPECT_EQ(waitpid(-1, &status, WNOHANG), -1) << "a process was left behind";
+    EXPECT_TRUE(all_children_ended()) << "a process was left behind";
 }
 
 Process Project::start(const std::string& name, std::vector<std::string> arguments,

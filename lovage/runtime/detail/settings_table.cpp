@@ -8,6 +8,7 @@
 #include <charconv>
 #include <chrono>
 #include <cmath>
+#include <limits>
 #include <optional>
 #include <utility>
 
@@ -252,7 +253,8 @@ Setting limit(std::string_view name, std::optional<Milliseconds> Settings::* mem
 
 Setting url(std::string_view name, std::string Settings::* member) {
     return {
-        name, Owner::celery,
+        name,
+        Owner::celery,
         "a URL such as sqlite:///.lovage or amqp://user:password@host:5672// (special characters "
         "of a password as %40 for '@', %2F for '/')",
         [member](Settings& settings, const Json& value) {
@@ -262,7 +264,17 @@ Setting url(std::string_view name, std::string Settings::* member) {
         },
         [member](const Settings& settings) {
             return show_urls(settings.*member).value_or(log::mask_secrets(settings.*member));
-        }};
+        },
+        [member](const Settings& settings) { return settings.*member; }};
+}
+
+/// A setting whose value 0 is shown as a word.
+Setting zero_for(std::string_view word, Setting setting) {
+    setting.save = [word, show = setting.show](const Settings& settings) {
+        std::string text = show(settings);
+        return text == word ? "0" : text;
+    };
+    return setting;
 }
 
 Setting queue_type(std::string_view name, std::string Settings::* member) {
@@ -326,6 +338,18 @@ std::optional<std::uint32_t> read_concurrency(const Json& value) {
     return count ? std::optional{static_cast<std::uint32_t>(*count)} : std::nullopt;
 }
 
+std::optional<std::uint32_t> read_count(const Json& value) {
+    const auto count = read_integer(value, 0, std::numeric_limits<std::uint32_t>::max());
+    return count ? std::optional{static_cast<std::uint32_t>(*count)} : std::nullopt;
+}
+
+std::optional<std::string> read_pool(const Json& value) {
+    for (const char* name : {"prefork", "threads", "coroutine"}) {
+        if (value == Json{name}) return name;
+    }
+    return std::nullopt;
+}
+
 std::vector<Setting> make_table() {
     using S = Settings;
     std::vector<Setting> table{
@@ -359,15 +383,24 @@ std::vector<Setting> make_table() {
         boolean("task_track_started", Owner::celery, &S::task_track_started),
         boolean("task_track_sent", Owner::lovage, &S::task_track_sent),
         seconds("task_publish_timeout", Owner::lovage, &S::task_publish_timeout),
-        special("result_expires", Owner::celery, "a number of seconds, 0 for never",
-                &S::result_expires, read_expiry,
-                [](const std::optional<std::chrono::seconds>& time) {
-                    return time ? fmt::format("{}", time->count()) : std::string{"never"};
-                }),
+        zero_for("never",
+                 special("result_expires", Owner::celery, "a number of seconds, 0 for never",
+                         &S::result_expires, read_expiry,
+                         [](const std::optional<std::chrono::seconds>& time) {
+                             return time ? fmt::format("{}", time->count()) : std::string{"never"};
+                         })),
         boolean("result_extended", Owner::celery, &S::result_extended),
         special("worker_concurrency", Owner::celery, "a whole number from 1 to 10000",
                 &S::worker_concurrency, read_concurrency,
                 [](std::uint32_t count) { return fmt::format("{}", count); }),
+        special("worker_pool", Owner::celery, "prefork, threads or coroutine", &S::worker_pool,
+                read_pool, [](const std::string& name) { return name.empty() ? "default" : name; }),
+        special("worker_max_tasks_per_child", Owner::celery, "a whole number, 0 for no limit",
+                &S::worker_max_tasks_per_child, read_count,
+                [](std::uint32_t count) { return fmt::format("{}", count); }),
+        special("worker_max_memory_per_child", Owner::celery,
+                "a whole number of KiB, 0 for no limit", &S::worker_max_memory_per_child,
+                read_count, [](std::uint32_t count) { return fmt::format("{}", count); }),
         seconds("worker_shutdown_timeout", Owner::lovage, &S::worker_shutdown_timeout),
         special("log_level", Owner::lovage, "debug, info, warning, error, critical or off",
                 &S::log_level, read_level,

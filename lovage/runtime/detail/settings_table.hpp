@@ -21,6 +21,8 @@ struct Setting {
     std::string_view form;  ///< "true or false": ends the sentence "the accepted form is …"
     std::function<bool(Settings&, const Json&)> assign;
     std::function<std::string(const Settings&)> show;
+    /// In the form `assign` reads, secrets included. Empty: what `show` shows.
+    std::function<std::string(const Settings&)> save = nullptr;
 };
 
 /// Every setting, by name.

@@ -29,6 +29,7 @@ public:
 
     Awaitable<Result<void>> run();
     void stop_requested();  // on the loop
+    [[nodiscard]] std::string_view pool_name() const noexcept { return pool_->name(); }
 
     App& app;
     std::shared_ptr<AppCore> core;
@@ -97,7 +98,8 @@ private:
     bool told_of_hard_limits_ = false;
     std::unique_ptr<Consumer> consumer_;
     Settler settler_;
-    int stops_ = 0;  // how often a stop was requested
+    std::optional<Error> problem_;  // why the worker cannot go on
+    int stops_ = 0;                 // how often a stop was requested
     TaskScope scope_;
 };
 

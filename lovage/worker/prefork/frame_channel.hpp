@@ -1,0 +1,53 @@
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include <lovage/awaitable.hpp>
+#include <lovage/core/error.hpp>
+#include <lovage/runtime/file_descriptor.hpp>
+#include <lovage/runtime/task_scope.hpp>
+#include <lovage/worker/prefork/slot_protocol.hpp>
+
+#include <boost/asio/posix/stream_descriptor.hpp>
+
+namespace lovage::slot {
+
+/// One of the byte streams between a worker and a slot, on a loop. Nothing here ever waits for the
+/// other side. Belongs to the loop; not thread-safe.
+class FrameChannel {
+public:
+    using Handler = std::function<Result<void>(const FrameReader::Frame&)>;
+
+    /// `socket`: a connected stream socket. `handler` is called for every frame; its error ends the
+    /// reading as a malformed frame does.
+    FrameChannel(const Executor& executor, FileDescriptor socket, Handler handler);
+
+    /// Frames to send are appended here; they go out with the next flush().
+    [[nodiscard]] std::string& out() noexcept { return out_; }
+    /// Writes what the socket takes now; the rest follows by itself, in a coroutine of `scope`.
+    void flush(TaskScope& scope);
+
+    /// Reads until the other side is gone (success), or says what nobody understands.
+    [[nodiscard]] Awaitable<Result<void>> read();
+    /// Handles what has come already, without waiting.
+    [[nodiscard]] Result<void> drain();
+
+    void close() noexcept;
+
+private:
+    /// False at the end of the stream.
+    Result<bool> read_available(std::size_t reads_max);
+    /// True when everything is written (or never will be).
+    bool write_available();
+    Awaitable<void> write_rest();
+
+    boost::asio::posix::stream_descriptor socket_;
+    Handler handler_;
+    FrameReader reader_;
+    std::string out_;
+    std::size_t written_ = 0;  // of out_
+    bool writing_ = false;
+};
+
+}  // namespace lovage::slot

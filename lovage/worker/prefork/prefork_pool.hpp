@@ -1,0 +1,96 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <lovage/app/app_core.hpp>
+#include <lovage/runtime/notifier.hpp>
+#include <lovage/runtime/task_scope.hpp>
+#include <lovage/worker/pool.hpp>
+#include <lovage/worker/prefork/slot_process.hpp>
+#include <lovage/worker/prefork/slot_state.hpp>
+
+namespace lovage {
+
+struct PreforkOptions {
+    std::size_t slots = 1;      ///< 1 to 1,024.
+    std::string hostname;       ///< The worker's node name, for the slots' tasks.
+    std::size_t tasks_max = 0;  ///< worker_max_tasks_per_child; 0: no limit.
+};
+
+/// Slots that are processes of their own: a task that crashes, leaks or never returns hurts its
+/// slot only, which is replaced. Each is this program, started again; it has no connections and
+/// does nothing but run tasks.
+///
+/// Belongs to the app's loop, which must run on one thread for as long as the pool lives: slots die
+/// with the thread that started them. Await join() after stop(), before it is destroyed.
+class PreforkPool final : public Pool {
+public:
+    /// `core` must outlive the pool.
+    PreforkPool(AppCore& core, PreforkOptions options);
+    ~PreforkPool() override;
+
+    void start(Events events) override;
+    void submit(std::vector<std::shared_ptr<TaskRequest>> requests) override;
+    [[nodiscard]] std::vector<std::shared_ptr<TaskRequest>> take_unstarted() override;
+    void request_stop(const std::shared_ptr<TaskRequest>& request, StopReason reason) override;
+    [[nodiscard]] bool keeps_hard_limits() const noexcept override { return true; }
+    [[nodiscard]] Awaitable<void> retire(Deadline deadline) override;
+    /// Kills every slot: nothing is left behind.
+    std::size_t stop() override;
+    [[nodiscard]] Awaitable<void> join() override;
+
+    [[nodiscard]] std::size_t slots() const noexcept override { return slots_.size(); }
+    [[nodiscard]] std::size_t busy() const noexcept override { return busy_; }
+    [[nodiscard]] std::string_view name() const noexcept override { return "prefork"; }
+
+private:
+    struct Slot;
+
+    /// One slot's life: its process, and the next one, until the pool stops.
+    Awaitable<void> keep(Slot& slot);
+    Awaitable<void> pause_after_failures(std::size_t failures);
+    [[nodiscard]] bool start_process(Slot& slot);
+    void on_ready(Slot& slot, slot::Ready ready);
+    void on_progress(Slot& slot, slot::Progress progress);
+    void on_outcome(Slot& slot, slot::Outcome outcome);
+    void on_broken(Slot& slot, const Error& problem);
+    void on_ended(Slot& slot, const ExitStatus& status);
+    void kill(Slot& slot, slot::KillReason reason);
+    /// Gives waiting requests to idle slots.
+    void dispatch();
+    void run(Slot& slot, std::shared_ptr<TaskRequest> request);
+    /// How the attempt ends that a slot which is gone took along.
+    [[nodiscard]] TaskOutcome outcome_of_loss(const Slot& slot, const TaskRequest& request,
+                                              const ExitStatus& status) const;
+    /// Kills slots whose task reached its hard time limit.
+    Awaitable<void> watch_limits();
+    void finish(FinishedTask task);
+    void report_finished();
+
+    AppCore& core_;
+    const PreforkOptions options_;
+    slot::Setup setup_;
+    Events events_;
+    std::vector<std::unique_ptr<Slot>> slots_;
+    std::vector<Slot*> idle_;  // the one used last is used next
+    std::deque<std::shared_ptr<TaskRequest>> waiting_;
+    std::vector<FinishedTask> finished_;
+    bool report_posted_ = false;
+    std::size_t busy_ = 0;
+    std::size_t starting_ = 0;
+    std::optional<std::chrono::steady_clock::time_point> next_kill_;
+    Notifier limits_changed_;
+    bool retiring_ = false;
+    bool stopping_ = false;
+    Notifier changed_;
+    TaskScope scope_;
+};
+
+}  // namespace lovage

@@ -1,0 +1,82 @@
+#pragma once
+
+#include <csignal>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include <lovage/app/app_core.hpp>
+#include <lovage/awaitable.hpp>
+#include <lovage/runtime/child_process.hpp>
+#include <lovage/runtime/task_scope.hpp>
+#include <lovage/worker/prefork/frame_channel.hpp>
+#include <lovage/worker/prefork/slot_protocol.hpp>
+
+#include <boost/asio/posix/stream_descriptor.hpp>
+
+namespace lovage::slot {
+
+/// The worker's end of one slot process: its streams, what it writes to standard error, its end;
+/// and the service that sends and reads for its task (slot_client.hpp). Never waits for the
+/// process. Belongs to the app's loop; not thread-safe.
+class SlotProcess : public std::enable_shared_from_this<SlotProcess> {
+public:
+    struct Events {
+        std::function<void(Ready)> ready;
+        std::function<void(Progress)> progress;
+        std::function<void(Outcome)> outcome;
+        /// It said what nobody understands.
+        std::function<void(const Error&)> broken;
+    };
+
+    /// Starts this program again as a slot. On the loop's own thread: the process dies with it.
+    /// Errors: unavailable.
+    [[nodiscard]] static Result<std::shared_ptr<SlotProcess>> start(AppCore& core,
+                                                                    const Setup& setup,
+                                                                    Events events);
+
+    /// Serves until the process has ended; everything it said before has been told by then.
+    [[nodiscard]] Awaitable<ExitStatus> serve();
+
+    /// False when the request is too large for a slot.
+    [[nodiscard]] bool give(const Request& request);
+    void interrupt(const Interrupt& message);
+    void quit();
+    void kill() noexcept { process_.signal(SIGKILL); }
+
+    [[nodiscard]] pid_t pid() const noexcept { return process_.pid(); }
+    /// The last it wrote to standard error, at most 4 KiB.
+    [[nodiscard]] const std::string& last_words() const noexcept { return last_words_; }
+
+private:
+    struct Ends;
+    SlotProcess(AppCore& core, ChildProcess process, Ends ends, Events events);
+
+    Awaitable<void> read_tasks();
+    Awaitable<void> read_control();
+    Awaitable<void> read_errors();
+    Awaitable<void> watch_end();
+    Result<void> take_task_frame(const FrameReader::Frame& frame);
+    Result<void> take_control_frame(const FrameReader::Frame& frame);
+    void take_errors(std::string_view bytes);
+    void drain_errors();
+    Awaitable<void> answer(std::shared_ptr<SlotProcess> self, Call call);
+    Awaitable<Answer> carry_out(Call call);
+
+    AppCore& core_;
+    ChildProcess process_;
+    Events events_;
+    FrameChannel tasks_;
+    FrameChannel control_;
+    boost::asio::posix::stream_descriptor errors_;
+    boost::asio::posix::stream_descriptor end_;
+    std::string line_;  // of standard error, not complete yet
+    std::string last_words_;
+    std::size_t calls_ = 0;
+    TaskScope scope_;
+};
+
+}  // namespace lovage::slot

@@ -1,0 +1,459 @@
+#include <lovage/worker/prefork/slot_protocol.hpp>
+
+#include <lovage/worker/prefork/byte_codec.hpp>
+
+#include <fmt/format.h>
+
+#include <utility>
+
+namespace lovage::slot {
+
+namespace {
+
+constexpr std::size_t kHeaderBytes = 5;
+/// A buffer that a large frame has grown is let go of.
+constexpr std::size_t kKeptBytesMax = std::size_t{256} << 10U;
+
+std::unexpected<Error> malformed(const char* what) {
+    return fail(Errc::malformed, fmt::format("a {} message between worker and slot", what));
+}
+
+/// Appends a frame whose payload `write` writes; false, with `out` as it was, when it is too long.
+template <class Write>
+bool append_frame(std::string& out, FrameKind kind, Write write) {
+    const std::size_t start = out.size();
+    ByteWriter writer{out};
+    writer.number<std::uint32_t>(0);
+    writer.number(static_cast<std::uint8_t>(kind));
+    write(writer);
+    const std::size_t payload = out.size() - start - kHeaderBytes;
+    if (payload > kPayloadBytesMax) {
+        out.resize(start);
+        return false;
+    }
+    for (std::size_t i = 0; i < 4; ++i) out[start + i] = static_cast<char>(payload >> (8 * i));
+    return true;
+}
+
+// Parts of messages.
+
+void write_failure(ByteWriter& out, const TaskFailure& failure) {
+    out.text(failure.exc_type);
+    out.text(failure.exc_message);
+    out.text(failure.exc_module);
+    out.text(failure.traceback);
+}
+TaskFailure read_failure(ByteReader& in) {
+    TaskFailure failure;
+    failure.exc_type = in.text();
+    failure.exc_message = in.text();
+    failure.exc_module = in.text();
+    failure.traceback = in.text();
+    return failure;
+}
+
+void write_error(ByteWriter& out, const Error& error) {
+    out.number(static_cast<std::uint8_t>(error.code));
+    out.text(error.detail);
+    out.optional(error.failure, [&](const TaskFailure& failure) { write_failure(out, failure); });
+}
+Error read_error(ByteReader& in) {
+    Error error;
+    const auto code = in.number<std::uint8_t>();
+    if (code > static_cast<std::uint8_t>(Errc::internal)) in.refuse();
+    error.code = static_cast<Errc>(code);
+    error.detail = in.text();
+    error.failure = in.optional([&] { return read_failure(in); });
+    return error;
+}
+
+void write_json(ByteWriter& out, const Json& value) {
+    if (value.is_raw()) {
+        out.text(value.raw_text());
+    } else {
+        out.text(to_json_text(value));
+    }
+}
+/// Validated, and kept raw.
+Json read_json(ByteReader& in) {
+    auto value = parse_json_shallow(in.view(), 0, {.depth = 512, .bytes = kPayloadBytesMax});
+    if (value) return std::move(*value);
+    in.refuse();
+    return {};
+}
+
+void write_time(ByteWriter& out, TimePoint time) {
+    out.signed_number(time.time_since_epoch().count());
+}
+TimePoint read_time(ByteReader& in) {
+    return TimePoint{TimePoint::duration{in.signed_number()}};
+}
+
+void write_steady(ByteWriter& out, std::chrono::steady_clock::time_point time) {
+    out.signed_number(time.time_since_epoch().count());
+}
+/// All processes of a machine share the clock.
+std::chrono::steady_clock::time_point read_steady(ByteReader& in) {
+    using Clock = std::chrono::steady_clock;
+    return Clock::time_point{Clock::duration{in.signed_number()}};
+}
+
+void write_context(ByteWriter& out, const TaskContext::Request& context) {
+    out.text(context.id);
+    out.text(context.task);
+    out.text(context.root_id);
+    out.text(context.parent_id);
+    out.signed_number(context.retries);
+    out.text(context.queue);
+    out.text(context.hostname);
+    out.text(context.correlation_id);
+    out.text(context.reply_to);
+    out.boolean(context.redelivered);
+    write_json(out, context.headers);
+    out.text(context.argsrepr);
+    out.text(context.kwargsrepr);
+}
+TaskContext::Request read_context(ByteReader& in) {
+    TaskContext::Request context;
+    context.id = in.text();
+    context.task = in.text();
+    context.root_id = in.text();
+    context.parent_id = in.text();
+    context.retries = in.signed_number();
+    context.queue = in.text();
+    context.hostname = in.text();
+    context.correlation_id = in.text();
+    context.reply_to = in.text();
+    context.redelivered = in.boolean();
+    if (auto headers = read_json(in).fully_expanded()) {
+        context.headers = std::move(*headers);
+    } else {
+        in.refuse();
+    }
+    context.argsrepr = in.text();
+    context.kwargsrepr = in.text();
+    return context;
+}
+
+void write_outcome(ByteWriter& out, const TaskOutcome& outcome) {
+    out.number(static_cast<std::uint8_t>(outcome.ending));
+    write_json(out, outcome.value);
+    out.optional(outcome.failure, [&](const TaskFailure& failure) { write_failure(out, failure); });
+    out.optional(outcome.retry.eta, [&](TimePoint time) { write_time(out, time); });
+    out.optional(outcome.retry.args, [&](const Json& args) { write_json(out, args); });
+    out.optional(outcome.retry.kwargs, [&](const Json& kwargs) { write_json(out, kwargs); });
+    out.text(outcome.reason);
+    write_steady(out, outcome.started);
+    write_steady(out, outcome.ended);
+}
+TaskOutcome read_task_outcome(ByteReader& in) {
+    TaskOutcome outcome;
+    const auto ending = in.number<std::uint8_t>();
+    // What only the worker can say of a slot is no slot's to say.
+    if (ending > static_cast<std::uint8_t>(Ending::revoked)) in.refuse();
+    outcome.ending = static_cast<Ending>(ending);
+    outcome.value = read_json(in);
+    outcome.failure = in.optional([&] { return read_failure(in); });
+    outcome.retry.eta = in.optional([&] { return read_time(in); });
+    outcome.retry.args = in.optional([&] { return read_json(in); });
+    outcome.retry.kwargs = in.optional([&] { return read_json(in); });
+    outcome.reason = in.text();
+    outcome.started = read_steady(in);
+    outcome.ended = read_steady(in);
+    if (outcome.ending == Ending::failed && !outcome.failure) in.refuse();
+    if (outcome.ended < outcome.started) in.refuse();
+    return outcome;
+}
+
+void write_message(ByteWriter& out, const Message& message) {
+    const MessageProperties& properties = message.properties;
+    out.text(properties.content_type);
+    out.text(properties.content_encoding);
+    out.text(properties.correlation_id);
+    out.text(properties.reply_to);
+    out.optional(properties.priority, [&](std::uint8_t priority) { out.number(priority); });
+    out.number(properties.delivery_mode);
+    out.optional(properties.expiration,
+                 [&](std::chrono::milliseconds time) { out.signed_number(time.count()); });
+    write_json(out, message.headers);
+    out.text(message.body);
+}
+Message read_message(ByteReader& in) {
+    Message message;
+    MessageProperties& properties = message.properties;
+    properties.content_type = in.text();
+    properties.content_encoding = in.text();
+    properties.correlation_id = in.text();
+    properties.reply_to = in.text();
+    properties.priority = in.optional([&] { return in.number<std::uint8_t>(); });
+    properties.delivery_mode = in.number<std::uint8_t>();
+    properties.expiration =
+        in.optional([&] { return std::chrono::milliseconds{in.signed_number()}; });
+    message.headers = read_json(in);
+    message.body = in.text();
+    return message;
+}
+
+void write_send(ByteWriter& out, const TaskSend& send) {
+    out.text(send.task_id);
+    out.text(send.queue);
+    write_message(out, send.message);
+    out.optional(send.eta, [&](TimePoint time) { write_time(out, time); });
+    out.optional(send.expires, [&](TimePoint time) { write_time(out, time); });
+    out.boolean(send.mark_sent);
+}
+TaskSend read_send(ByteReader& in) {
+    TaskSend send;
+    send.task_id = in.text();
+    send.queue = in.text();
+    send.message = read_message(in);
+    send.eta = in.optional([&] { return read_time(in); });
+    send.expires = in.optional([&] { return read_time(in); });
+    send.mark_sent = in.boolean();
+    return send;
+}
+
+}  // namespace
+
+void FrameReader::feed(std::string_view bytes) {
+    if (taken_ == buffer_.size()) {
+        buffer_.clear();
+        if (buffer_.capacity() > kKeptBytesMax) buffer_.shrink_to_fit();
+        taken_ = 0;
+    } else if (taken_ > buffer_.size() / 2) {
+        buffer_.erase(0, taken_);
+        taken_ = 0;
+    }
+    buffer_.append(bytes);
+}
+
+Result<std::optional<FrameReader::Frame>> FrameReader::next() {
+    const std::string_view rest = std::string_view{buffer_}.substr(taken_);
+    if (rest.size() < kHeaderBytes) return std::nullopt;
+    ByteReader header{rest.substr(0, kHeaderBytes)};
+    const auto size = header.number<std::uint32_t>();
+    const auto kind = header.number<std::uint8_t>();
+    if (kind < static_cast<std::uint8_t>(FrameKind::setup) ||
+        kind > static_cast<std::uint8_t>(FrameKind::answer)) {
+        return fail(Errc::malformed,
+                    fmt::format("a frame of unknown kind {} between worker and slot", kind));
+    }
+    if (size > kPayloadBytesMax) {
+        return fail(Errc::malformed,
+                    fmt::format("a frame of {} bytes between worker and slot", size));
+    }
+    if (rest.size() < kHeaderBytes + size) return std::nullopt;
+    taken_ += kHeaderBytes + size;
+    return Frame{static_cast<FrameKind>(kind), rest.substr(kHeaderBytes, size)};
+}
+
+void append(std::string& out, const Setup& message) {
+    const bool fits = append_frame(out, FrameKind::setup, [&](ByteWriter& writer) {
+        writer.text(message.hostname);
+        writer.number(message.index);
+        writer.number(message.registry_hash);
+        writer.number(message.log.level);
+        writer.number(message.log.format);
+        writer.boolean(message.log.terminal);
+        writer.boolean(message.log.color);
+        writer.list(message.settings, [&](const auto& setting) {
+            writer.text(setting.first);
+            writer.text(setting.second);
+        });
+    });
+    LOVAGE_ASSERT(fits);
+}
+
+Result<Setup> read_setup(std::string_view payload) {
+    ByteReader in{payload};
+    Setup setup;
+    setup.hostname = in.text();
+    setup.index = in.number<std::uint32_t>();
+    setup.registry_hash = in.number<std::uint64_t>();
+    setup.log.level = in.number<std::uint8_t>();
+    setup.log.format = in.number<std::uint8_t>();
+    setup.log.terminal = in.boolean();
+    setup.log.color = in.boolean();
+    in.list([&] {
+        std::string name = in.text();
+        setup.settings.insert_or_assign(std::move(name), in.text());
+    });
+    if (!in.complete()) return malformed("setup");
+    return setup;
+}
+
+void append(std::string& out, const Ready& message) {
+    const bool fits = append_frame(out, FrameKind::ready, [&](ByteWriter& writer) {
+        writer.number(message.registry_hash);
+        writer.text(message.refusal);
+        writer.list(message.tasks, [&](const std::string& task) { writer.text(task); });
+    });
+    LOVAGE_ASSERT(fits);
+}
+
+Result<Ready> read_ready(std::string_view payload) {
+    ByteReader in{payload};
+    Ready ready;
+    ready.registry_hash = in.number<std::uint64_t>();
+    ready.refusal = in.text();
+    in.list([&] { ready.tasks.push_back(in.text()); });
+    if (!in.complete()) return malformed("ready");
+    return ready;
+}
+
+bool append(std::string& out, const Request& message) {
+    return append_frame(out, FrameKind::request, [&](ByteWriter& writer) {
+        writer.number(message.sequence);
+        write_context(writer, message.context);
+        writer.text(message.args);
+        writer.text(message.kwargs);
+    });
+}
+
+Result<Request> read_request(std::string_view payload) {
+    ByteReader in{payload};
+    Request request;
+    request.sequence = in.number<std::uint64_t>();
+    request.context = read_context(in);
+    request.args = in.text();
+    request.kwargs = in.text();
+    if (!in.complete()) return malformed("request");
+    return request;
+}
+
+bool append(std::string& out, const Progress& message) {
+    return append_frame(out, FrameKind::progress, [&](ByteWriter& writer) {
+        writer.number(message.sequence);
+        writer.text(message.state);
+        write_json(writer, message.meta);
+    });
+}
+
+Result<Progress> read_progress(std::string_view payload) {
+    ByteReader in{payload};
+    Progress progress;
+    progress.sequence = in.number<std::uint64_t>();
+    progress.state = in.text();
+    progress.meta = read_json(in);
+    if (!in.complete()) return malformed("progress");
+    return progress;
+}
+
+bool append(std::string& out, const Outcome& message) {
+    return append_frame(out, FrameKind::outcome, [&](ByteWriter& writer) {
+        writer.number(message.sequence);
+        write_outcome(writer, message.outcome);
+        writer.list(message.children, [&](const std::string& child) { writer.text(child); });
+    });
+}
+
+Result<Outcome> read_outcome(std::string_view payload) {
+    ByteReader in{payload};
+    Outcome message;
+    message.sequence = in.number<std::uint64_t>();
+    message.outcome = read_task_outcome(in);
+    in.list([&] { message.children.push_back(in.text()); });
+    if (!in.complete()) return malformed("outcome");
+    return message;
+}
+
+void append(std::string& out, const Interrupt& message) {
+    const bool fits = append_frame(out, FrameKind::interrupt, [&](ByteWriter& writer) {
+        writer.number(message.sequence);
+        writer.number(static_cast<std::uint8_t>(message.reason));
+    });
+    LOVAGE_ASSERT(fits);
+}
+
+Result<Interrupt> read_interrupt(std::string_view payload) {
+    ByteReader in{payload};
+    Interrupt interrupt;
+    interrupt.sequence = in.number<std::uint64_t>();
+    const auto reason = in.number<std::uint8_t>();
+    if (reason > static_cast<std::uint8_t>(StopReason::shutdown)) in.refuse();
+    interrupt.reason = static_cast<StopReason>(reason);
+    if (!in.complete()) return malformed("interrupt");
+    return interrupt;
+}
+
+bool append(std::string& out, const Call& message) {
+    return append_frame(out, FrameKind::call, [&](ByteWriter& writer) {
+        writer.number(message.id);
+        writer.number(static_cast<std::uint8_t>(message.kind));
+        writer.signed_number(message.timeout.count());
+        if (message.kind == Call::Kind::send) {
+            write_send(writer, message.send);
+        } else {
+            writer.text(message.task_id);
+            writer.boolean(message.terminate);
+        }
+    });
+}
+
+Result<Call> read_call(std::string_view payload) {
+    ByteReader in{payload};
+    Call call;
+    call.id = in.number<std::uint64_t>();
+    const auto kind = in.number<std::uint8_t>();
+    if (kind > static_cast<std::uint8_t>(Call::Kind::revoke)) in.refuse();
+    call.kind = static_cast<Call::Kind>(kind);
+    call.timeout = std::chrono::milliseconds{in.signed_number()};
+    if (call.timeout.count() < 0) in.refuse();
+    if (call.kind == Call::Kind::send) {
+        call.send = read_send(in);
+    } else {
+        call.task_id = in.text();
+        call.terminate = in.boolean();
+    }
+    if (!in.complete()) return malformed("call");
+    return call;
+}
+
+bool append(std::string& out, const Answer& message) {
+    return append_frame(out, FrameKind::answer, [&](ByteWriter& writer) {
+        writer.number(message.id);
+        writer.optional(message.error, [&](const Error& error) { write_error(writer, error); });
+        writer.optional(message.meta, [&](const std::string& meta) { writer.text(meta); });
+        writer.boolean(message.flag);
+    });
+}
+
+Result<Answer> read_answer(std::string_view payload) {
+    ByteReader in{payload};
+    Answer answer;
+    answer.id = in.number<std::uint64_t>();
+    answer.error = in.optional([&] { return read_error(in); });
+    answer.meta = in.optional([&] { return in.text(); });
+    answer.flag = in.boolean();
+    if (!in.complete()) return malformed("answer");
+    return answer;
+}
+
+void append_quit(std::string& out) {
+    const bool fits = append_frame(out, FrameKind::quit, [](ByteWriter&) {});
+    LOVAGE_ASSERT(fits);
+}
+
+std::vector<std::string> signatures(const TaskRegistry& registry) {
+    std::vector<std::string> all;
+    for (const std::string& name : registry.names()) {
+        all.push_back(registry.find(name)->signature());
+    }
+    return all;
+}
+
+std::uint64_t registry_hash(const TaskRegistry& registry) {
+    // FNV-1a, 64 bits: it tells accidents apart, not attackers.
+    std::uint64_t hash = 0xcbf29ce484222325U;
+    const auto add = [&hash](unsigned char byte) {
+        hash ^= byte;
+        hash *= 0x100000001b3U;
+    };
+    for (const std::string& signature : signatures(registry)) {
+        for (const char c : signature) add(static_cast<unsigned char>(c));
+        add(0);
+    }
+    return hash;
+}
+
+}  // namespace lovage::slot

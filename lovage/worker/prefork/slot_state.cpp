@@ -1,0 +1,38 @@
+#include <lovage/worker/prefork/slot_state.hpp>
+
+namespace lovage::slot {
+
+bool SlotState::ready() noexcept {
+    if (phase_ != Phase::starting) return false;
+    phase_ = Phase::serving;
+    return true;
+}
+
+std::uint64_t SlotState::begin(RequestPtr request, Clock::time_point now) {
+    LOVAGE_ASSERT(idle());
+    running_ = std::move(request);
+    began_ = now;
+    kill_at_.reset();
+    if (running_->time_limit) kill_at_ = now + *running_->time_limit;
+    return ++sequence_;
+}
+
+SlotState::RequestPtr SlotState::end(std::uint64_t sequence) noexcept {
+    if (!running_ || sequence != sequence_) return nullptr;
+    ++tasks_run_;
+    kill_at_.reset();
+    return std::exchange(running_, nullptr);
+}
+
+void SlotState::killed(KillReason reason) noexcept {
+    if (kill_reason_ == KillReason::none) kill_reason_ = reason;
+    kill_at_.reset();
+}
+
+SlotState::RequestPtr SlotState::ended() noexcept {
+    phase_ = Phase::ended;
+    kill_at_.reset();
+    return std::exchange(running_, nullptr);
+}
+
+}  // namespace lovage::slot
