@@ -104,3 +104,4 @@ if sys.argv[-1] == "worker":
 else:
     app.control.purge()  # declares the queue, too
     print(json.dumps({"publish": publish, "drain": drain, "together": together}[mode]()))
+    app.control.purge()  # and leaves nothing for the broker to carry while the other sides run

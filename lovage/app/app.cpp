@@ -132,8 +132,6 @@ PreparedSend prepare(AppCore& core, detail::Call call) {
     send.eta = message.eta;
     send.expires = message.expires;
     send.message = encode_task_message(message);
-    // As text: it is copied for each attempt, and the embedded brokers keep it as it is.
-    send.message.headers = Json::raw(to_json_text(send.message.headers, JsonStyle::compact));
     return prepared;
 }
 
@@ -180,6 +178,7 @@ Awaitable<Sent<Json>> send_call(const std::shared_ptr<AppCore>& core, Call call)
 }
 
 std::string send_call_blocking(const std::shared_ptr<AppCore>& core, Call call) {
+    if (TaskContext* const task = TaskContext::current()) task->checkpoint();
     Sent<Json> sent = core->loop().run_blocking(send_call(core, std::move(call)));
     if (!sent.accepted()) {
         throw SendError{sent.outcome, sent.result.id(), std::move(*sent.error)};

@@ -89,7 +89,7 @@ Awaitable<Result<void>> DirectClient::publish_once(const TaskSend& task, Deadlin
     co_return co_await core_.broker().publish(std::move(publication), deadline);
 }
 
-Awaitable<Result<void>> DirectClient::publish_until(TaskSend task, Deadline deadline) {
+Awaitable<Result<void>> DirectClient::publish_until(const TaskSend& task, Deadline deadline) {
     bool may_exist = false;
     for (int attempt = 0;; ++attempt) {
         Result<void> outcome = co_await publish_once(task, deadline);
@@ -110,7 +110,7 @@ Awaitable<Result<void>> DirectClient::publish_until(TaskSend task, Deadline dead
 
 Awaitable<Result<void>> DirectClient::send(TaskSend task, Deadline deadline) {
     if (!task.mark_sent) {
-        auto outcome = co_await publish_until(std::move(task), deadline);
+        auto outcome = co_await publish_until(task, deadline);
         count(outcome);
         co_return outcome;
     }
@@ -121,9 +121,8 @@ Awaitable<Result<void>> DirectClient::send(TaskSend task, Deadline deadline) {
     // Marker and message go to different stores: both at once, since the id is told to nobody
     // before both are there.
     using namespace asio::experimental::awaitable_operators;
-    std::string id = task.task_id;
-    auto [marked, outcome] = co_await (core_.results().mark_sent(id, deadline) &&
-                                       publish_until(std::move(task), deadline));
+    auto [marked, outcome] = co_await (core_.results().mark_sent(task.task_id, deadline) &&
+                                       publish_until(task, deadline));
     count(outcome);
     if (outcome && !marked) {
         outcome =

@@ -26,7 +26,8 @@ public:
 
 private:
     Awaitable<Result<void>> store_revocation(std::string key, bool terminate, Deadline deadline);
-    Awaitable<Result<void>> publish_until(TaskSend task, Deadline deadline);
+    // `task` lives in the frame of send(), which awaits them.
+    Awaitable<Result<void>> publish_until(const TaskSend& task, Deadline deadline);
     Awaitable<Result<void>> publish_once(const TaskSend& task, Deadline deadline);
     void count(const Result<void>& outcome);
 

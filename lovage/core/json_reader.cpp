@@ -5,8 +5,8 @@
 
 #include <fmt/format.h>
 
+#include <lovage/core/detail/json_scanner.hpp>
 #include <lovage/core/detail/number_text.hpp>
-#include <lovage/core/detail/utf8.hpp>
 
 namespace lovage {
 
@@ -16,10 +16,6 @@ namespace {
 constexpr std::size_t kUsualItems = 3;
 constexpr std::size_t kUsualMembers = 24;
 constexpr std::size_t kAllLevels = std::numeric_limits<std::size_t>::max();
-
-[[nodiscard]] bool is_digit(char c) noexcept {
-    return c >= '0' && c <= '9';
-}
 
 /// Applies Python's rule for doubled names: the last value wins, at the first one's place.
 ///
@@ -83,42 +79,34 @@ void merge_doubled_names(Json::Object& members) {
 /// Recursion is bounded by `depth_max`, which parse() keeps at or below kJsonDepthMax.
 class Reader {
 public:
-    Reader(std::string_view text, std::size_t depth_max)
-        : begin_{text.data()},
-          cursor_{text.data()},
-          end_{text.data() + text.size()},
-          depth_left_{depth_max},
-          depth_max_{depth_max} {}
+    Reader(std::string_view text, std::size_t depth_max) : scan_{text, depth_max} {}
 
     Result<Json> read(std::size_t levels) {
         Json value;
-        if (!read_document(value, levels)) return std::unexpected{std::move(error_)};
+        if (!read_document(value, levels)) return std::unexpected{scan_.take_error()};
         return value;
     }
 
 private:
     bool read_document(Json& value, std::size_t levels) {
-        if (rest().starts_with("\xEF\xBB\xBF")) return fail_here("a value, not a byte order mark");
-        skip_space();
-        const char* const start = cursor_;
+        if (!scan_.begin_document()) return false;
+        const char* const start = scan_.cursor();
         if (!read_value(levels == 0 ? nullptr : &value, levels)) return false;
-        if (levels == 0) value = Json::raw(std::string{start, cursor_});
-        skip_space();
-        return cursor_ == end_ || fail_here("the end of the text");
+        if (levels == 0) value = Json::raw(std::string{start, scan_.cursor()});
+        return scan_.end_document();
     }
 
-    /// Expects `cursor_` at the value's first character.
+    /// Expects the cursor at the value's first character.
     bool read_value(Json* out, std::size_t levels) {
-        if (cursor_ == end_) return fail_here("a value");
-        switch (*cursor_) {
+        if (scan_.at_end()) return scan_.fail_here("a value");
+        switch (scan_.peek()) {
             case '{':
             case '[':
                 return read_container(out, levels);
             case '"': {
-                if (out == nullptr) return read_string(nullptr);
-                std::string text;
-                if (!read_string(&text)) return false;
-                *out = std::move(text);
+                std::string_view text;
+                if (!scan_.read_string(text, scratch_)) return false;
+                if (out != nullptr) *out = Json{text};
                 return true;
             }
             case 't':
@@ -137,261 +125,79 @@ private:
     }
 
     bool read_word(std::string_view word, Json* out, Json value) {
-        if (!rest().starts_with(word)) return fail_here("a value");
-        cursor_ += word.size();
+        if (!scan_.read_word(word)) return false;
         if (out != nullptr) *out = std::move(value);
         return true;
     }
 
     bool read_container(Json* out, std::size_t levels) {
-        if (depth_left_ == 0) {
-            error_ = Error{Errc::too_large,
-                           fmt::format("JSON at byte {}: nested deeper than {} containers",
-                                       offset(cursor_), depth_max_)};
-            return false;
-        }
-        --depth_left_;
-        const char* const start = cursor_;
+        const char* const start = scan_.cursor();
+        if (!scan_.enter_container()) return false;
         const bool keep_raw = out != nullptr && levels == 0;
         Json* const target = keep_raw ? nullptr : out;
         const std::size_t inner = levels == 0 ? 0 : levels - 1;
         if (!(*start == '[' ? read_array(target, inner) : read_object(target, inner))) return false;
-        if (keep_raw) *out = Json::raw(std::string{start, cursor_});
-        ++depth_left_;
+        if (keep_raw) *out = Json::raw(std::string{start, scan_.cursor()});
+        scan_.leave_container();
         return true;
     }
 
+    // Only one container a text gets room in advance: with all of them, a text of many small ones
+    // would cost much more memory than it has bytes.
+
     bool read_array(Json* out, std::size_t levels) {
-        ++cursor_;
-        skip_space();
         Json::Array items;
-        if (!skip_if(']')) {
-            if (out != nullptr && is_outermost()) items.reserve(kUsualItems);
-            while (true) {
+        bool failed = false;
+        if (!scan_.skip_if(']')) {
+            if (out != nullptr && scan_.is_outermost()) items.reserve(kUsualItems);
+            do {
                 if (!read_value(out == nullptr ? nullptr : &items.emplace_back(), levels))
                     return false;
-                skip_space();
-                if (skip_if(']')) break;
-                if (!skip_if(',')) return fail_here("',' or ']'");
-                skip_space();
-            }
+            } while (scan_.next_item(']', failed));
         }
         if (out != nullptr) *out = std::move(items);
-        return true;
+        return !failed;
     }
 
     bool read_object(Json* out, std::size_t levels) {
-        ++cursor_;
-        skip_space();
         Json::Object members;
-        if (!skip_if('}')) {
-            if (out != nullptr && is_outermost()) members.reserve(kUsualMembers);
-            while (true) {
+        bool failed = false;
+        if (!scan_.skip_if('}')) {
+            if (out != nullptr && scan_.is_outermost()) members.reserve(kUsualMembers);
+            do {
                 Json::Member* const member = out == nullptr ? nullptr : &members.emplace_back();
                 if (!read_member(member, levels)) return false;
-                skip_space();
-                if (skip_if('}')) break;
-                if (!skip_if(',')) return fail_here("',' or '}'");
-                skip_space();
-            }
+            } while (scan_.next_item('}', failed));
         }
-        if (out != nullptr) {
+        if (out != nullptr && !failed) {
             merge_doubled_names(members);
             *out = std::move(members);
         }
-        return true;
+        return !failed;
     }
 
-    /// Only one container a text gets room in advance: with all of them, a text of many small ones
-    /// would cost much more memory than it has bytes.
-    [[nodiscard]] bool is_outermost() const { return depth_left_ + 1 == depth_max_; }
-
     bool read_member(Json::Member* member, std::size_t levels) {
-        if (cursor_ == end_ || *cursor_ != '"')
-            return fail_here("a member's name in double quotes");
-        if (!read_string(member == nullptr ? nullptr : &member->first)) return false;
-        skip_space();
-        if (!skip_if(':')) return fail_here("':'");
-        skip_space();
+        std::string_view name;
+        if (!scan_.read_name(name, scratch_)) return false;
+        if (member != nullptr) member->first = name;
         return read_value(member == nullptr ? nullptr : &member->second, levels);
     }
 
-    bool read_string(std::string* out) {
-        ++cursor_;
-        while (true) {
-            const char* const run = cursor_;
-            if (!skip_unescaped()) return false;
-            if (out != nullptr) out->append(run, cursor_);
-            if (*cursor_ == '"') {
-                ++cursor_;
-                return true;
-            }
-            if (!read_escape(out)) return false;
-        }
-    }
-
-    /// Moves to the next quote or backslash, over whatever may stand in a string as it is.
-    bool skip_unescaped() {
-        while (true) {
-            cursor_ += detail::plain_json_run(rest());
-            if (cursor_ == end_) return fail_here("the string's closing quote");
-            if (*cursor_ == '"' || *cursor_ == '\\') return true;
-            if (static_cast<unsigned char>(*cursor_) < 0x20) {
-                return fail_here("a control character to be escaped");
-            }
-            while (cursor_ != end_ && static_cast<unsigned char>(*cursor_) >= 0x80) {
-                const detail::CodePoint point = detail::decode_wtf8(rest());
-                if (point.length == 0 || point.is_surrogate()) return fail_here("UTF-8");
-                cursor_ += point.length;
-            }
-        }
-    }
-
-    bool read_escape(std::string* out) {
-        ++cursor_;
-        if (cursor_ == end_) return fail_here("the rest of an escape");
-        char plain = *cursor_;
-        switch (*cursor_) {
-            case '"':
-            case '\\':
-            case '/':
-                break;
-            case 'b':
-                plain = '\b';
-                break;
-            case 'f':
-                plain = '\f';
-                break;
-            case 'n':
-                plain = '\n';
-                break;
-            case 'r':
-                plain = '\r';
-                break;
-            case 't':
-                plain = '\t';
-                break;
-            case 'u':
-                return read_unicode_escape(out);
-            default:
-                return fail_here("one of \" \\ / b f n r t u after a backslash");
-        }
-        ++cursor_;
-        if (out != nullptr) *out += plain;
-        return true;
-    }
-
-    bool read_unicode_escape(std::string* out) {
-        std::uint32_t value = 0;
-        if (!read_four_hex_digits(value)) return false;
-        const bool high = value >= 0xD800 && value <= 0xDBFF;
-        if (high && rest().starts_with("\\u")) {
-            const char* const second = cursor_;
-            ++cursor_;
-            std::uint32_t low = 0;
-            if (!read_four_hex_digits(low)) return false;
-            if (low >= 0xDC00 && low <= 0xDFFF) {
-                value = 0x10000 + ((value - 0xD800) << 10U) + (low - 0xDC00);
-            } else {
-                cursor_ = second;
-            }
-        }
-        if (out != nullptr) detail::append_wtf8(*out, value);
-        return true;
-    }
-
-    /// Expects `cursor_` at the `u`.
-    bool read_four_hex_digits(std::uint32_t& value) {
-        ++cursor_;
-        for (int i = 0; i < 4; ++i, ++cursor_) {
-            const char c = cursor_ == end_ ? '\0' : *cursor_;
-            std::uint32_t digit = 0;
-            if (is_digit(c)) {
-                digit = static_cast<std::uint32_t>(c - '0');
-            } else if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f') {
-                digit = static_cast<std::uint32_t>((c | 0x20) - 'a') + 10;
-            } else {
-                return fail_here("four hexadecimal digits after \\u");
-            }
-            value = (value << 4U) | digit;
-        }
-        return true;
-    }
-
     bool read_number(Json* out) {
-        const char* const start = cursor_;
-        if (skip_if('-') && rest().starts_with("Infinity")) {
-            return read_word("Infinity", out, -std::numeric_limits<double>::infinity());
-        }
-        if (!skip_if('0') && !skip_digits()) {
-            return fail_here(cursor_ == start ? "a value"
-                                              : "a digit or Infinity after the minus sign");
-        }
-        bool real = false;
-        if (skip_if('.')) {
-            real = true;
-            if (!skip_digits()) return fail_here("a digit after the decimal point");
-        }
-        if (skip_if('e') || skip_if('E')) {
-            real = true;
-            if (!skip_if('+')) skip_if('-');
-            if (!skip_digits()) return fail_here("a digit in the exponent");
-        }
-        if (out != nullptr) {
-            const std::string_view text{start, cursor_};
-            *out = real ? Json{detail::real_from_decimal(text)} : Json::integer(text);
+        detail::JsonScanner::Number number;
+        if (!scan_.read_number(number)) return false;
+        if (out == nullptr) return true;
+        if (number.negative_infinity) {
+            *out = -std::numeric_limits<double>::infinity();
+        } else {
+            *out = number.real ? Json{detail::real_from_decimal(number.text)}
+                               : Json::integer(number.text);
         }
         return true;
     }
 
-    bool skip_digits() {
-        const char* const start = cursor_;
-        while (cursor_ != end_ && is_digit(*cursor_)) ++cursor_;
-        return cursor_ != start;
-    }
-
-    void skip_space() {
-        while (cursor_ != end_ &&
-               (*cursor_ == ' ' || *cursor_ == '\n' || *cursor_ == '\t' || *cursor_ == '\r')) {
-            ++cursor_;
-        }
-    }
-
-    bool skip_if(char c) {
-        if (cursor_ == end_ || *cursor_ != c) return false;
-        ++cursor_;
-        return true;
-    }
-
-    [[nodiscard]] std::string_view rest() const { return {cursor_, end_}; }
-    [[nodiscard]] std::size_t offset(const char* at) const {
-        return static_cast<std::size_t>(at - begin_);
-    }
-
-    /// Always false, so that callers can return it.
-    bool fail_here(std::string_view expected) {
-        error_ = Error{Errc::malformed, fmt::format("JSON at byte {}: expected {}, found {}",
-                                                    offset(cursor_), expected, found())};
-        return false;
-    }
-
-    [[nodiscard]] std::string found() const {
-        if (cursor_ == end_) return "the end of the text";
-        const auto byte = static_cast<unsigned char>(*cursor_);
-        if (byte > 0x20 && byte < 0x7F) return fmt::format("'{}'", *cursor_);
-        const detail::CodePoint point = detail::decode_wtf8(rest());
-        if (byte >= 0x80 && point.length != 0 && !point.is_surrogate()) {
-            return fmt::format("'{}'", rest().substr(0, point.length));
-        }
-        return fmt::format("byte 0x{:02x}", byte);
-    }
-
-    const char* begin_;
-    const char* cursor_;
-    const char* end_;
-    std::size_t depth_left_;
-    std::size_t depth_max_;
-    Error error_;
+    detail::JsonScanner scan_;
+    std::string scratch_;
 };
 
 Result<Json> parse(std::string_view text, std::size_t levels, const JsonLimits& limits) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -11,71 +12,108 @@
 namespace lovage {
 namespace {
 
-/// Whole seconds as integers, since that is how they are usually given: `[20, 10]`.
-Json seconds_json(const std::optional<double>& seconds) {
-    if (!seconds) return nullptr;
-    constexpr double kExact = 9007199254740992.0;  // 2^53
-    if (std::trunc(*seconds) == *seconds && std::abs(*seconds) < kExact) {
-        return static_cast<std::int64_t>(*seconds);
-    }
-    return *seconds;
-}
-
-template <class T>
-Json optional_json(const std::optional<T>& value) {
-    if (!value) return nullptr;
-    return *value;
-}
-
-Json time_json(const std::optional<TimePoint>& when) {
-    if (!when) return nullptr;
-    return to_iso8601(*when);
-}
-
 const std::string& or_else(const std::string& text, const std::string& otherwise) {
     return text.empty() ? otherwise : text;
 }
 
-/// The header table. Wire: names and order are Celery 5.6's.
-Json header_table(const TaskMessage& task) {
-    Json::Object table;
-    table.reserve(19 + task.user_headers.as_object().size());
-    const auto add = [&table](const char* name, Json value) {
-        table.emplace_back(name, std::move(value));
-    };
-    add("lang", "py");
-    add("task", task.task);
-    add("id", task.id);
-    add("shadow", optional_json(task.shadow));
-    add("eta", time_json(task.eta));
-    add("expires", time_json(task.expires));
-    add("group", optional_json(task.group));
-    add("group_index", optional_json(task.group_index));
-    add("retries", task.retries);
-    add("timelimit",
-        Json::array({seconds_json(task.time_limit), seconds_json(task.soft_time_limit)}));
-    add("root_id", or_else(task.root_id, task.id));
-    add("parent_id", optional_json(task.parent_id));
-    add("argsrepr", task.argsrepr.empty() ? celery_repr(task.args, true) : task.argsrepr);
-    add("kwargsrepr", task.kwargsrepr.empty() ? celery_repr(task.kwargs, false) : task.kwargsrepr);
-    add("origin", task.origin);
-    add("ignore_result", task.ignore_result);
-    add("replaced_task_nesting", task.replaced_task_nesting);
-    add("stamped_headers", task.stamped_headers);
-    add("stamps", task.stamps);
-
-    // Names among the user's headers are distinct, so only Celery's own can be met again.
-    const auto own = static_cast<std::ptrdiff_t>(table.size());
-    for (const auto& [name, value] : task.user_headers.as_object()) {
-        const auto same = std::find_if(table.begin(), table.begin() + own,
-                                       [&](const auto& member) { return member.first == name; });
-        if (same != table.begin() + own) {
-            same->second = value;
-        } else {
-            table.emplace_back(name, value);
-        }
+/// Writes the header table as JSON text. A header of the user's that has one of Celery's own names
+/// takes its place; the others follow.
+class HeaderWriter {
+public:
+    explicit HeaderWriter(const Json::Object& user) : user_{user} {
+        constexpr std::size_t kUsualBytes = 1024;
+        text_.reserve(kUsualBytes);
+        text_ = '{';
     }
-    return Json{std::move(table)};
+
+    template <class T>
+    void add(std::string_view name, const T& value) {
+        begin(name);
+        if (const Json* replacement = replacement_of(name)) return append(*replacement);
+        append(value);
+    }
+
+    [[nodiscard]] std::string finish() && {
+        for (const auto& [name, value] : user_) {
+            if (std::ranges::find(replacements_, &value) != replacements_.end()) continue;
+            begin(name);
+            append(value);
+        }
+        text_ += '}';
+        return std::move(text_);
+    }
+
+private:
+    void begin(std::string_view name) {
+        if (text_.size() > 1) text_ += ", ";
+        append(name);
+        text_ += ": ";
+    }
+    const Json* replacement_of(std::string_view name) {
+        const auto found = std::ranges::find(user_, name, &Json::Member::first);
+        if (found == user_.end()) return nullptr;
+        return replacements_.emplace_back(&found->second);
+    }
+
+    void append(const Json& value) { append_json_text(text_, value); }
+    void append(std::string_view value) { append_json_string(text_, value); }
+    void append(const std::string& value) { append(std::string_view{value}); }
+    void append(const char* value) { append(std::string_view{value}); }
+    void append(bool value) { text_ += value ? "true" : "false"; }
+    void append(std::int64_t value) { append(Json{value}); }
+    void append(TimePoint value) { append(to_iso8601(value)); }
+    /// Whole seconds as integers, since that is how they are usually given: `[20, 10]`.
+    void append(double seconds) {
+        constexpr double kExact = 9007199254740992.0;  // 2^53
+        const bool whole = std::trunc(seconds) == seconds && std::abs(seconds) < kExact;
+        append(whole ? Json{static_cast<std::int64_t>(seconds)} : Json{seconds});
+    }
+    template <class T>
+    void append(const std::optional<T>& value) {
+        if (!value) {
+            text_ += "null";
+            return;
+        }
+        append(*value);
+    }
+    template <class T>
+    void append(const std::pair<T, T>& two) {
+        text_ += '[';
+        append(two.first);
+        text_ += ", ";
+        append(two.second);
+        text_ += ']';
+    }
+
+    const Json::Object& user_;
+    std::vector<const Json*> replacements_;
+    std::string text_;
+};
+
+/// Wire: names and order are Celery 5.6's.
+std::string header_text(const TaskMessage& task) {
+    HeaderWriter headers{task.user_headers.as_object()};
+    headers.add("lang", "py");
+    headers.add("task", task.task);
+    headers.add("id", task.id);
+    headers.add("shadow", task.shadow);
+    headers.add("eta", task.eta);
+    headers.add("expires", task.expires);
+    headers.add("group", task.group);
+    headers.add("group_index", task.group_index);
+    headers.add("retries", task.retries);
+    headers.add("timelimit", std::pair{task.time_limit, task.soft_time_limit});
+    headers.add("root_id", or_else(task.root_id, task.id));
+    headers.add("parent_id", task.parent_id);
+    headers.add("argsrepr", task.argsrepr.empty() ? celery_repr(task.args, true) : task.argsrepr);
+    headers.add("kwargsrepr",
+                task.kwargsrepr.empty() ? celery_repr(task.kwargs, false) : task.kwargsrepr);
+    headers.add("origin", task.origin);
+    headers.add("ignore_result", task.ignore_result);
+    headers.add("replaced_task_nesting", task.replaced_task_nesting);
+    headers.add("stamped_headers", task.stamped_headers);
+    headers.add("stamps", task.stamps);
+    return std::move(headers).finish();
 }
 
 }  // namespace
@@ -152,7 +190,7 @@ Message encode_task_message(const TaskMessage& task, std::optional<TimePoint> no
         const auto left = std::chrono::duration_cast<milliseconds>(*task.expires - *now);
         message.properties.expiration = std::max(left, milliseconds{0});
     }
-    message.headers = header_table(task);
+    message.headers = Json::raw(header_text(task));
     constexpr std::size_t kUsualBodyBytes = 128;
     message.body.reserve(kUsualBodyBytes);
     message.body = "[";

@@ -107,7 +107,8 @@ inline constexpr std::size_t kTaskIdBytesMax = 255;
 /// is a different task or none). Errors: invalid_argument, naming what is wrong.
 [[nodiscard]] Result<void> check_encodable(const TaskMessage& task);
 
-/// Writes protocol 2 exactly as Celery 5.6 does: header order, property set, body text. With `now`,
+/// Writes protocol 2 exactly as Celery 5.6 does: header order, property set, body text. The headers
+/// are raw text, which brokers that keep text take as it is and which copies cheaply. With `now`,
 /// a task that expires gets the `expiration` property, which makes brokers drop it unseen once it
 /// is due (Celery always sets it). Asserts check_encodable.
 [[nodiscard]] Message encode_task_message(const TaskMessage& task,

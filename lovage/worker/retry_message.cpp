@@ -53,8 +53,6 @@ TaskSend make_retry_send(const TaskRequest& request, const RetryPlan& plan) {
     send.eta = again.eta;
     send.expires = again.expires;
     send.message = encode_task_message(again);
-    // As text: it is copied for each attempt to send it.
-    send.message.headers = Json::raw(to_json_text(send.message.headers, JsonStyle::compact));
     return send;
 }
 

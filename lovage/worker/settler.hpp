@@ -75,6 +75,8 @@ private:
     /// Its task took the slot along: to be run again, or kept when that has happened too often.
     Awaitable<void> settle_lost(FinishedTask finished);
     Awaitable<void> keep_crashing(FinishedTask finished, std::size_t crashes);
+    /// What the task reported last is its state for good, so it must be durable.
+    Awaitable<void> settle_ignored(FinishedTask finished, StateReport last);
     Awaitable<void> settle_quarantined(Delivery delivery, QuarantineNote note,
                                        std::optional<TaskMeta> meta);
     /// States in between are informative: one try, and what ends meanwhile is left out.

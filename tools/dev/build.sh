@@ -67,8 +67,27 @@ demo() {
     for argument in "$@"; do
         if [ "$argument" = --full ]; then full=yes; else options+=("$argument"); fi
     done
+    refuse_taken_port "${options[@]}"
     [ -n "$full" ] || run_program project-demo "${options[@]}"
     demo_full "${options[@]}"
+}
+
+# A taken port is worth knowing before minutes of building. Once it is built, the program says so itself.
+refuse_taken_port() {
+    local argument previous="" port=5000 inode holder
+    for argument in "$@"; do
+        [ "$argument" != --help ] || return 0
+        case $argument in --port=*) port=${argument#--port=} ;; esac
+        [ "$previous" != --port ] || port=$argument
+        previous=$argument
+    done
+    [ -z "$(program_path release project-demo 2>/dev/null)" ] || return 0
+    (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || return 0
+    inode=$(awk -v port=":$(printf %04X "$port")" '$4 == "0A" && substr($2, length($2) - 4) == port { print $10; exit }' \
+        /proc/net/tcp /proc/net/tcp6)
+    holder=$(find /proc/[0-9]*/fd -lname "socket:\[$inode\]" -print -quit 2>/dev/null | cut -d/ -f3)
+    holder=${holder:+process $holder ($(cat "/proc/$holder/comm"))}
+    die "port $port of 127.0.0.1 is taken by ${holder:-a process of another user}; choose another with --port"
 }
 
 # The demonstration on RabbitMQ and Redis of its own, which end with it. Nothing but the two URLs is different.

@@ -165,9 +165,8 @@ public:
     }
 
     Awaitable<Result<void>> publish(Publication publication, Deadline deadline) override {
-        if (auto fits = check_publication(publication, 0, {}); !fits) co_return fits;
-        co_return co_await publisher_.publish(amqp_broker::outgoing(std::move(publication)),
-                                              deadline);
+        if (auto fits = check_publication(publication, 0, {}); !fits) return refused(fits.error());
+        return publisher_.publish(amqp_broker::outgoing(std::move(publication)), deadline);
     }
 
     Awaitable<Result<std::unique_ptr<Consumer>>> consume(ConsumeOptions options,
@@ -231,6 +230,8 @@ public:
     [[nodiscard]] bool delays_natively() const noexcept override { return false; }
 
 private:
+    static Awaitable<Result<void>> refused(Error why) { co_return std::unexpected{std::move(why)}; }
+
     std::string display_;
     std::set<std::string, std::less<>> quorum_queues_;  ///< Declared here; they want their own QoS.
     std::shared_ptr<Siblings> siblings_ = std::make_shared<Siblings>();

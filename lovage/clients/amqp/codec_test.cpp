@@ -80,10 +80,21 @@ TEST(AmqpTable, ComesBackEqual) {
     EXPECT_EQ(table_back(table_bytes(Json{})), Json::object());
 }
 
-TEST(AmqpTable, RawTextIsExpanded) {
-    const std::string text = R"({"task": "add", "timelimit": [null, 1.5]})";
+TEST(AmqpTable, RawTextIsWrittenAsTheValueItStandsFor) {
+    const std::string text =
+        R"({"task": "add", "timelimit": [null, 1.5], "stamps": {"deep": [{}, {"a": [-1]}]},
+            "big": 9223372036854775807, "yes": true, "name": "z\u00fc\n", "inf": -Infinity})";
     EXPECT_EQ(table_bytes(Json::raw(text)), table_bytes(json(text)));
     EXPECT_EQ(table_bytes(parse_json_shallow(text, 1).value()), table_bytes(json(text)));
+}
+
+TEST(AmqpTable, RawTextWithoutAFormOnTheWireIsAnError) {
+    EXPECT_THAT(table_problem(Json::raw(R"({"n": 9223372036854775808})")),
+                HasSubstr("9223372036854775808"));
+    EXPECT_THAT(table_problem(Json::raw("[1]")), HasSubstr("object"));
+    std::string deep = "1";
+    for (std::size_t i = 0; i < kTableDepthMax + 1; ++i) deep = R"({"k": )" + deep + "}";
+    EXPECT_THAT(table_problem(Json::raw(deep)), HasSubstr("deeply"));
 }
 
 TEST(AmqpTable, WhatHasNoFormOnTheWireIsAnError) {

@@ -6,13 +6,18 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <string_view>
 #include <utility>
+#include <vector>
+
+#include <lovage/core/json_events.hpp>
 
 namespace lovage::amqp {
 
 namespace {
 
 void write_members(WireWriter& out, const Json& table, std::size_t depth);
+void write_text(WireWriter& out, std::string_view json, std::size_t depth);
 
 void write_integer(WireWriter& out, const Json& value) {
     const auto number = value.as_int64();
@@ -57,11 +62,8 @@ void write_value(WireWriter& out, const Json& value, std::size_t depth) {
             for (const Json& item : value.as_array()) write_value(out, item, depth + 1);
             return out.patch_u32(start, static_cast<std::uint32_t>(out.position() - start - 4));
         }
-        case Json::Kind::raw: {
-            const auto parsed = value.expanded();
-            if (!parsed) return out.fail(parsed.error().detail);
-            return write_value(out, *parsed, depth);
-        }
+        case Json::Kind::raw:
+            return write_text(out, value.raw_text(), depth);
     }
 }
 
@@ -74,6 +76,58 @@ void write_members(WireWriter& out, const Json& table, std::size_t depth) {
         write_value(out, value, depth + 1);
     }
     out.patch_u32(start, static_cast<std::uint32_t>(out.position() - start - 4));
+}
+
+/// Writes JSON text, part by part. `depth` counts the containers around it.
+class TextWriter final : public JsonEvents {
+public:
+    TextWriter(WireWriter& out, std::size_t depth) : out_{out}, depth_{depth} {}
+
+    void on_null() override { out_.u8('V'); }
+    void on_boolean(bool value) override { write_value(out_, Json{value}, depth_); }
+    void on_integer(std::string_view decimal) override {
+        write_integer(out_, Json::integer(decimal));
+    }
+    void on_real(double value) override { write_value(out_, Json{value}, depth_); }
+    void on_string(std::string_view text) override {
+        out_.u8('S');
+        out_.long_string(text);
+    }
+    void on_array_begin() override {
+        out_.u8('A');
+        begin();
+    }
+    void on_array_end() override { end(); }
+    void on_object_begin() override {
+        // A table's own letter is not part of it.
+        if (depth_ > 0) out_.u8('F');
+        begin();
+    }
+    void on_name(std::string_view name) override { out_.short_string(name); }
+    void on_object_end() override { end(); }
+
+private:
+    void begin() {
+        if (depth_ >= kTableDepthMax) out_.fail("the table is nested too deeply");
+        ++depth_;
+        starts_.push_back(out_.position());
+        out_.u32(0);
+    }
+    void end() {
+        const std::size_t start = starts_.back();
+        starts_.pop_back();
+        --depth_;
+        out_.patch_u32(start, static_cast<std::uint32_t>(out_.position() - start - 4));
+    }
+
+    WireWriter& out_;
+    std::size_t depth_;
+    std::vector<std::size_t> starts_;
+};
+
+void write_text(WireWriter& out, std::string_view json, std::size_t depth) {
+    TextWriter writer{out, depth};
+    if (auto read = read_json_events(json, writer); !read) out.fail(read.error().detail);
 }
 
 Json read_members(WireReader& in, std::size_t depth);
@@ -153,11 +207,9 @@ Json read_members(WireReader& in, std::size_t depth) {
 void write_table(WireWriter& out, const Json& table) {
     if (table.is_object()) return write_members(out, table, 0);
     if (table.is_null()) return out.u32(0);
-    if (!table.is_raw()) return out.fail("a header table must be an object");
-    const auto parsed = table.expanded();
-    if (!parsed) return out.fail(parsed.error().detail);
-    if (!parsed->is_object()) return out.fail("a header table must be an object");
-    write_members(out, *parsed, 0);
+    const bool object_text = table.is_raw() && table.raw_text().starts_with('{');
+    if (!object_text) return out.fail("a header table must be an object");
+    write_text(out, table.raw_text(), 0);
 }
 
 Json read_table(WireReader& in) {

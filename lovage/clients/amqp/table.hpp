@@ -16,7 +16,8 @@ inline constexpr std::size_t kTableDepthMax = 32;
 /// Wire: the type letters are those py-amqp 5 chooses, so that messages equal Celery's byte by
 /// byte: text `S`, bool `t`, integers `I` when they fit 32 bits (-2³¹ itself is an `L`), else `L`,
 /// floats `d`, objects `F`, arrays `A`, null `V`. The writer fails for integers beyond 64 bits,
-/// names beyond 255 bytes and nesting beyond kTableDepthMax.
+/// names beyond 255 bytes and nesting beyond kTableDepthMax. A name that is doubled in raw text is
+/// written twice.
 void write_table(WireWriter& out, const Json& table);
 
 /// Reads a field table in RabbitMQ's letters (its errata to the specification, section 3).

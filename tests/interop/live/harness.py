@@ -65,12 +65,13 @@ class Stack:
         self.children.append(child)
         return child
 
-    def stop(self, child: "Child"):
-        self.children.remove(child)
-        child.check_alive()
-        child.process.terminate()
-        child.await_end()
-        child.kill()
+    def stop(self, worker: "Child"):
+        """Ends a worker, once it is ready: Celery's hangs at times when it is told to stop while it starts."""
+        until(worker.says_ready, f"{worker.name} is ready")
+        self.children.remove(worker)
+        worker.process.terminate()
+        worker.await_end()
+        worker.kill()
 
     def close(self, failed: bool = False):
         """Stops everything; when nothing has `failed`, workers must end by themselves, with 0."""
@@ -154,6 +155,11 @@ class Child:
     def check_alive(self):
         if self.process.poll() is not None:
             raise AssertionError(f"{self.name} ended with {self.process.returncode}:\n{self.log_end()}")
+
+    def says_ready(self) -> bool:
+        """Of a worker, Celery's or ours."""
+        self.check_alive()
+        return " ready." in self.log.read_text(errors="replace")
 
     def log_end(self) -> str:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-40:])
