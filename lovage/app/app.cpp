@@ -178,6 +178,7 @@ Awaitable<Sent<Json>> send_call(const std::shared_ptr<AppCore>& core, Call call)
 }
 
 std::string send_call_blocking(const std::shared_ptr<AppCore>& core, Call call) {
+    if (TaskContext* const task = TaskContext::current()) task->checkpoint();
     Sent<Json> sent = core->loop().run_blocking(send_call(core, std::move(call)));
     if (!sent.accepted()) {
         throw SendError{sent.outcome, sent.result.id(), std::move(*sent.error)};

@@ -2,6 +2,7 @@
 
 #include <lovage/app/app_core.hpp>
 #include <lovage/app/on_loop.hpp>
+#include <lovage/core/task_context.hpp>
 
 namespace lovage {
 
@@ -11,6 +12,9 @@ using namespace std::chrono_literals;
 
 /// How long the blocking reads that take no timeout may last.
 constexpr auto kReadTimeout = 30s;
+
+/// A task that waits for another one notices a stop within that time.
+constexpr auto kCheckpointEvery = 500ms;
 
 Awaitable<Result<TaskMeta>> read_meta(std::shared_ptr<AppCore> core, std::string id,
                                       Deadline deadline) {
@@ -76,7 +80,17 @@ TaskMeta AsyncResultBase::meta() const {
     return value_or_throw(core_->loop().run_blocking(meta_async(Deadline::in(kReadTimeout))));
 }
 TaskMeta AsyncResultBase::wait(std::chrono::milliseconds timeout) const {
-    return value_or_throw(core_->loop().run_blocking(wait_async(Deadline::in(timeout))));
+    const Deadline deadline = Deadline::in(timeout);
+    TaskContext* const task = TaskContext::current();
+    if (task == nullptr) return value_or_throw(core_->loop().run_blocking(wait_async(deadline)));
+    while (true) {
+        task->checkpoint();
+        auto ready =
+            core_->loop().run_blocking(wait_async(deadline.no_later_than(kCheckpointEvery)));
+        const bool again =
+            !ready && ready.error().code == Errc::deadline_exceeded && !deadline.passed();
+        if (!again) return value_or_throw(std::move(ready));
+    }
 }
 void AsyncResultBase::forget() const {
     value_or_throw(core_->loop().run_blocking(forget_async(Deadline::in(kReadTimeout))));

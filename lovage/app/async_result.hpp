@@ -56,7 +56,8 @@ public:
     [[nodiscard]] TaskMeta meta() const;
     [[nodiscard]] std::string state() const { return meta().status; }
     [[nodiscard]] bool ready() const { return meta().ready(); }
-    /// Throws LovageError with deadline_exceeded when the task is not ready in time.
+    /// Throws LovageError with deadline_exceeded when the task is not ready in time. Inside a task
+    /// it is a TaskContext::checkpoint() for as long as it waits.
     TaskMeta wait(std::chrono::milliseconds timeout) const;
     void forget() const;
     void revoke(RevokeOptions options = {}) const;

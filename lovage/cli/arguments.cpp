@@ -220,7 +220,7 @@ Entry add_worker(CLI::App& app, Texts& texts) {
         ->type_name("LEVEL");
     worker
         ->add_option("-P,--pool", texts.pool,
-                     "How tasks run: prefork (default), threads, coroutine")
+                     "How tasks run: prefork (default), threads, coroutine, solo")
         ->type_name("POOL");
     worker
         ->add_option("--max-tasks-per-child", texts.max_tasks_per_child,

@@ -84,7 +84,7 @@ TEST(Main, PoolsThatDoNotExistAreRefusedByName) {
     const Ran ran = run({"worker", "-P", "gevent"});
     EXPECT_EQ(ran.code, 2);
     EXPECT_THAT(ran.err, StartsWith("Error: -P/--pool: worker_pool = 'gevent' does not work; the "
-                                    "accepted form is prefork, threads or coroutine"));
+                                    "accepted form is prefork, threads, coroutine or solo"));
 }
 
 TEST(Main, AnUnknownSchemeNamesTheDriversThereAre) {

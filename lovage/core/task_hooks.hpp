@@ -22,7 +22,8 @@ struct TaskEnd {
 
 /// A program's own code around every attempt: Celery's signals task_prerun, task_postrun,
 /// task_failure and task_retry. Called where the task runs, one after the other, with its context
-/// current; whatever a hook throws is logged and changes nothing. Fill them before a worker starts.
+/// current; whatever a hook throws is logged and changes nothing. An attempt whose process is
+/// killed (hard time limit, crash) ends without. Fill them before a worker starts.
 struct TaskHooks {
     using Before = std::function<void(TaskContext&)>;
     using After = std::function<void(TaskContext&, const TaskEnd&)>;

@@ -20,6 +20,8 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <tests/support/memory_app.hpp>
+#include <tests/support/running_worker.hpp>
 
 namespace lovage {
 namespace {
@@ -230,6 +232,38 @@ TEST_F(CoroutinePoolTest, WhatWaitsForASlotCanBeTakenBack) {
     pool_->request_stop(first, StopReason::shutdown);
     wait_for(1);
     EXPECT_EQ(pool_->stop(), 0U);
+}
+
+TEST(PoolByName, SoloIsOneThread) {
+    Settings settings = memory_settings();
+    settings.worker_pool = "solo";
+    settings.worker_concurrency = 8;
+    App app{"test", settings};
+    auto who = app.task("who", [] { return 1; });
+    RunningWorker worker{app, 0};
+    EXPECT_EQ(worker.worker().pool(), "solo");
+    EXPECT_EQ(worker.worker().concurrency(), 1U);
+    EXPECT_EQ(who.delay().get(kLong), 1);
+}
+
+TEST(PoolByName, CoroutineRunsBothKindsOfTask) {
+    Settings settings = memory_settings();
+    settings.worker_pool = "coroutine";
+    App app{"test", settings};
+    auto plain = app.task("plain", [] { return 1; });
+    auto waits = app.task(
+        "waits",
+        [](int x) -> Awaitable<int> {
+            co_await pause(1ms);
+            co_return 2 * x;
+        },
+        arg("x"));
+    RunningWorker worker{app, 0};
+    EXPECT_EQ(worker.worker().concurrency(), CoroutinePool::kDefaultSlots);
+    std::vector<AsyncResult<int>> results;
+    for (int i = 0; i < 200; ++i) results.push_back(waits.delay(i));
+    EXPECT_EQ(plain.delay().get(kLong), 1);
+    for (int i = 0; i < 200; ++i) EXPECT_EQ(results[static_cast<std::size_t>(i)].get(kLong), 2 * i);
 }
 
 TEST(RunCoroutineHere, RunsToItsEndOnTheCallingThread) {

@@ -47,10 +47,13 @@ std::unique_ptr<Pool> make_pool(AppCore& core, PoolOptions options) {
     if (name == "threads") {
         return std::make_unique<ThreadsPool>(core.loop().executor(), options.slots);
     }
+    // Its one slot is a thread as well: heartbeats go on while a task runs.
+    if (name == "solo") return std::make_unique<ThreadsPool>(core.loop().executor(), 1, "solo");
     if (name == "coroutine") {
         return std::make_unique<CoroutinePool>(core.loop().executor(), options.slots);
     }
-    refuse(fmt::format("there is no pool '{}'; there are: prefork, threads, coroutine", name));
+    refuse(
+        fmt::format("there is no pool '{}'; there are: prefork, threads, coroutine, solo", name));
 }
 
 }  // namespace lovage

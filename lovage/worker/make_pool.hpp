@@ -10,8 +10,8 @@
 namespace lovage {
 
 struct PoolOptions {
-    std::string name;  ///< "prefork", "threads", "coroutine"; empty: the `worker_pool` setting,
-                       ///< else default.
+    std::string name;  ///< "prefork", "threads", "coroutine", "solo"; empty: the `worker_pool`
+                       ///< setting, else default.
     std::size_t slots = 1;
     std::string hostname;  ///< The worker's node name.
 };

@@ -116,15 +116,17 @@ bool Settler::wants_record(const FinishedTask& finished) const {
 
 void Settler::tasks_finished(std::vector<FinishedTask> finished) {
     for (const FinishedTask& task : finished) {
-        reports_->forget(task.request);
         log_outcome(*task.request, task.outcome);
         metrics_.ended(*task.request, task.outcome);
     }
     if (writer_.giving_up()) return;  // their messages go back with the consumer
     pending_ += finished.size();
     for (FinishedTask& task : finished) {
+        auto last_report = reports_->take(task.request);
         if (task.outcome.ending == Ending::retry) {
             scope_.spawn("retry", settle_retry(std::move(task)));
+        } else if (task.outcome.ending == Ending::ignored && last_report) {
+            scope_.spawn("settle", settle_ignored(std::move(task), std::move(*last_report)));
         } else {
             unstored_.push_back(std::move(task));
         }
@@ -186,6 +188,14 @@ Awaitable<void> Settler::settle_alone(FinishedTask finished) {
         const bool durable = co_await writer_.store(std::move(meta));
         if (!durable) co_return;
     }
+    settle_message(std::move(finished));
+}
+
+Awaitable<void> Settler::settle_ignored(FinishedTask finished, StateReport last) {
+    TaskMeta meta = make_state_meta(*last.request, std::move(last.state), std::move(last.meta),
+                                    core_.settings().result_extended);
+    const bool durable = co_await writer_.store(std::move(meta));
+    if (!durable) co_return;
     settle_message(std::move(finished));
 }
 

@@ -71,6 +71,8 @@ private:
         const std::vector<FinishedTask>& finished);
     Awaitable<void> settle_alone(FinishedTask finished);
     Awaitable<void> settle_retry(FinishedTask finished);
+    /// What the task reported last is its state for good, so it must be durable.
+    Awaitable<void> settle_ignored(FinishedTask finished, StateReport last);
     Awaitable<void> settle_quarantined(Delivery delivery, QuarantineNote note,
                                        std::optional<TaskMeta> meta);
     /// States in between are informative: one try, and what ends meanwhile is left out.

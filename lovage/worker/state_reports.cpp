@@ -31,11 +31,13 @@ std::vector<StateReport> StateReports::take() {
     return taken;
 }
 
-void StateReports::forget(const std::shared_ptr<TaskRequest>& request) {
-    if (waiting_ == 0) return;  // nearly always
+std::optional<StateReport> StateReports::take(const std::shared_ptr<TaskRequest>& request) {
+    if (waiting_ == 0) return std::nullopt;  // nearly always
     const std::lock_guard lock{mutex_};
-    reports_.erase(request);
+    auto found = reports_.extract(request);
     waiting_ = reports_.size();
+    if (found.empty()) return std::nullopt;
+    return std::move(found.mapped());
 }
 
 void StateReports::close() {

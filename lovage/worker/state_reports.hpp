@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -34,8 +35,9 @@ public:
     void report(StateReport report);
     /// Everything reported since, in no order.
     [[nodiscard]] std::vector<StateReport> take();
-    /// The task has ended: what it reported before is no news any more.
-    void forget(const std::shared_ptr<TaskRequest>& request);
+    /// What one task reported last, if that is not taken yet: for its end, after which it is no
+    /// news any more.
+    [[nodiscard]] std::optional<StateReport> take(const std::shared_ptr<TaskRequest>& request);
     /// No news from here on.
     void close();
 

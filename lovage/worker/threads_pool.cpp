@@ -88,8 +88,9 @@ struct ThreadsPool::Shared : std::enable_shared_from_this<Shared> {
     }
 };
 
-ThreadsPool::ThreadsPool(Executor loop, std::size_t slots)
-    : shared_{std::make_shared<Shared>(std::move(loop), std::clamp<std::size_t>(slots, 1, 1024))} {}
+ThreadsPool::ThreadsPool(Executor loop, std::size_t slots, std::string_view name)
+    : shared_{std::make_shared<Shared>(std::move(loop), std::clamp<std::size_t>(slots, 1, 1024))},
+      name_{name} {}
 
 ThreadsPool::~ThreadsPool() {
     stop();

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <string_view>
 
 #include <lovage/awaitable.hpp>
 #include <lovage/worker/pool.hpp>
@@ -13,8 +14,8 @@ namespace lovage {
 /// Events arrive on `loop`, in order, several at a time when the loop is busy.
 class ThreadsPool final : public Pool {
 public:
-    /// `slots`: 1 to 1,024 threads.
-    ThreadsPool(Executor loop, std::size_t slots);
+    /// `slots`: 1 to 1,024 threads. `name`: "threads", or "solo" for Celery's pool of one.
+    ThreadsPool(Executor loop, std::size_t slots, std::string_view name = "threads");
     /// Slots that still run a task are left behind (their state stays valid); the process must exit
     /// soon.
     ~ThreadsPool() override;
@@ -26,11 +27,12 @@ public:
 
     [[nodiscard]] std::size_t slots() const noexcept override;
     [[nodiscard]] std::size_t busy() const noexcept override;
-    [[nodiscard]] std::string_view name() const noexcept override { return "threads"; }
+    [[nodiscard]] std::string_view name() const noexcept override { return name_; }
 
 private:
     struct Shared;
     std::shared_ptr<Shared> shared_;
+    std::string_view name_;
 };
 
 }  // namespace lovage

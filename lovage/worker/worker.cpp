@@ -54,6 +54,7 @@ std::vector<std::string> queues_of(const WorkerOptions& options, const Settings&
 }
 
 std::size_t slots_of(const WorkerOptions& options, const Settings& settings) {
+    if (chosen_pool(options.pool, settings) == "solo") return 1;
     if (options.concurrency != 0) return options.concurrency;
     // Coroutines need no processor each.
     const bool unset = settings.worker_concurrency == Settings{}.worker_concurrency &&

@@ -265,6 +265,14 @@ TEST(SoftLimit, ATaskMayEndWellAfterIt) {
     EXPECT_EQ(careful.apply_async({}, {.soft_time_limit = 20ms}).get(kLong), "half");
 }
 
+TEST(SoftLimit, IsNoticedWhileATaskWaitsForAnotherOne) {
+    App app{"test", memory_settings()};
+    auto waiting = app.task("waiting", [&app] { app.async_result("nobody").wait(1h); });
+    waiting.soft_time_limit(20ms);
+    RunningWorker worker{app};
+    EXPECT_EQ(waiting.delay().wait(kLong).failure()->exc_type, "SoftTimeLimitExceeded");
+}
+
 TEST(HardLimit, IsRefusedAtTheStartByAPoolThatCannotKeepIt) {
     Settings settings = memory_settings();
     settings.task_time_limit = 5s;
@@ -346,22 +354,22 @@ TEST(Progress, IsTheStateOfARunningTask) {
     EXPECT_EQ(result.get(kLong), 3);
 }
 
-TEST(Progress, StaysAfterIgnore) {
+TEST(Progress, StaysAfterIgnoreHoweverSoonThatComes) {
     App app{"test", memory_settings()};
-    std::binary_semaphore go{0};
-    auto task = app.task("task", [&](TaskContext& context) {
-        context.update_state("HALF", 50);
-        go.acquire();
-        throw Ignore{};
-    });
+    auto task = app.task(
+        "task",
+        [](TaskContext& context, int x) {
+            context.update_state("ELSEWHERE", x);
+            throw Ignore{};
+        },
+        arg("x"));
     auto marker = app.task("marker", [] {});
     RunningWorker worker{app};
-    const auto result = task.delay();
-    while (result.state() != "HALF") std::this_thread::yield();
-    go.release();
+    std::vector<AsyncResult<void>> results;
+    for (int i = 0; i < 50; ++i) results.push_back(task.delay(i));
     marker.delay().get(kLong);
     EXPECT_TRUE(worker.stop());
-    EXPECT_EQ(result.state(), "HALF");
+    for (const auto& result : results) EXPECT_EQ(result.state(), "ELSEWHERE");
 }
 
 TEST(Progress, AStateThatOnlyAnEndReachesIsRefused) {

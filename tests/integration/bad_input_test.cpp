@@ -1,14 +1,12 @@
 // Messages that no Lovage client would send, on both kinds of broker: each ends where a person
 // finds it, with a reason, and the worker goes on.
 
-#include <lovage/brokers/amqp/test_vhost.hpp>
-#include <lovage/cli/default_drivers.hpp>
-#include <lovage/clients/sqlite/test_folder.hpp>
+#include "both_brokers.hpp"
+
 #include <lovage/worker/quarantine.hpp>
 
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -164,25 +162,10 @@ void check_all(Settings settings) {
     EXPECT_EQ(status_of(app, "celery.quarantine").ready, 0U) << "one entry a case";
 }
 
-class BadInput : public testing::Test {
-protected:
-    BadInput() {
-        register_default_drivers();
-        log::configure({.level = log::Level::off});  // what is expected to go wrong is no news
-        settings_.broker_url = "sqlite:///" + folder_.path().string();
-        settings_.result_backend = settings_.broker_url;
-    }
-    sqlite::TestFolder folder_;
-    Settings settings_;
-};
+class BadInput : public BothBrokers {};
+LOVAGE_ON_BOTH_BROKERS(BadInput);
 
-TEST_F(BadInput, EndsWithAReasonOnSqlite) {
-    check_all(settings_);
-}
-
-TEST_F(BadInput, EndsWithAReasonOnRabbitmq) {
-    const conformance::TestVhost vhost;
-    settings_.broker_url = vhost.url();
+TEST_P(BadInput, EndsWithAReason) {
     check_all(settings_);
 }
 

@@ -344,7 +344,7 @@ std::optional<std::uint32_t> read_count(const Json& value) {
 }
 
 std::optional<std::string> read_pool(const Json& value) {
-    for (const char* name : {"prefork", "threads", "coroutine"}) {
+    for (const char* name : {"prefork", "threads", "coroutine", "solo"}) {
         if (value == Json{name}) return name;
     }
     return std::nullopt;
@@ -393,8 +393,9 @@ std::vector<Setting> make_table() {
         special("worker_concurrency", Owner::celery, "a whole number from 1 to 10000",
                 &S::worker_concurrency, read_concurrency,
                 [](std::uint32_t count) { return fmt::format("{}", count); }),
-        special("worker_pool", Owner::celery, "prefork, threads or coroutine", &S::worker_pool,
-                read_pool, [](const std::string& name) { return name.empty() ? "default" : name; }),
+        special("worker_pool", Owner::celery, "prefork, threads, coroutine or solo",
+                &S::worker_pool, read_pool,
+                [](const std::string& name) { return name.empty() ? "default" : name; }),
         special("worker_max_tasks_per_child", Owner::celery, "a whole number, 0 for no limit",
                 &S::worker_max_tasks_per_child, read_count,
                 [](std::uint32_t count) { return fmt::format("{}", count); }),

@@ -1,0 +1,133 @@
+#include <lovage/worker/durable_writer.hpp>
+
+#include <lovage/worker/quarantine.hpp>
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <tests/support/memory_app.hpp>
+#include <tests/support/running_worker.hpp>
+
+namespace lovage {
+namespace {
+
+/// Refuses this many of the next publishes to a queue whose name ends with `suffix`.
+struct Refusals {
+    std::atomic<int> left{0};
+    std::string suffix;
+};
+Refusals refusals;
+
+/// A memory broker that refuses what `refusals` says, as a server that is out of sorts does.
+class RefusingBroker final : public Broker {
+public:
+    explicit RefusingBroker(std::unique_ptr<Broker> inner) : inner_{std::move(inner)} {}
+
+    Awaitable<Result<void>> publish(Publication publication, Deadline deadline) override {
+        if (publication.routing_key.ends_with(refusals.suffix) && refusals.left > 0) {
+            --refusals.left;
+            co_return fail(Errc::rejected, "not now");
+        }
+        co_return co_await inner_->publish(std::move(publication), deadline);
+    }
+
+    Awaitable<Result<void>> connect(Deadline deadline) override {
+        return inner_->connect(deadline);
+    }
+    Awaitable<void> close(Deadline deadline) override { return inner_->close(deadline); }
+    Awaitable<Result<void>> declare_queue(QueueDeclaration queue, Deadline deadline) override {
+        return inner_->declare_queue(std::move(queue), deadline);
+    }
+    Awaitable<Result<void>> declare_exchange(ExchangeDeclaration exchange,
+                                             Deadline deadline) override {
+        return inner_->declare_exchange(std::move(exchange), deadline);
+    }
+    Awaitable<Result<void>> bind(Binding binding, Deadline deadline) override {
+        return inner_->bind(std::move(binding), deadline);
+    }
+    Awaitable<Result<void>> delete_queue(std::string queue, Deadline deadline) override {
+        return inner_->delete_queue(std::move(queue), deadline);
+    }
+    Awaitable<Result<std::unique_ptr<Consumer>>> consume(ConsumeOptions options,
+                                                         Deadline deadline) override {
+        return inner_->consume(std::move(options), deadline);
+    }
+    Awaitable<Result<std::uint64_t>> purge(std::string queue, Deadline deadline) override {
+        return inner_->purge(std::move(queue), deadline);
+    }
+    Awaitable<Result<QueueStatus>> queue_status(std::string queue, Deadline deadline) override {
+        return inner_->queue_status(std::move(queue), deadline);
+    }
+    Awaitable<Result<std::vector<std::string>>> list_queues(Deadline deadline) override {
+        return inner_->list_queues(deadline);
+    }
+    Awaitable<Result<void>> ping(Deadline deadline) override { return inner_->ping(deadline); }
+    [[nodiscard]] std::string display_url() const override { return inner_->display_url(); }
+    [[nodiscard]] bool delays_natively() const noexcept override {
+        return inner_->delays_natively();
+    }
+
+private:
+    std::unique_ptr<Broker> inner_;
+};
+
+/// memory_settings() with a RefusingBroker.
+Settings refusing_settings(int refused, std::string suffix) {
+    Settings settings = memory_settings();
+    register_broker_driver(
+        "refusing", {[](Executor executor, const std::string& url, const Settings&) {
+            return std::unique_ptr<Broker>{
+                std::make_unique<RefusingBroker>(make_memory_broker(std::move(executor), url))};
+        }});
+    settings.broker_url = "refusing" + settings.broker_url.substr(std::string{"memory"}.size());
+    refusals.left = refused;
+    refusals.suffix = std::move(suffix);
+    return settings;
+}
+
+TEST(DurableWriter, ARetryThatIsRefusedIsSentAgain) {
+    App app{"test", refusing_settings(0, "celery")};
+    auto task = app.task("task", [](TaskContext& context) {
+        if (context.retries() > 0) return 1;
+        refusals.left = 2;
+        context.retry({.countdown = 0ms});
+    });
+    RunningWorker worker{app};
+    EXPECT_EQ(task.delay().get(kLong), 1);
+    EXPECT_EQ(refusals.left, 0);
+    EXPECT_TRUE(worker.stop());
+    EXPECT_EQ(status_of(app, "celery").ready, 0U);
+}
+
+TEST(DurableWriter, AMessageThatIsRefusedByQuarantineIsOfferedAgain) {
+    App app{"test", refusing_settings(2, ".quarantine")};
+    auto task = app.task("task", [] { throw Reject{.reason = "no"}; });
+    RunningWorker worker{app};
+    const auto result = task.delay();
+    EXPECT_EQ(take_quarantined(app).properties.correlation_id, result.id());
+    EXPECT_EQ(refusals.left, 0);
+}
+
+TEST(DurableWriter, AWorkerThatStopsLeavesWhatItCouldNotSendWithTheBroker) {
+    Settings settings = refusing_settings(0, "celery");
+    settings.worker_shutdown_timeout = 50ms;
+    App app{"test", settings};
+    auto task = app.task("task", [](TaskContext& context) {
+        refusals.left = 1'000'000;
+        context.retry({.countdown = 0ms});
+    });
+    RunningWorker worker{app};
+    const auto result = task.delay();
+    while (refusals.left == 0 || refusals.left == 1'000'000) std::this_thread::yield();
+    EXPECT_TRUE(worker.stop());
+    EXPECT_EQ(status_of(app, "celery").ready, 1U) << "the attempt is not acknowledged";
+    refusals.left = 0;
+}
+
+}  // namespace
+}  // namespace lovage
