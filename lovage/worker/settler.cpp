@@ -158,22 +158,23 @@ Awaitable<void> Settler::settle_unstored() {
     while (!unstored_.empty()) co_await settle_together(std::exchange(unstored_, {}));
 }
 
-Awaitable<std::vector<Result<StoreOutcome>>> Settler::store_together(
-    const std::vector<FinishedTask>& finished) {
+std::vector<TaskMeta> Settler::records_of(const std::vector<FinishedTask>& finished) const {
     std::vector<TaskMeta> metas;
     metas.reserve(finished.size());
     const bool extended = core_.settings().result_extended;
     for (const FinishedTask& task : finished) {
         if (wants_record(task)) metas.push_back(make_meta(*task.request, task.outcome, extended));
     }
-    if (metas.empty()) co_return std::vector<Result<StoreOutcome>>{};
-    co_return co_await core_.results().store_many(std::move(metas), Deadline::in(kAttempt));
+    return metas;
 }
 
 Awaitable<void> Settler::settle_together(std::vector<FinishedTask> finished) {
     std::vector<Result<StoreOutcome>> stored;
     try {
-        stored = co_await store_together(finished);
+        std::vector<TaskMeta> metas = records_of(finished);
+        if (!metas.empty()) {
+            stored = co_await core_.results().store_many(std::move(metas), Deadline::in(kAttempt));
+        }
     } catch (const std::bad_alloc&) {
         // One enormous result must not take its neighbours along: one by one, below.
         stored.clear();

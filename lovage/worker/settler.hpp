@@ -68,8 +68,7 @@ private:
     /// The usual case: all records in one call. Those that cannot be stored at once go on one by
     /// one.
     Awaitable<void> settle_together(std::vector<FinishedTask> finished);
-    Awaitable<std::vector<Result<StoreOutcome>>> store_together(
-        const std::vector<FinishedTask>& finished);
+    [[nodiscard]] std::vector<TaskMeta> records_of(const std::vector<FinishedTask>& finished) const;
     Awaitable<void> settle_alone(FinishedTask finished);
     Awaitable<void> settle_retry(FinishedTask finished);
     /// Its task took the slot along: to be run again, or kept when that has happened too often.

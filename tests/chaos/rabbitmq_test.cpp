@@ -101,7 +101,15 @@ TEST_F(RabbitMq, QueueDeletedWhileItIsConsumed) {
     EXPECT_THAT(log_of("worker"), HasSubstr("queue 'celery' was deleted"));
 }
 
-TEST_F(RabbitMq, ShortOfMemory) {
+/// An alarm as RabbitMQ raises it when it is short of something: who publishes is blocked, acks go
+/// on.
+class RabbitMqAlarm : public RabbitMq {
+protected:
+    void expect_only_publishers_blocked(const std::string& raise, const std::string& clear);
+};
+
+void RabbitMqAlarm::expect_only_publishers_blocked(const std::string& raise,
+                                                   const std::string& clear) {
     // Long enough tasks for a backlog: acks must go on while nothing can be sent.
     start_worker();
     start_producer(kRate, 25ms);
@@ -109,7 +117,7 @@ TEST_F(RabbitMq, ShortOfMemory) {
     wait_for_progress(300);
     EXPECT_EQ(ask(api).status, 200);
     const auto fault = Clock::now();
-    server_->control("set_vm_memory_high_watermark 0");
+    server_->control(raise);
     EXPECT_TRUE(wait_for_log("producer", "takes no messages", soon()));
     const auto alarm = Clock::now();
     // Everything that was accepted runs, is stored and acknowledged in spite of the alarm.
@@ -127,11 +135,20 @@ TEST_F(RabbitMq, ShortOfMemory) {
     EXPECT_THAT(server_->query("list_queues --quiet --no-table-headers name messages"),
                 HasSubstr("celery\t0\n"));
 
-    server_->control("set_vm_memory_high_watermark 0.6");
+    server_->control(clear);
     note_fault(fault);
     wait_for_progress(100);
     EXPECT_EQ(ask(api).status, 200);
     expect_contract();
+}
+
+TEST_F(RabbitMqAlarm, ShortOfMemory) {
+    expect_only_publishers_blocked("set_vm_memory_high_watermark 0",
+                                   "set_vm_memory_high_watermark 0.6");
+}
+
+TEST_F(RabbitMqAlarm, ShortOfDisk) {
+    expect_only_publishers_blocked("set_disk_free_limit 1000000GB", "set_disk_free_limit 50MB");
 }
 
 /// The heartbeat is 10 s, so that RabbitMQ is given up, and gives up, while it is stopped.

@@ -25,6 +25,7 @@ build libgmock-dev test matchers
 build python3 the other side of tests, and their runner
 build curl to try the demonstration's API
 test openssl makes the certificates of TLS tests
+services openssl makes the certificates of RabbitMQ's TLS port
 test python3-celery the older of the two Celerys that interoperability tests speak to
 test python3-redis its client for Redis
 test python3-venv an environment of its own for the newer one

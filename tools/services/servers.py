@@ -117,26 +117,63 @@ class Server:
         raise NotImplementedError
 
 
+class Certificates:
+    """A certificate authority of our own in a folder: ca.pem, and signed by it server.pem (for localhost and 127.0.0.1) and
+    client.pem (in the name of RabbitMQ's user guest), each with its .key."""
+
+    def __init__(self, folder: pathlib.Path):
+        self.folder = folder
+
+    def __getitem__(self, name: str) -> str:
+        return str(self.folder / name)
+
+    def make(self) -> None:
+        if (self.folder / "client.pem").exists():
+            return
+        self.folder.mkdir(exist_ok=True)
+        self._request("ca", "/CN=lovage services", "basicConstraints=critical,CA:TRUE")
+        signed = ("-CA", self["ca.pem"], "-CAkey", self["ca.key"])
+        self._request("server", "/CN=server", "subjectAltName=DNS:localhost,IP:127.0.0.1", *signed)
+        self._request("client", "/CN=guest", "subjectAltName=DNS:guest", *signed)
+
+    def _request(self, name: str, subject: str, extension: str, *more: str) -> None:
+        made = subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                               "-days", "3650", "-subj", subject, "-addext", extension, *more,
+                               "-keyout", self[f"{name}.key"], "-out", self[f"{name}.pem"]],
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        if made.returncode != 0:
+            raise Fault(f"openssl could not make a certificate:\n{made.stdout}")
+
+
 class RabbitMq(Server):
     name = "rabbitmq"
     package = "rabbitmq-server"
     # The wrapper in PATH insists on the users root and rabbitmq; this is what it wraps.
     program = "/usr/lib/rabbitmq/bin/rabbitmq-server"
-    port_names = ("amqp", "management", "metrics", "distribution", "epmd")
+    port_names = ("amqp", "amqps", "management", "metrics", "distribution", "epmd")
     start_seconds = 90
 
     def __init__(self, state: pathlib.Path):
         super().__init__(state)
         self.epmd = ServerProcess("epmd", self.folder)
+        self.certificates = Certificates(self.folder / "tls")
 
     def prepare(self) -> None:
         super().prepare()
+        self.certificates.make()
         (self.folder / "rabbitmq.conf").write_text(
             f"listeners.tcp.local = 127.0.0.1:{self.ports['amqp']}\n"
+            f"listeners.ssl.local = 127.0.0.1:{self.ports['amqps']}\n"
+            f"ssl_options.cacertfile = {self.certificates['ca.pem']}\n"
+            f"ssl_options.certfile = {self.certificates['server.pem']}\n"
+            f"ssl_options.keyfile = {self.certificates['server.key']}\n"
+            "ssl_options.verify = verify_peer\nssl_options.fail_if_no_peer_cert = false\n"
+            "auth_mechanisms.1 = PLAIN\nauth_mechanisms.2 = AMQPLAIN\nauth_mechanisms.3 = EXTERNAL\n"
+            "ssl_cert_login_from = common_name\n"
             f"management.tcp.ip = 127.0.0.1\nmanagement.tcp.port = {self.ports['management']}\n"
             f"prometheus.tcp.ip = 127.0.0.1\nprometheus.tcp.port = {self.ports['metrics']}\n"
             "log.console = false\nlog.file.level = info\n")
-        (self.folder / "enabled_plugins").write_text("[rabbitmq_management,rabbitmq_prometheus].\n")
+        (self.folder / "enabled_plugins").write_text("[rabbitmq_management,rabbitmq_prometheus,rabbitmq_auth_mechanism_ssl].\n")
         cookie = self.folder / ".erlang.cookie"
         if not cookie.exists():
             cookie.touch(mode=0o600)
@@ -191,6 +228,8 @@ class RabbitMq(Server):
 
     def variables(self) -> dict[str, str]:
         return {"LOVAGE_TEST_AMQP_URL": f"amqp://guest:guest@127.0.0.1:{self.ports['amqp']}//",
+                "LOVAGE_TEST_AMQPS_HOST": f"localhost:{self.ports['amqps']}",
+                "LOVAGE_TEST_AMQPS_CERTIFICATES": str(self.certificates.folder),
                 "LOVAGE_TEST_AMQP_MANAGEMENT_URL": f"http://guest:guest@127.0.0.1:{self.ports['management']}",
                 "LOVAGE_TEST_AMQP_METRICS_URL": f"http://127.0.0.1:{self.ports['metrics']}/metrics"}
 
