@@ -235,6 +235,15 @@ App& App::on_worker_shutdown(WorkerHooks::Hook hook) {
     return *this;
 }
 
+App& App::on_slot_start(std::function<void()> hook) {
+    core_->worker_hooks().slot_start.push_back(std::move(hook));
+    return *this;
+}
+App& App::on_slot_stop(std::function<void()> hook) {
+    core_->worker_hooks().slot_stop.push_back(std::move(hook));
+    return *this;
+}
+
 Awaitable<Sent<Json>> App::send(std::string task_name, Json args, Json kwargs,
                                 SendOptions options) const {
     return detail::send_call(

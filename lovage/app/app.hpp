@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -74,6 +75,12 @@ public:
     App& on_worker_ready(WorkerHooks::Hook hook);
     /// When a worker has stopped, its last task ended.
     App& on_worker_shutdown(WorkerHooks::Hook hook);
+    /// In every slot process (pool prefork) before its first task: the place to open what a process
+    /// cannot inherit, such as a database pool. One that throws keeps the slot from serving; it is
+    /// tried again, ever more slowly.
+    App& on_slot_start(std::function<void()> hook);
+    /// In a slot process that ends in order, after its last task; not in one that is killed.
+    App& on_slot_stop(std::function<void()> hook);
 
     /// Sends a task by name; it need not be registered here. `args` is a list, `kwargs` a map.
     /// Always ends by its deadline as accepted, rejected or unknown.

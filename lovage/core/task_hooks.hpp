@@ -40,6 +40,10 @@ struct WorkerHooks {
     using Hook = std::function<void(const std::string& hostname)>;
     std::vector<Hook> ready;
     std::vector<Hook> shutdown;
+    /// Of each slot process (pool prefork), on the thread that runs its tasks: Celery's signals
+    /// worker_process_init and worker_process_shutdown. A slot whose start throws does not serve.
+    std::vector<std::function<void()>> slot_start;
+    std::vector<std::function<void()>> slot_stop;
 };
 
 }  // namespace lovage

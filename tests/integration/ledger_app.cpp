@@ -156,6 +156,8 @@ int main(int argc, char** argv) {
         while (context.stop_reason() == lovage::StopReason::none) std::this_thread::sleep_for(1ms);
         context.checkpoint();
     });
+    app.on_slot_start([] { note("slot-start", "-"); });
+    app.on_slot_stop([] { note("slot-stop", "-"); });
     // A registry that depends on where it runs.
     if (std::getenv("TEST_ODD_SLOTS") != nullptr && lovage::slot::is_slot()) {
         app.task("ledger.odd", [] {});

@@ -165,6 +165,9 @@ TEST_F(Prefork, SlotsAreReplacedAfterTheirLastTask) {
     for (const auto& task : sent) EXPECT_EQ(task.wait(kPatience).status, states::kSuccess);
     for (const auto& [key, starts] : ledger_.by_key("start")) EXPECT_EQ(starts.size(), 1U) << key;
     stop(worker);
+    EXPECT_GE(ledger_.count("slot-start"), 4U);
+    EXPECT_EQ(ledger_.count("slot-stop"), ledger_.count("slot-start"))
+        << "every slot was left in order";
 }
 
 TEST_F(Prefork, ASlotWithOtherTasksIsRefusedByName) {

@@ -1,6 +1,7 @@
 #include <lovage/worker/prefork/slot_main.hpp>
 
 #include <lovage/app/app_core.hpp>
+#include <lovage/core/task_error.hpp>
 #include <lovage/runtime/log.hpp>
 #include <lovage/worker/prefork/crash_page.hpp>
 #include <lovage/worker/prefork/slot_client.hpp>
@@ -134,6 +135,19 @@ void configure(App& app, const Setup& setup) {
     app.configure(value_or_throw(resolve_settings(sources)).settings);
 }
 
+/// The program's own code; false when one of them throws, which is logged.
+bool call_hooks(std::string_view name, const std::vector<std::function<void()>>& hooks) {
+    try {
+        for (const auto& hook : hooks) hook();
+        return true;
+    } catch (...) {
+        const TaskFailure failure = failure_from_exception(std::current_exception(), "");
+        log::error("worker", "a hook ({}) failed: {}: {}", name, failure.exc_type,
+                   failure.exc_message);
+        return false;
+    }
+}
+
 /// One slot's life.
 class SlotServer {
 public:
@@ -148,10 +162,14 @@ public:
         }
         if (CrashPage* const page = crash_mapping_.get()) install_crash_handler(*page);
         SlotClient& client = start_client();
-        say(Ready{registry_hash(app_.tasks()), "", {}});
-        serve();
+        const bool started = call_hooks("on_slot_start", app_.core()->worker_hooks().slot_start);
+        if (started) {
+            say(Ready{registry_hash(app_.tasks()), "", {}});
+            serve();
+            call_hooks("on_slot_stop", app_.core()->worker_hooks().slot_stop);
+        }
         app_.core()->loop().run_blocking(client.stop());
-        return EXIT_SUCCESS;
+        return started ? EXIT_SUCCESS : EXIT_FAILURE;
     }
 
 private:
