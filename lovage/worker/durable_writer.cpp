@@ -80,24 +80,23 @@ Awaitable<bool> DurableWriter::store(TaskMeta meta) {
     co_return false;
 }
 
-Awaitable<Result<void>> DurableWriter::publish_to_quarantine(const Message& message,
-                                                             const QuarantineNote& note) {
+Awaitable<Result<void>> DurableWriter::publish_to_quarantine(Publication publication) {
     const Deadline deadline = Deadline::in(kAttempt);
-    const std::string queue = quarantine_queue(note.queue);
+    const std::string queue = publication.routing_key;
     if (!declared_.contains(queue)) {
         auto declared =
             co_await core_.broker().declare_queue(QueueDeclaration{.name = queue}, deadline);
         if (!declared) co_return declared;
         declared_.insert(queue);
     }
-    auto done = co_await core_.broker().publish(to_quarantine(message, note), deadline);
+    auto done = co_await core_.broker().publish(std::move(publication), deadline);
     if (!done && done.error().code == Errc::unroutable) declared_.erase(queue);
     co_return done;
 }
 
 Awaitable<bool> DurableWriter::quarantine(Message message, QuarantineNote note) {
     for (int attempt = 0; !giving_up_; ++attempt) {
-        auto done = co_await publish_to_quarantine(message, note);
+        auto done = co_await publish_to_quarantine(to_quarantine(message, note));
         if (done) co_return true;
         if (done.error().code == Errc::too_large && note.detail.size() > kShortDetail) {
             note.detail.resize(kShortDetail);  // the note may be what makes it too large

@@ -33,8 +33,7 @@ public:
     [[nodiscard]] bool giving_up() const noexcept { return giving_up_; }
 
 private:
-    Awaitable<Result<void>> publish_to_quarantine(const Message& message,
-                                                  const QuarantineNote& note);
+    Awaitable<Result<void>> publish_to_quarantine(Publication publication);
     Awaitable<void> pause_before_retry(int attempt);
 
     AppCore& core_;

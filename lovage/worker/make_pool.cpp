@@ -26,6 +26,7 @@ std::unique_ptr<Pool> make_prefork(AppCore& core, PoolOptions options) {
     PreforkOptions prefork;
     prefork.slots = options.slots;
     prefork.hostname = std::move(options.hostname);
+    prefork.memory_max = std::uint64_t{core.settings().worker_max_memory_per_child} << 10U;
     prefork.tasks_max = core.settings().worker_max_tasks_per_child;
     return std::make_unique<PreforkPool>(core, std::move(prefork));
 }

@@ -1,9 +1,11 @@
 #include <lovage/worker/quarantine.hpp>
 
 #include <lovage/app/queues.hpp>
+#include <lovage/worker/crash_count.hpp>
 
 #include <array>
 #include <chrono>
+#include <memory>
 
 namespace lovage {
 
@@ -17,6 +19,10 @@ constexpr std::string_view kTime = "x-lovage-time";
 constexpr std::string_view kExpiration =
     "x-lovage-expiration";  // ms, so that a replay has it again
 
+constexpr std::string_view kCause = "x-lovage-cause";
+constexpr std::string_view kFaultAddress = "x-lovage-fault-address";
+constexpr std::string_view kBacktrace = "x-lovage-backtrace";
+constexpr std::string_view kStderr = "x-lovage-stderr";
 constexpr std::string_view kHeaders = "x-lovage-headers";  // what was in their place, when no map
 
 Json header_object(const Message& message) {
@@ -43,6 +49,12 @@ Publication to_quarantine(const Message& message, const QuarantineNote& note) {
     headers.set(kQueue, note.queue);
     headers.set(kWorker, note.worker);
     headers.set(kTime, to_iso8601(note.time));
+    if (note.crash) {
+        headers.set(kCause, note.crash->cause);
+        if (!note.crash->address.empty()) headers.set(kFaultAddress, note.crash->address);
+        if (!note.crash->backtrace.empty()) headers.set(kBacktrace, note.crash->backtrace);
+        if (!note.crash->last_words.empty()) headers.set(kStderr, note.crash->last_words);
+    }
     if (const auto expiration = message.properties.expiration) {
         headers.set(kExpiration, expiration->count());
         publication.message.properties.expiration.reset();
@@ -61,6 +73,11 @@ std::optional<QuarantineNote> read_note(const Message& message) {
     note.queue = text_of(headers, kQueue);
     note.worker = text_of(headers, kWorker);
     if (auto time = parse_iso8601(text_of(headers, kTime))) note.time = *time;
+    if (headers.find(kCause) != nullptr) {
+        note.crash = std::make_shared<const CrashReport>(
+            CrashReport{text_of(headers, kCause), text_of(headers, kFaultAddress),
+                        text_of(headers, kBacktrace), text_of(headers, kStderr)});
+    }
     return note;
 }
 
@@ -80,7 +97,8 @@ Publication from_quarantine(const Message& message, const QuarantineNote& note) 
         publication.message.headers = Json::raw(original->as_string());
         return publication;
     }
-    for (const auto name : std::array{kReason, kDetail, kQueue, kWorker, kTime, kExpiration}) {
+    for (const auto name : std::array{kReason, kDetail, kQueue, kWorker, kTime, kExpiration, kCause,
+                                      kFaultAddress, kBacktrace, kStderr, kCrashesHeader}) {
         headers.erase(name);
     }
     publication.message.headers = std::move(headers);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -7,6 +8,7 @@
 #include <lovage/brokers/broker.hpp>
 #include <lovage/core/message.hpp>
 #include <lovage/core/time.hpp>
+#include <lovage/worker/crash_report.hpp>
 
 namespace lovage {
 
@@ -17,6 +19,9 @@ struct QuarantineNote {
     std::string queue;   ///< x-lovage-queue: where it came from, and where a replay sends it.
     std::string worker;  ///< x-lovage-worker: node name.
     TimePoint time;      ///< x-lovage-time: ISO 8601.
+    /// Of a message whose task took its slot along: x-lovage-cause, x-lovage-fault-address,
+    /// x-lovage-backtrace and x-lovage-stderr.
+    std::shared_ptr<const CrashReport> crash = nullptr;
 };
 
 /// The message as it is kept in "<queue>.quarantine": body and properties untouched (the time to

@@ -40,6 +40,13 @@ private:
     bool& flag_;
 };
 
+/// A crash goes to the task's account, unless its message is settled by Celery's rules.
+bool counts_crashes(const FinishedTask& finished) {
+    const AckRules& rules = finished.request->acknowledge;
+    return finished.outcome.ending == Ending::slot_lost && rules.keep_rejected &&
+           settlement_of(finished.outcome, rules) == Settlement::requeue;
+}
+
 QuarantineNote note_for(const FinishedTask& finished, std::string hostname) {
     const TaskOutcome& outcome = finished.outcome;
     std::string detail = outcome.reason;
@@ -56,6 +63,7 @@ Settler::Settler(AppCore& core, TaskMetrics& metrics, std::string hostname, Hook
       hostname_{std::move(hostname)},
       hooks_{std::move(hooks)},
       writer_{core},
+      crashes_{core},
       reports_{std::make_shared<StateReports>(core.loop().executor(),
                                               [this] {
                                                   if (!storing_states_)
@@ -123,7 +131,9 @@ void Settler::tasks_finished(std::vector<FinishedTask> finished) {
     pending_ += finished.size();
     for (FinishedTask& task : finished) {
         auto last_report = reports_->take(task.request);
-        if (task.outcome.ending == Ending::retry) {
+        if (counts_crashes(task)) {
+            scope_.spawn("crash", settle_lost(std::move(task)));
+        } else if (task.outcome.ending == Ending::retry) {
             scope_.spawn("retry", settle_retry(std::move(task)));
         } else if (task.outcome.ending == Ending::ignored && last_report) {
             scope_.spawn("settle", settle_ignored(std::move(task), std::move(*last_report)));
@@ -148,22 +158,23 @@ Awaitable<void> Settler::settle_unstored() {
     while (!unstored_.empty()) co_await settle_together(std::exchange(unstored_, {}));
 }
 
-Awaitable<std::vector<Result<StoreOutcome>>> Settler::store_together(
-    const std::vector<FinishedTask>& finished) {
+std::vector<TaskMeta> Settler::records_of(const std::vector<FinishedTask>& finished) const {
     std::vector<TaskMeta> metas;
     metas.reserve(finished.size());
     const bool extended = core_.settings().result_extended;
     for (const FinishedTask& task : finished) {
         if (wants_record(task)) metas.push_back(make_meta(*task.request, task.outcome, extended));
     }
-    if (metas.empty()) co_return std::vector<Result<StoreOutcome>>{};
-    co_return co_await core_.results().store_many(std::move(metas), Deadline::in(kAttempt));
+    return metas;
 }
 
 Awaitable<void> Settler::settle_together(std::vector<FinishedTask> finished) {
     std::vector<Result<StoreOutcome>> stored;
     try {
-        stored = co_await store_together(finished);
+        std::vector<TaskMeta> metas = records_of(finished);
+        if (!metas.empty()) {
+            stored = co_await core_.results().store_many(std::move(metas), Deadline::in(kAttempt));
+        }
     } catch (const std::bad_alloc&) {
         // One enormous result must not take its neighbours along: one by one, below.
         stored.clear();

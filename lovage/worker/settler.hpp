@@ -10,6 +10,7 @@
 #include <lovage/app/app_core.hpp>
 #include <lovage/awaitable.hpp>
 #include <lovage/runtime/task_scope.hpp>
+#include <lovage/worker/crash_count.hpp>
 #include <lovage/worker/durable_writer.hpp>
 #include <lovage/worker/pool.hpp>
 #include <lovage/worker/quarantine.hpp>
@@ -67,10 +68,12 @@ private:
     /// The usual case: all records in one call. Those that cannot be stored at once go on one by
     /// one.
     Awaitable<void> settle_together(std::vector<FinishedTask> finished);
-    Awaitable<std::vector<Result<StoreOutcome>>> store_together(
-        const std::vector<FinishedTask>& finished);
+    [[nodiscard]] std::vector<TaskMeta> records_of(const std::vector<FinishedTask>& finished) const;
     Awaitable<void> settle_alone(FinishedTask finished);
     Awaitable<void> settle_retry(FinishedTask finished);
+    /// Its task took the slot along: to be run again, or kept when that has happened too often.
+    Awaitable<void> settle_lost(FinishedTask finished);
+    Awaitable<void> keep_crashing(FinishedTask finished, std::size_t crashes);
     /// What the task reported last is its state for good, so it must be durable.
     Awaitable<void> settle_ignored(FinishedTask finished, StateReport last);
     Awaitable<void> settle_quarantined(Delivery delivery, QuarantineNote note,
@@ -89,6 +92,7 @@ private:
     std::string hostname_;
     Hooks hooks_;
     DurableWriter writer_;
+    CrashCount crashes_;
     std::vector<FinishedTask> unstored_;
     bool storing_ = false;
     std::shared_ptr<StateReports> reports_;

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -9,6 +10,7 @@
 #include <lovage/core/error.hpp>
 #include <lovage/core/json.hpp>
 #include <lovage/core/time.hpp>
+#include <lovage/worker/crash_report.hpp>
 
 namespace lovage {
 
@@ -22,7 +24,7 @@ enum class Ending : std::uint8_t {
     requeued,   ///< Given back by the task (lovage::Reject with requeue).
     revoked,    ///< `reason` says "revoked" or "expired" (it did not start), or "terminated".
     timed_out,  ///< Killed at its hard limit: `time_limit`.
-    slot_lost,  ///< What ran it died: `failure` (WorkerLostError).
+    slot_lost,  ///< What ran it died: `failure` (WorkerLostError), and `crash`.
 };
 
 /// "succeeded", "failed", …: stable, for logs and metrics labels.
@@ -44,6 +46,7 @@ struct TaskOutcome {
     RetryPlan retry;
     std::string reason;
     std::chrono::milliseconds time_limit{0};
+    std::shared_ptr<const CrashReport> crash;
     std::chrono::steady_clock::time_point started;
     std::chrono::steady_clock::time_point ended;
 };

@@ -11,11 +11,16 @@
 #include <fmt/core.h>
 
 #include <chrono>
+#include <csignal>
+#include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include <fcntl.h>
 #include <signal.h>
@@ -69,6 +74,49 @@ std::string hold(lovage::TaskContext& context, std::string key, bool heeds_stop)
     return key;
 }
 
+/// Recursion without end that the compiler cannot take apart.
+int use_stack(int depth) {
+    volatile char block[4096];
+    block[0] = static_cast<char>(depth);
+    return depth < 0 ? 0 : use_stack(depth + 1) + block[0];
+}
+
+[[gnu::noinline]] void dereference_null() {
+    volatile int* volatile nowhere = nullptr;
+    *nowhere = 1;
+}
+
+/// Misbehaves in the way asked for.
+void misbehave(const std::string& how, const std::string& key) {
+    note("start", key);
+    std::fprintf(stderr, "%s says: %s\n", key.c_str(), how.c_str());
+    if (how == "null") dereference_null();
+    if (how == "abort") std::abort();
+    if (how == "exit") std::_Exit(7);
+    if (how == "stack") use_stack(0);
+    if (how == "kill") raise(SIGKILL);
+    if (how == "stop") raise(SIGSTOP);
+    if (how == "memory") {
+        std::vector<std::unique_ptr<char[]>> blocks;
+        for (int i = 0; i < 10 * 1024; ++i) {
+            constexpr std::size_t kMebibyte = std::size_t{1} << 20U;
+            blocks.push_back(std::make_unique_for_overwrite<char[]>(kMebibyte));
+            std::memset(blocks.back().get(), 1, kMebibyte);
+        }
+    }
+    if (how == "ignore-SIGTERM") std::signal(SIGTERM, SIG_IGN);
+    for (volatile bool forever = true; forever;) {
+    }
+}
+
+/// A task that uses its own app, as a slot does by way of the worker.
+std::int64_t add_elsewhere(const lovage::App& app, std::int64_t x, std::int64_t y) {
+    return app.send_task("ledger.add", lovage::Json::array({x, y}))
+        .get(20s)
+        .as_int64()
+        .value_or(-1);
+}
+
 void refuse(std::string reason) {
     throw std::invalid_argument{reason};
 }
@@ -97,6 +145,21 @@ int main(int argc, char** argv) {
     app.task("ledger.refuse", refuse, arg("reason"));
     app.task(
         "ledger.add", [](std::int64_t x, std::int64_t y) { return x + y; }, arg("x"), arg("y") = 1);
+    app.task("ledger.misbehave", misbehave, arg("how"), arg("key"));
+    app.task(
+        "ledger.add-elsewhere",
+        [&app](std::int64_t x, std::int64_t y) { return add_elsewhere(app, x, y); }, arg("x"),
+        arg("y"));
+    app.task("ledger.progress", [](lovage::TaskContext& context) {
+        context.update_state("PROGRESS", lovage::Json::object({{"done", 3}}));
+        note("start", "progress");
+        while (context.stop_reason() == lovage::StopReason::none) std::this_thread::sleep_for(1ms);
+        context.checkpoint();
+    });
+    // A registry that depends on where it runs.
+    if (std::getenv("TEST_ODD_SLOTS") != nullptr && lovage::slot::is_slot()) {
+        app.task("ledger.odd", [] {});
+    }
     if (argc == 4 && std::string{argv[1]} == "produce")
         return produce(app, argv[2], std::atoi(argv[3]));
     return lovage::main(app, argc, argv);

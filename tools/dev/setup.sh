@@ -19,6 +19,7 @@ build libssl-dev TLS
 build prometheus-cpp-dev metrics
 build libcli11-dev command lines
 build libtomlplusplus-dev settings files
+build libdw-dev names and lines in the backtraces of crashed tasks
 build libgtest-dev tests
 build libgmock-dev test matchers
 build python3 the other side of tests, and their runner

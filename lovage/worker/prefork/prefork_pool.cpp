@@ -1,8 +1,9 @@
 #include <lovage/worker/prefork/prefork_pool.hpp>
 
-#include <lovage/core/task_error.hpp>
 #include <lovage/runtime/log.hpp>
+#include <lovage/worker/prefork/backtrace.hpp>
 
+#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
@@ -10,8 +11,12 @@
 
 #include <algorithm>
 #include <chrono>
+#include <csignal>
+#include <fstream>
 #include <stdexcept>
 #include <utility>
+
+#include <unistd.h>
 
 namespace lovage {
 
@@ -29,6 +34,8 @@ constexpr std::size_t kStartingMost = 8;
 constexpr auto kFirstPause = 100ms;
 constexpr auto kLongestPause = 10s;
 constexpr auto kJoin = 1s;
+/// How often the memory of slots is looked at while tasks run.
+constexpr auto kMemoryLook = 50ms;
 
 slot::LogStyle log_style() {
     const log::Options options = log::options();
@@ -52,11 +59,40 @@ std::string difference(const std::vector<std::string>& here, const std::vector<s
     return text;
 }
 
-/// The failure of an attempt whose slot died. Wire: Celery's type and text.
-TaskFailure lost_failure(const std::string& task, const ExitStatus& status) {
-    const std::string message = fmt::format("Worker exited prematurely: {}.", to_string(status));
-    return {"WorkerLostError", message, "billiard.exceptions",
-            traceback_text(task, "in a slot that died", "WorkerLostError", message)};
+/// What killed a slot; the handler's word counts more than the exit of what came after it.
+std::string cause_of(const SlotState& state, const ExitStatus& status,
+                     const slot::CrashPage* page) {
+    if (state.kill_reason() == KillReason::memory) {
+        return "killed by the worker, since it used more memory than worker_max_memory_per_child";
+    }
+    if (state.kill_reason() == KillReason::misbehaved) {
+        return "killed by the worker, which could not understand it";
+    }
+    if (page != nullptr && page->stage.load() != slot::CrashPage::nothing) {
+        return to_string(ExitStatus{.signal = page->signal});
+    }
+    return to_string(status);
+}
+
+/// What was accessed, when the signal tells.
+std::string address_of(const slot::CrashPage* page) {
+    if (page == nullptr || page->stage.load() == slot::CrashPage::nothing) return {};
+    const bool fault = page->signal == SIGSEGV || page->signal == SIGBUS;
+    return fault && page->code > 0 ? fmt::format("{:#018x}", page->address) : std::string{};
+}
+
+Awaitable<std::string> describe(std::shared_ptr<slot::CrashPage> page) {
+    co_return slot::describe_stack(*page);
+}
+
+/// What a process has in memory; 0 when it cannot be told. Celery's measure, too.
+std::uint64_t resident_bytes(pid_t pid) {
+    std::ifstream file{fmt::format("/proc/{}/statm", pid)};
+    std::uint64_t all = 0;
+    std::uint64_t resident = 0;
+    if (!(file >> all >> resident)) return 0;
+    static const auto page_bytes = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+    return resident * page_bytes;
 }
 
 }  // namespace
@@ -223,8 +259,22 @@ void PreforkPool::request_stop(const std::shared_ptr<TaskRequest>& request, Stop
     slot.process->interrupt({slot.state.sequence(), reason});
 }
 
+bool PreforkPool::outgrown(const Slot& slot) const {
+    return options_.memory_max != 0 && resident_bytes(slot.process->pid()) > options_.memory_max;
+}
+
+void PreforkPool::check_memory() {
+    for (const auto& slot : slots_) {
+        if (slot->state.busy() && slot->state.kill_reason() == KillReason::none &&
+            outgrown(*slot)) {
+            kill(*slot, KillReason::memory);
+        }
+    }
+}
+
 Awaitable<void> PreforkPool::watch_limits() {
     while (!stopping_) {
+        if (options_.memory_max != 0) check_memory();
         const auto now = Clock::now();
         next_kill_.reset();
         for (const auto& slot : slots_) {
@@ -236,7 +286,11 @@ Awaitable<void> PreforkPool::watch_limits() {
                 next_kill_ = kill_at;
             }
         }
-        if (next_kill_) {
+        if (options_.memory_max != 0) {
+            const Deadline look = Deadline::in(kMemoryLook);
+            co_await limits_changed_.wait(
+                next_kill_ ? Deadline::at(std::min(*next_kill_, look.time())) : look);
+        } else if (next_kill_) {
             co_await limits_changed_.wait(Deadline::at(*next_kill_));
         } else {
             co_await limits_changed_.wait();
@@ -260,7 +314,7 @@ void PreforkPool::on_outcome(Slot& slot, slot::Outcome outcome) {
     --busy_;
     for (std::string& child : outcome.children) request->context->add_child(std::move(child));
     finish({std::move(request), std::move(outcome.outcome)});
-    if (slot.state.idle() && (slot.state.used_up() || retiring_)) {
+    if (slot.state.idle() && (slot.state.used_up() || retiring_ || outgrown(slot))) {
         slot.state.leave();
         slot.process->quit();
     } else if (slot.state.idle()) {
@@ -304,24 +358,24 @@ void PreforkPool::on_ended(Slot& slot, const ExitStatus& status) {
     if (!request) return;
     --busy_;
     if (stopping_) return;  // its message goes back with the consumer
-    TaskOutcome outcome = outcome_of_loss(slot, *request, status);
-    finish({std::move(request), std::move(outcome)});
+    finish_lost(slot, std::move(request), status);
 }
 
-TaskOutcome PreforkPool::outcome_of_loss(const Slot& slot, const TaskRequest& request,
-                                         const ExitStatus& status) const {
-    TaskOutcome outcome;
+void PreforkPool::finish_lost(const Slot& slot, std::shared_ptr<TaskRequest> request,
+                              const ExitStatus& status) {
+    FinishedTask lost{std::move(request), {}};
+    TaskOutcome& outcome = lost.outcome;
     outcome.started = slot.state.began();
     outcome.ended = Clock::now();
     switch (slot.state.kill_reason()) {
         case KillReason::time_limit:
             outcome.ending = Ending::timed_out;
-            outcome.time_limit = request.time_limit.value_or(0ms);
-            return outcome;
+            outcome.time_limit = lost.request->time_limit.value_or(0ms);
+            return finish(std::move(lost));
         case KillReason::terminated:
             outcome.ending = Ending::revoked;
             outcome.reason = "terminated";
-            return outcome;
+            return finish(std::move(lost));
         case KillReason::none:
         case KillReason::memory:
         case KillReason::misbehaved:
@@ -329,8 +383,25 @@ TaskOutcome PreforkPool::outcome_of_loss(const Slot& slot, const TaskRequest& re
             break;
     }
     outcome.ending = Ending::slot_lost;
-    outcome.failure = lost_failure(request.message.task, status);
-    return outcome;
+    const slot::CrashPage* const page = slot.process->crash_page();
+    CrashReport crash{
+        cause_of(slot.state, status, page), address_of(page), {}, slot.process->last_words()};
+    scope_.spawn("crash report", report_crash(std::move(lost), std::move(crash), slot.process));
+}
+
+Awaitable<void> PreforkPool::report_crash(FinishedTask lost, CrashReport crash,
+                                          std::shared_ptr<slot::SlotProcess> process) {
+    const slot::CrashPage* const page = process->crash_page();
+    if (page != nullptr && page->stage.load() == slot::CrashPage::complete) {
+        if (!analyst_) analyst_ = std::make_unique<asio::thread_pool>(1);
+        auto copy = std::make_shared<slot::CrashPage>();
+        slot::copy_checked(*page, *copy);
+        crash.backtrace = co_await asio::co_spawn(analyst_->get_executor(),
+                                                  describe(std::move(copy)), asio::use_awaitable);
+    }
+    lost.outcome.failure = worker_lost(lost.request->message.task, crash);
+    lost.outcome.crash = std::make_shared<const CrashReport>(std::move(crash));
+    finish(std::move(lost));
 }
 
 void PreforkPool::finish(FinishedTask task) {

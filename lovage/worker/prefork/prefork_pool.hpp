@@ -16,12 +16,15 @@
 #include <lovage/worker/prefork/slot_process.hpp>
 #include <lovage/worker/prefork/slot_state.hpp>
 
+#include <boost/asio/thread_pool.hpp>
+
 namespace lovage {
 
 struct PreforkOptions {
-    std::size_t slots = 1;      ///< 1 to 1,024.
-    std::string hostname;       ///< The worker's node name, for the slots' tasks.
-    std::size_t tasks_max = 0;  ///< worker_max_tasks_per_child; 0: no limit.
+    std::size_t slots = 1;         ///< 1 to 1,024.
+    std::string hostname;          ///< The worker's node name, for the slots' tasks.
+    std::uint64_t memory_max = 0;  ///< worker_max_memory_per_child, in bytes; 0: no limit.
+    std::size_t tasks_max = 0;     ///< worker_max_tasks_per_child; 0: no limit.
 };
 
 /// Slots that are processes of their own: a task that crashes, leaks or never returns hurts its
@@ -66,11 +69,16 @@ private:
     /// Gives waiting requests to idle slots.
     void dispatch();
     void run(Slot& slot, std::shared_ptr<TaskRequest> request);
-    /// How the attempt ends that a slot which is gone took along.
-    [[nodiscard]] TaskOutcome outcome_of_loss(const Slot& slot, const TaskRequest& request,
-                                              const ExitStatus& status) const;
-    /// Kills slots whose task reached its hard time limit.
+    /// Ends the attempt that a slot which is gone took along.
+    void finish_lost(const Slot& slot, std::shared_ptr<TaskRequest> request,
+                     const ExitStatus& status);
+    /// Finds names for what the slot left behind, on a thread of its own, and ends the attempt.
+    Awaitable<void> report_crash(FinishedTask lost, CrashReport crash,
+                                 std::shared_ptr<slot::SlotProcess> process);
+    /// Kills slots whose task reached its hard time limit, or that use too much memory.
     Awaitable<void> watch_limits();
+    void check_memory();
+    [[nodiscard]] bool outgrown(const Slot& slot) const;
     void finish(FinishedTask task);
     void report_finished();
 
@@ -83,6 +91,7 @@ private:
     std::deque<std::shared_ptr<TaskRequest>> waiting_;
     std::vector<FinishedTask> finished_;
     bool report_posted_ = false;
+    std::unique_ptr<boost::asio::thread_pool> analyst_;  // reads debug information
     std::size_t busy_ = 0;
     std::size_t starting_ = 0;
     std::optional<std::chrono::steady_clock::time_point> next_kill_;

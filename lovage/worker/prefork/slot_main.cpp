@@ -2,6 +2,7 @@
 
 #include <lovage/app/app_core.hpp>
 #include <lovage/runtime/log.hpp>
+#include <lovage/worker/prefork/crash_page.hpp>
 #include <lovage/worker/prefork/slot_client.hpp>
 #include <lovage/worker/prefork/slot_protocol.hpp>
 #include <lovage/worker/prefork/slot_start.hpp>
@@ -145,6 +146,7 @@ public:
             say(ready);
             return EXIT_FAILURE;
         }
+        if (CrashPage* const page = crash_mapping_.get()) install_crash_handler(*page);
         SlotClient& client = start_client();
         say(Ready{registry_hash(app_.tasks()), "", {}});
         serve();
@@ -243,6 +245,7 @@ private:
     }
 
     App& app_;
+    const CrashMapping crash_mapping_{kCrashPage};
     TaskStream stream_;
     Running running_;
     std::string outgoing_;

@@ -86,6 +86,7 @@ struct SlotProcess::Ends {
     FileDescriptor control;
     FileDescriptor errors;
     FileDescriptor end;
+    FileDescriptor crash_page;
 };
 
 Result<std::shared_ptr<SlotProcess>> SlotProcess::start(AppCore& core, const Setup& setup,
@@ -96,6 +97,8 @@ Result<std::shared_ptr<SlotProcess>> SlotProcess::start(AppCore& core, const Set
     for (auto* pair : {&tasks, &control, &errors}) {
         if (!*pair) return std::unexpected{std::move(pair->error())};
     }
+    auto page = CrashMapping::create();
+    if (!page) return std::unexpected{std::move(page.error())};
     FileDescriptor input{::open("/dev/null", O_RDONLY | O_CLOEXEC)};
     ChildProcess::Options options;
     options.program = "/proc/self/exe";
@@ -104,11 +107,12 @@ Result<std::shared_ptr<SlotProcess>> SlotProcess::start(AppCore& core, const Set
     options.descriptors = {{input.get(), STDIN_FILENO},
                            {errors->slot.get(), STDERR_FILENO},
                            {tasks->slot.get(), kTaskStream},
-                           {control->slot.get(), kControlStream}};
+                           {control->slot.get(), kControlStream},
+                           {page->get(), kCrashPage}};
     auto process = ChildProcess::start(options);
     if (!process) return std::unexpected{std::move(process.error())};
     Ends ends{std::move(tasks->worker), std::move(control->worker), std::move(errors->worker),
-              FileDescriptor{::fcntl(process->descriptor(), F_DUPFD_CLOEXEC, 0)}};
+              FileDescriptor{::fcntl(process->descriptor(), F_DUPFD_CLOEXEC, 0)}, std::move(*page)};
     if (!ends.end) {
         return fail(Errc::unavailable,
                     fmt::format("a pidfd cannot be copied: {}", std::strerror(errno)));
@@ -122,6 +126,7 @@ Result<std::shared_ptr<SlotProcess>> SlotProcess::start(AppCore& core, const Set
 SlotProcess::SlotProcess(AppCore& core, ChildProcess process, Ends ends, Events events)
     : core_{core},
       process_{std::move(process)},
+      crash_page_{ends.crash_page.get()},
       events_{std::move(events)},
       tasks_{core.loop().executor(), std::move(ends.tasks),
              [this](const FrameReader::Frame& frame) { return take_task_frame(frame); }},

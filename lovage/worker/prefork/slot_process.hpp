@@ -12,6 +12,7 @@
 #include <lovage/awaitable.hpp>
 #include <lovage/runtime/child_process.hpp>
 #include <lovage/runtime/task_scope.hpp>
+#include <lovage/worker/prefork/crash_page.hpp>
 #include <lovage/worker/prefork/frame_channel.hpp>
 #include <lovage/worker/prefork/slot_protocol.hpp>
 
@@ -48,6 +49,8 @@ public:
     void kill() noexcept { process_.signal(SIGKILL); }
 
     [[nodiscard]] pid_t pid() const noexcept { return process_.pid(); }
+    /// What its crash handler wrote; nullptr when there is no such memory.
+    [[nodiscard]] const CrashPage* crash_page() const noexcept { return crash_page_.get(); }
     /// The last it wrote to standard error, at most 4 KiB.
     [[nodiscard]] const std::string& last_words() const noexcept { return last_words_; }
 
@@ -68,6 +71,7 @@ private:
 
     AppCore& core_;
     ChildProcess process_;
+    CrashMapping crash_page_;
     Events events_;
     FrameChannel tasks_;
     FrameChannel control_;

@@ -1,0 +1,66 @@
+// What becomes of the message of a task that took its slot along.
+
+#include <lovage/core/time.hpp>
+#include <lovage/runtime/log.hpp>
+#include <lovage/worker/settler.hpp>
+#include <lovage/worker/task_record.hpp>
+
+#include <fmt/format.h>
+
+#include <utility>
+
+namespace lovage {
+
+/// The message goes to the end of its queue, with one crash more, and only when it is there the old
+/// one is acknowledged: a worker that dies in between leaves two, never none.
+Awaitable<void> Settler::settle_lost(FinishedTask finished) {
+    const TaskRequest& request = *finished.request;
+    const Message& message = request.delivery.message;
+    const std::size_t crashes =
+        co_await crashes_.charge(request.message.id, crashes_of(message), wall_clock_now());
+    if (crashes >= kCrashesMost) co_return co_await keep_crashing(std::move(finished), crashes);
+    log::warning("worker", "Task {}[{}] is run again: it took its slot along ({} of {} times)",
+                 request.message.display_name(), request.message.id, crashes, kCrashesMost);
+    TaskSend again;
+    again.task_id = request.message.id;
+    again.queue = request.delivery.queue;
+    again.message = with_crashes(message, crashes);
+    auto sent = co_await writer_.send(std::move(again));
+    if (!sent && sent.error().code == Errc::cancelled) co_return;
+    if (Consumer* consumer = hooks_.consumer()) {
+        if (sent) {
+            consumer->ack(request.delivery.tag);
+        } else {
+            consumer->reject(request.delivery.tag, Requeue::yes);
+        }
+    }
+    conclude(finished);
+}
+
+Awaitable<void> Settler::keep_crashing(FinishedTask finished, std::size_t crashes) {
+    const TaskRequest& request = *finished.request;
+    TaskOutcome& outcome = finished.outcome;
+    QuarantineNote note{"crashed",
+                        fmt::format("it took its slot along {} times in {} hours, at last by {}",
+                                    crashes, kCrashWindow.count(),
+                                    outcome.crash ? outcome.crash->cause : "an unknown cause"),
+                        request.delivery.queue,
+                        hostname_,
+                        wall_clock_now(),
+                        outcome.crash};
+    log::error("worker", "Task {}[{}] is not run again and kept in quarantine: {}",
+               request.message.display_name(), request.message.id, note.detail);
+    const bool kept = co_await writer_.quarantine(request.delivery.message, std::move(note));
+    if (!kept) co_return;
+    outcome.ending = Ending::failed;
+    if (wants_record(finished)) {
+        const bool durable =
+            co_await writer_.store(make_meta(request, outcome, core_.settings().result_extended));
+        if (!durable) co_return;
+    }
+    co_await crashes_.forget(request.message.id);
+    if (Consumer* consumer = hooks_.consumer()) consumer->ack(request.delivery.tag);
+    conclude(finished);
+}
+
+}  // namespace lovage

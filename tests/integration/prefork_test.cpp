@@ -1,0 +1,197 @@
+// Slots of their own: what a task does to its slot hurts neither the worker nor other tasks.
+#include "project.hpp"
+
+#include <fmt/core.h>
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <thread>
+
+#include <signal.h>
+
+namespace lovage::integration {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+/// The children of a process.
+std::vector<pid_t> children_of(pid_t parent) {
+    std::vector<pid_t> children;
+    for (const auto& task :
+         std::filesystem::directory_iterator{fmt::format("/proc/{}/task", parent)}) {
+        std::ifstream file{task.path() / "children"};
+        children.insert(children.end(), std::istream_iterator<pid_t>{file}, {});
+    }
+    return children;
+}
+
+class Prefork : public Project {
+protected:
+    AsyncResult<Json> misbehave(const std::string& how, SendOptions options = {}) {
+        Json args = Json::array({how, how});
+        return app_.send_task("ledger.misbehave", std::move(args), Json::object(),
+                              std::move(options));
+    }
+
+    /// The failure of a task whose slot died until it was not run any more.
+    TaskFailure lost(const std::string& how) {
+        const TaskMeta meta = misbehave(how).wait(kPatience);
+        EXPECT_EQ(meta.status, states::kFailure);
+        EXPECT_EQ(ledger_.count("start", how), 3U);
+        const auto failure = meta.failure();
+        EXPECT_TRUE(failure);
+        if (!failure) return {};
+        EXPECT_EQ(failure->exc_type, "WorkerLostError");
+        EXPECT_EQ(failure->exc_module, "billiard.exceptions");
+        return *failure;
+    }
+
+    std::string last_message_in_quarantine() { return run({"quarantine", "show"}).out; }
+};
+
+TEST_F(Prefork, ANullDereferenceEndsWithItsBacktraceInQuarantine) {
+    Process worker = start_worker("worker");
+    const TaskFailure failure = lost("null");
+    EXPECT_EQ(failure.exc_message,
+              "Worker exited prematurely: signal 11 (SIGSEGV) at address 0x0000000000000000.");
+    EXPECT_THAT(failure.traceback,
+                AllOf(StartsWith("Traceback (most recent call last):"),
+                      HasSubstr("::dereference_null()\n"), HasSubstr("ledger_app.cpp\", line ")));
+    EXPECT_THAT(last_message_in_quarantine(),
+                AllOf(HasSubstr("crashed"), HasSubstr("3 times"), HasSubstr("null says: null")));
+    stop(worker);
+}
+
+TEST_F(Prefork, AnAbortAndAnExitAreToldApart) {
+    Process worker = start_worker("worker");
+    EXPECT_EQ(lost("abort").exc_message, "Worker exited prematurely: signal 6 (SIGABRT).");
+    EXPECT_EQ(lost("exit").exc_message, "Worker exited prematurely: exit code 7.");
+    EXPECT_EQ(lost("kill").exc_message, "Worker exited prematurely: signal 9 (SIGKILL).");
+    stop(worker);
+}
+
+TEST_F(Prefork, AStackOverflowHasABacktraceToo) {
+    Process worker = start_worker("worker");
+    const TaskFailure failure = lost("stack");
+    EXPECT_THAT(failure.exc_message, HasSubstr("SIGSEGV"));
+    EXPECT_THAT(failure.traceback, HasSubstr("::use_stack(int)\n"));
+    stop(worker);
+}
+
+TEST_F(Prefork, ATaskThatTakesTooMuchMemoryIsKilledWhileItRuns) {
+    Process worker = start_worker("worker", 2, {{"LOVAGE_WORKER_MAX_MEMORY_PER_CHILD", "262144"}});
+    EXPECT_THAT(lost("memory").exc_message, HasSubstr("worker_max_memory_per_child"));
+    stop(worker);
+}
+
+/// Whatever a task does, it ends at its hard limit.
+class HardLimit : public Prefork, public testing::WithParamInterface<const char*> {};
+
+TEST_P(HardLimit, EndsATask) {
+    Process worker = start_worker("worker");
+    EXPECT_EQ(send_work("ready").wait(kPatience).status, states::kSuccess);
+    const auto sent = monotonic_now();
+    const TaskMeta meta = misbehave(GetParam(), {.time_limit = 500ms}).wait(kPatience);
+    EXPECT_LT(monotonic_now() - sent, 3s);
+    EXPECT_EQ(meta.status, states::kFailure);
+    ASSERT_TRUE(meta.failure());
+    EXPECT_EQ(meta.failure()->exc_type, "TimeLimitExceeded");
+    EXPECT_EQ(ledger_.count("start", GetParam()), 1U);
+    EXPECT_EQ(send_work("after").wait(kPatience).status, states::kSuccess);
+    stop(worker);
+}
+
+INSTANTIATE_TEST_SUITE_P(Of, HardLimit, testing::Values("spin", "ignore-SIGTERM", "stop"),
+                         [](const auto& test) {
+                             std::string name = test.param;
+                             std::erase(name, '-');
+                             return name;
+                         });
+
+TEST_F(Prefork, ATaskIsToldOfItsSoftLimitAndTellsItsProgress) {
+    Process worker = start_worker("worker");
+    const auto sent = app_.send_task("ledger.progress", Json::array(), Json::object(),
+                                     {.soft_time_limit = 700ms});
+    while (sent.state() == states::kPending) std::this_thread::yield();
+    EXPECT_EQ(sent.state(), "PROGRESS");
+    const TaskMeta meta = sent.wait(kPatience);
+    ASSERT_TRUE(meta.failure());
+    EXPECT_EQ(meta.failure()->exc_type, "SoftTimeLimitExceeded");
+    stop(worker);
+}
+
+TEST_F(Prefork, ATerminatedTaskIsKilled) {
+    Process worker = start_worker("worker", 1);
+    const auto held = send_hold("held");
+    ASSERT_TRUE(ledger_.wait_for("start", "held", soon())) << logs();
+    held.revoke({.terminate = true});
+    EXPECT_EQ(held.wait(kPatience).status, states::kRevoked);
+    EXPECT_EQ(send_work("after").wait(kPatience).status, states::kSuccess);
+    EXPECT_EQ(ledger_.count("end", "held"), 0U);
+    stop(worker);
+}
+
+TEST_F(Prefork, ATaskSendsAndWaitsByWayOfTheWorker) {
+    Process worker = start_worker("worker", 2);
+    const auto sum = app_.send_task("ledger.add-elsewhere", Json::array({40, 2}));
+    EXPECT_EQ(sum.get(kPatience), Json{42});
+    const TaskMeta meta = sum.meta();
+    ASSERT_EQ(meta.children.fully_expanded()->as_array().size(), 1U) << "it is the other's parent";
+    stop(worker);
+}
+
+TEST_F(Prefork, SlotsDieWithTheirWorker) {
+    Process worker = start_worker("worker", 3);
+    const auto held = send_hold("held");
+    ASSERT_TRUE(ledger_.wait_for("start", "held", soon())) << logs();
+    const auto slots = children_of(worker.pid());
+    EXPECT_EQ(slots.size(), 3U);
+    worker.kill();
+    for (const Deadline end = soon(); !end.passed();) {
+        // They have become this process's children, and stay zombies until they are reaped.
+        if (all_children_ended()) break;
+    }
+    for (const pid_t slot : slots) EXPECT_EQ(::kill(slot, 0), -1);
+}
+
+TEST_F(Prefork, SlotsAreReplacedAfterTheirLastTask) {
+    Process worker = start_worker("worker", 1, {{"LOVAGE_WORKER_MAX_TASKS_PER_CHILD", "2"}});
+    std::vector<AsyncResult<Json>> sent;
+    for (int i = 0; i < 7; ++i) sent.push_back(send_work(fmt::format("task-{}", i)));
+    for (const auto& task : sent) EXPECT_EQ(task.wait(kPatience).status, states::kSuccess);
+    for (const auto& [key, starts] : ledger_.by_key("start")) EXPECT_EQ(starts.size(), 1U) << key;
+    stop(worker);
+}
+
+TEST_F(Prefork, ASlotWithOtherTasksIsRefusedByName) {
+    Process worker = start_worker("worker", 1, {{"TEST_ODD_SLOTS", "1"}});
+    const auto ending = worker.wait(soon());
+    EXPECT_EQ(ending, Ending{.exit_code = 1});
+    EXPECT_THAT(logs(), AllOf(HasSubstr("its tasks are not the worker's"),
+                              HasSubstr("only the slot has ledger.odd()")));
+}
+
+TEST_F(Prefork, GoodTasksAreUntouchedBesideBadOnes) {
+    Process worker = start_worker("worker", 3, {{"LOVAGE_WORKER_MAX_MEMORY_PER_CHILD", "262144"}});
+    std::vector<AsyncResult<Json>> bad;
+    std::vector<AsyncResult<Json>> good;
+    bad.push_back(misbehave("null"));
+    bad.push_back(misbehave("memory"));
+    bad.push_back(misbehave("spin", {.time_limit = 1s}));
+    for (int i = 0; i < 1000; ++i) good.push_back(send_work(fmt::format("good-{}", i)));
+    for (const auto& task : good) EXPECT_EQ(task.wait(kPatience).status, states::kSuccess);
+    for (const auto& task : bad) {
+        const TaskMeta meta = task.wait(kPatience);
+        EXPECT_EQ(meta.status, states::kFailure);
+        EXPECT_FALSE(meta.failure()->exc_message.empty());
+    }
+    stop(worker);
+    for (const auto& [key, starts] : ledger_.by_key("end")) EXPECT_EQ(starts.size(), 1U) << key;
+}
+
+}  // namespace
+}  // namespace lovage::integration
