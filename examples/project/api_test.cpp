@@ -173,7 +173,7 @@ TEST(Options, AnEmptyAddressIsRefused) {
     std::string program = "project-api";
     std::string host = "--host=";
     char* words[] = {program.data(), host.data()};
-    EXPECT_THROW(parse_options(2, words), std::invalid_argument);
+    EXPECT_THROW((void)parse_options(2, words), std::invalid_argument);
 }
 
 TEST(ApiSettings, NameWhatIsWrong) {

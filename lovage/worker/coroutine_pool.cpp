@@ -167,14 +167,15 @@ void CoroutinePool::start(Events events) {
 }
 
 void CoroutinePool::submit(std::vector<RequestPtr> requests) {
-    const auto plain = std::ranges::stable_partition(requests, [](const RequestPtr& request) {
-        return request->definition->coroutine != nullptr;
-    });
-    std::vector<RequestPtr> functions{std::make_move_iterator(plain.begin()),
-                                      std::make_move_iterator(plain.end())};
-    requests.erase(plain.begin(), plain.end());
+    std::vector<RequestPtr> functions;
+    for (RequestPtr& request : requests) {
+        if (request->definition->coroutine != nullptr) {
+            shared_->waiting.push_back(std::move(request));
+        } else {
+            functions.push_back(std::move(request));
+        }
+    }
     helpers_.submit(std::move(functions));
-    std::ranges::move(requests, std::back_inserter(shared_->waiting));
     shared_->start_waiting();
 }
 

@@ -180,12 +180,12 @@ Worker::Impl::RequestPtr Worker::Impl::make_request(Delivery delivery, TaskMessa
 
 void Worker::Impl::set_rules(TaskRequest& request) {
     const Settings& settings = app.settings();
-    const TaskOptions& options = request.definition->options;
-    request.acknowledge = ack_rules(delivery_, options);
+    const TaskOptions& own = request.definition->options;
+    request.acknowledge = ack_rules(delivery_, own);
     request.time_limit =
-        limit(request.message.time_limit, options.time_limit, settings.task_time_limit);
-    request.soft_time_limit = limit(request.message.soft_time_limit, options.soft_time_limit,
-                                    settings.task_soft_time_limit);
+        limit(request.message.time_limit, own.time_limit, settings.task_time_limit);
+    request.soft_time_limit =
+        limit(request.message.soft_time_limit, own.soft_time_limit, settings.task_soft_time_limit);
     if (request.time_limit && !pool_->keeps_hard_limits()) soften_hard_limit(request);
     request.report_start = settings.task_track_started || !request.acknowledge.acks_late ||
                            request.soft_time_limit.has_value();
@@ -362,7 +362,7 @@ void Worker::Impl::on_finished(std::vector<FinishedTask> finished) {
     if (stops_ != 0) changed_.notify_all();
 }
 
-void Worker::Impl::on_settled(const RequestPtr& request, const TaskOutcome* outcome,
+void Worker::Impl::on_settled(const RequestPtr& /*request*/, const TaskOutcome* outcome,
                               LookAhead::Duration settle_time) {
     const bool ran = outcome != nullptr && outcome->started != Clock::time_point{};
     if (ran) {
