@@ -64,39 +64,39 @@ void DirectClient::count(const Result<void>& outcome) {
     }
 }
 
-Awaitable<Result<void>> DirectClient::publish_once(const TaskSend& task, Deadline deadline) {
+Awaitable<Result<void>> DirectClient::publish_once(const TaskSend* task, Deadline deadline) {
     if (!core_.connected()) {
         if (auto connected = co_await core_.connect(deadline); !connected) co_return connected;
     }
-    if (!declared_.contains(task.queue)) {
+    if (!declared_.contains(task->queue)) {
         auto declared =
-            co_await declare_task_queue(core_.broker(), core_.settings(), task.queue, deadline);
+            co_await declare_task_queue(core_.broker(), core_.settings(), task->queue, deadline);
         if (!declared) co_return declared;
-        declared_.insert(task.queue);
+        declared_.insert(task->queue);
     }
     Publication publication;
-    publication.routing_key = task.queue;
+    publication.routing_key = task->queue;
     publication.mandatory = delivery_rules(core_.settings()).mandatory;
-    publication.message = task.message;  // a copy: another attempt may need it
-    if (task.expires) {
+    publication.message = task->message;  // a copy: another attempt may need it
+    if (task->expires) {
         publication.message.properties.expiration = std::max(
-            0ms, std::chrono::ceil<std::chrono::milliseconds>(*task.expires - wall_clock_now()));
+            0ms, std::chrono::ceil<std::chrono::milliseconds>(*task->expires - wall_clock_now()));
     }
-    if (task.eta && core_.broker().delays_natively()) {
+    if (task->eta && core_.broker().delays_natively()) {
         publication.delay = std::max(
-            0ms, std::chrono::ceil<std::chrono::milliseconds>(*task.eta - wall_clock_now()));
+            0ms, std::chrono::ceil<std::chrono::milliseconds>(*task->eta - wall_clock_now()));
     }
     co_return co_await core_.broker().publish(std::move(publication), deadline);
 }
 
-Awaitable<Result<void>> DirectClient::publish_until(const TaskSend& task, Deadline deadline) {
+Awaitable<Result<void>> DirectClient::publish_until(const TaskSend* task, Deadline deadline) {
     bool may_exist = false;
     for (int attempt = 0;; ++attempt) {
         Result<void> outcome = co_await publish_once(task, deadline);
         if (outcome) co_return outcome;
         const Errc code = outcome.error().code;
         may_exist = may_exist || code == Errc::unknown_outcome;
-        if (code == Errc::unroutable) declared_.erase(task.queue);  // somebody deleted it
+        if (code == Errc::unroutable) declared_.erase(task->queue);  // somebody deleted it
         const auto wait = retry_pause(attempt);
         const bool give_up = !worth_retrying(code) || (code == Errc::unroutable && attempt > 0) ||
                              deadline.remaining() <= wait;
@@ -110,7 +110,7 @@ Awaitable<Result<void>> DirectClient::publish_until(const TaskSend& task, Deadli
 
 Awaitable<Result<void>> DirectClient::send(TaskSend task, Deadline deadline) {
     if (!task.mark_sent) {
-        auto outcome = co_await publish_until(task, deadline);
+        auto outcome = co_await publish_until(&task, deadline);
         count(outcome);
         co_return outcome;
     }
@@ -122,7 +122,7 @@ Awaitable<Result<void>> DirectClient::send(TaskSend task, Deadline deadline) {
     // before both are there.
     using namespace asio::experimental::awaitable_operators;
     auto [marked, outcome] = co_await (core_.results().mark_sent(task.task_id, deadline) &&
-                                       publish_until(task, deadline));
+                                       publish_until(&task, deadline));
     count(outcome);
     if (outcome && !marked) {
         outcome =

@@ -26,9 +26,10 @@ public:
 
 private:
     Awaitable<Result<void>> store_revocation(std::string key, bool terminate, Deadline deadline);
-    // `task` lives in the frame of send(), which awaits them.
-    Awaitable<Result<void>> publish_until(const TaskSend& task, Deadline deadline);
-    Awaitable<Result<void>> publish_once(const TaskSend& task, Deadline deadline);
+    // `task` lives in the frame of send(), which awaits them: a send is not moved from call to
+    // call.
+    Awaitable<Result<void>> publish_until(const TaskSend* task, Deadline deadline);
+    Awaitable<Result<void>> publish_once(const TaskSend* task, Deadline deadline);
     void count(const Result<void>& outcome);
 
     AppCore& core_;
