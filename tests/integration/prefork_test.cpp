@@ -61,14 +61,15 @@ TEST_F(Prefork, ANullDereferenceEndsWithItsBacktraceInQuarantine) {
     EXPECT_THAT(failure.traceback,
                 AllOf(StartsWith("Traceback (most recent call last):"),
                       HasSubstr("::dereference_null()\n"), HasSubstr("ledger_app.cpp\", line ")));
-    EXPECT_THAT(last_message_in_quarantine(),
-                AllOf(HasSubstr("crashed"), HasSubstr("3 times"), HasSubstr("null says: null")));
+    EXPECT_THAT(last_message_in_quarantine(), AllOf(HasSubstr("crashed"), HasSubstr("3 times")));
     stop(worker);
 }
 
 TEST_F(Prefork, AnAbortAndAnExitAreToldApart) {
     Process worker = start_worker("worker");
     EXPECT_EQ(lost("abort").exc_message, "Worker exited prematurely: signal 6 (SIGABRT).");
+    // Not asked of SIGSEGV, which sanitizers explain at length: only the end is kept.
+    EXPECT_THAT(last_message_in_quarantine(), HasSubstr("abort says: abort"));
     EXPECT_EQ(lost("exit").exc_message, "Worker exited prematurely: exit code 7.");
     EXPECT_EQ(lost("kill").exc_message, "Worker exited prematurely: signal 9 (SIGKILL).");
     stop(worker);
