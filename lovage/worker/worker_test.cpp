@@ -191,15 +191,15 @@ TEST(Worker, AStopReturnsWhatHasNotStartedAndFinishesWhatRuns) {
 }
 
 TEST(Worker, ASecondStopGivesRunningTasksBack) {
-    auto go =
-        std::make_shared<std::binary_semaphore>(0);  // outlives the test: the slot is left behind
-    App app{"test", memory_settings()};
+    // The slot is left behind: what it may touch stays until the process ends.
+    static std::binary_semaphore go{0};
+    static App& app = *new App{"test", memory_settings()};
     std::latch started{1};
     std::promise<void> asked_to_stop;
-    auto blocking = app.task("blocking", [&, go](TaskContext& context) {
+    auto blocking = app.task("blocking", [&](TaskContext& context) {
         const std::stop_callback noticed{context.stop_token(), [&] { asked_to_stop.set_value(); }};
         started.count_down();
-        go->acquire();
+        go.acquire();
     });
     RunningWorker worker{app};
     blocking.delay();
@@ -211,7 +211,7 @@ TEST(Worker, ASecondStopGivesRunningTasksBack) {
     EXPECT_EQ(asked_to_stop.get_future().wait_for(0s), std::future_status::ready);
     EXPECT_EQ(status_of(app, "celery").ready, 1U);
     EXPECT_EQ(worker.worker().left_behind(), 1U);
-    go->release();
+    go.release();
 }
 
 TEST(Worker, IgnoredResultsAreNotStored) {
