@@ -18,6 +18,19 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
+/// ThreadSanitizer keeps a stack of calls of its own, which overflows first: its runtime then dies
+/// in one way or another before our handler is asked.
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define LOVAGE_TEST_UNDER_TSAN
+#endif
+#endif
+#ifdef LOVAGE_TEST_UNDER_TSAN
+constexpr bool kStackOverflowsAreOurs = false;
+#else
+constexpr bool kStackOverflowsAreOurs = true;
+#endif
+
 /// The children of a process.
 std::vector<pid_t> children_of(pid_t parent) {
     std::vector<pid_t> children;
@@ -78,8 +91,10 @@ TEST_F(Prefork, AnAbortAndAnExitAreToldApart) {
 TEST_F(Prefork, AStackOverflowHasABacktraceToo) {
     Process worker = start_worker("worker");
     const TaskFailure failure = lost("stack");
-    EXPECT_THAT(failure.exc_message, HasSubstr("SIGSEGV"));
-    EXPECT_THAT(failure.traceback, HasSubstr("::use_stack(int)\n"));
+    if (kStackOverflowsAreOurs) {
+        EXPECT_THAT(failure.exc_message, HasSubstr("SIGSEGV"));
+        EXPECT_THAT(failure.traceback, HasSubstr("::use_stack(int)\n"));
+    }
     stop(worker);
 }
 
