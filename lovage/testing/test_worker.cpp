@@ -4,34 +4,44 @@
 #include <lovage/runtime/log.hpp>
 
 #include <atomic>
-#include <chrono>
 #include <exception>
+#include <functional>
+#include <future>
 #include <memory>
 #include <utility>
 
 namespace lovage::testing {
 
+namespace {
+
+/// Does something however its scope is left.
+struct AtEnd {
+    explicit AtEnd(std::function<void()> what) : action{std::move(what)} {}
+    ~AtEnd() { action(); }
+    AtEnd(const AtEnd&) = delete;
+    AtEnd& operator=(const AtEnd&) = delete;
+    std::function<void()> action;
+};
+
+}  // namespace
+
 TestWorker::TestWorker(App& app, std::size_t concurrency) {
-    // The first of both: ready, or ended before it was.
-    auto begun = std::make_shared<std::promise<void>>();
+    // The first of both: ready (true), or ended before it was.
+    auto begun = std::make_shared<std::promise<bool>>();
     auto told = std::make_shared<std::atomic<bool>>(false);
-    const auto tell = [begun, told] {
-        if (!told->exchange(true)) begun->set_value();
+    const auto tell = [begun, told](bool ready) {
+        if (!told->exchange(true)) begun->set_value(ready);
     };
     WorkerOptions options;
     options.concurrency = concurrency;
     options.hostname = "test@localhost";
-    options.on_ready = tell;
+    options.on_ready = [tell] { tell(true); };
     worker_ = std::make_unique<Worker>(app, std::move(options));
     run_ = std::async(std::launch::async, [this, tell, core = app.core()] {
-        auto ended = core->loop().run_blocking(worker_->run());
-        tell();
-        return ended;
+        const AtEnd ended{[tell] { tell(false); }};
+        return core->loop().run_blocking(worker_->run());
     });
-    begun->get_future().wait();
-    if (!worker_->ready() && run_.wait_for(std::chrono::seconds{0}) == std::future_status::ready) {
-        value_or_throw(run_.get());
-    }
+    if (!begun->get_future().get()) value_or_throw(run_.get());
 }
 
 TestWorker::~TestWorker() {
