@@ -227,7 +227,7 @@ TEST_F(Service, ServesHealthAndMetricsOnItsOwnPort) {
     const HttpReply metrics = http_request(port, "GET", "/metrics", "", soon());
     EXPECT_EQ(metrics.status, 200);
     EXPECT_THAT(metrics.body,
-                HasSubstr(R"(lovage_tasks_total{task="ledger.work",outcome="success"} 1)"));
+                HasSubstr(R"(lovage_tasks_total{outcome="success",task="ledger.work"} 1)"));
     EXPECT_THAT(metrics.body, HasSubstr("lovage_worker_slots 2\n"));
 
     // While it finishes its tasks it is alive, but not ready.
