@@ -6,6 +6,7 @@
 #include <lovage/http/server.hpp>
 #include <lovage/lovage.hpp>
 #include <lovage/runtime/log.hpp>
+#include <lovage/runtime/service_report.hpp>
 #include <lovage/runtime/settings.hpp>
 #include <lovage/runtime/task_scope.hpp>
 
@@ -19,6 +20,8 @@
 
 #include <fmt/core.h>
 
+#include <unistd.h>
+
 namespace {
 
 namespace asio = boost::asio;
@@ -28,15 +31,25 @@ using namespace std::chrono_literals;
 constexpr auto kStopTime = 25s;
 
 /// Serves until SIGINT or SIGTERM, then lets requests in flight end; a second signal ends the
-/// process at once.
+/// process at once. A service manager, if there is one, is told.
 lovage::Awaitable<void> serve(lovage::http::Server* server) {
-    lovage::TaskScope scope{co_await asio::this_coro::executor};
+    using lovage::ServiceReport;
+    const lovage::Executor executor = co_await asio::this_coro::executor;
+    ServiceReport::State state{ServiceReport::Phase::serving,
+                               "serving at " + server->urls().front()};
+    ServiceReport service{executor,
+                          lovage::ServiceManager{lovage::process_environment(), ::getpid()},
+                          [&state] { return state; }};
+    lovage::TaskScope scope{executor};
     scope.spawn("API", server->run());
+    scope.spawn("service", service.run());
     {
-        asio::signal_set signals{scope.executor(), SIGINT, SIGTERM};
+        asio::signal_set signals{executor, SIGINT, SIGTERM};
         co_await signals.async_wait(asio::as_tuple(asio::use_awaitable));
     }
     lovage::log::info("api", "stopping; once more to stop at once");
+    state = {ServiceReport::Phase::stopping, "stopping: finishing requests"};
+    service.changed();
     server->request_stop();
     co_await server->join(lovage::Deadline::in(kStopTime));
     scope.request_stop();

@@ -3,11 +3,13 @@
 #include <lovage/app/direct_client.hpp>
 #include <lovage/app/drivers.hpp>
 #include <lovage/core/uuid.hpp>
+#include <lovage/runtime/child_process.hpp>
 #include <lovage/runtime/log.hpp>
 
 #include <fmt/format.h>
 
 #include <array>
+#include <csignal>
 
 #include <unistd.h>
 
@@ -26,11 +28,19 @@ std::string host_name() {
 std::string revocation_key(const std::string& task_id) {
     return "revoked/" + task_id;
 }
-std::string_view revocation_value(Revocation revocation) noexcept {
-    return revocation == Revocation::terminate ? "terminate" : "revoked";
+std::string revocation_value(const RevokeOptions& options) {
+    if (!options.terminate) return "revoked";
+    if (options.signal == SIGTERM) return "terminate";
+    return "terminate " + signal_name(options.signal);
 }
 Revocation revocation_from(std::string_view value) noexcept {
-    return value == "terminate" ? Revocation::terminate : Revocation::revoked;
+    const bool terminate = value == "terminate" || value.starts_with("terminate ");
+    return terminate ? Revocation::terminate : Revocation::revoked;
+}
+int revocation_signal(std::string_view value) noexcept {
+    const std::size_t blank = value.find(' ');
+    if (blank == std::string_view::npos) return SIGTERM;
+    return signal_number(value.substr(blank + 1)).value_or(SIGTERM);
 }
 
 AppCore::AppCore(std::string name)

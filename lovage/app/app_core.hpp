@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include <lovage/app/client.hpp>
+#include <lovage/app/revoke_options.hpp>
 #include <lovage/app/router.hpp>
 #include <lovage/awaitable.hpp>
 #include <lovage/brokers/broker.hpp>
@@ -104,9 +105,12 @@ enum class Revocation : std::uint8_t {
     terminate,  ///< The same, and when it runs it shall stop.
 };
 
-/// The state-store key under which a revocation is kept, and its value.
+/// The state-store key under which a revocation is kept, and its value: "revoked", "terminate", or
+/// "terminate SIGUSR1" when the signal is not SIGTERM.
 [[nodiscard]] std::string revocation_key(const std::string& task_id);
-[[nodiscard]] std::string_view revocation_value(Revocation revocation) noexcept;
+[[nodiscard]] std::string revocation_value(const RevokeOptions& options);
 [[nodiscard]] Revocation revocation_from(std::string_view value) noexcept;
+/// The signal a value asks for; SIGTERM for one that names none, or none that exists.
+[[nodiscard]] int revocation_signal(std::string_view value) noexcept;
 
 }  // namespace lovage

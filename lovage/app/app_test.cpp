@@ -3,7 +3,10 @@
 
 #include <atomic>
 #include <chrono>
+#include <csignal>
+#include <memory>
 #include <string>
+#include <utility>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -178,6 +181,40 @@ TEST(App, ARevokedTaskReadsAsRevoked) {
         EXPECT_EQ(error.code(), Errc::task_failed);
         EXPECT_EQ(error.error().failure->exc_type, "TaskRevokedError");
     }
+}
+
+/// What is stored of a task's revocation.
+std::string stored_revocation(App& app, const std::string& id) {
+    const auto read = [](std::shared_ptr<AppCore> core, std::string key) -> Awaitable<std::string> {
+        const auto found = co_await core->state().get(std::move(key), Deadline::in(5s));
+        co_return found && *found ? (*found)->value : "nothing";
+    };
+    return app.core()->loop().run_blocking(read(app.core(), revocation_key(id)));
+}
+
+TEST(App, ARevocationKeepsTheHardestWishAndItsLastSignal) {
+    App app{"test", memory_settings()};
+    const auto result = app.send_task("t");
+    result.revoke();
+    EXPECT_EQ(stored_revocation(app, result.id()), "revoked");
+    result.revoke({.terminate = true, .signal = SIGUSR1});
+    EXPECT_EQ(stored_revocation(app, result.id()), "terminate SIGUSR1");
+    result.revoke();
+    EXPECT_EQ(stored_revocation(app, result.id()), "terminate SIGUSR1");
+    result.revoke({.terminate = true});
+    EXPECT_EQ(stored_revocation(app, result.id()), "terminate");
+}
+
+TEST(Revocation, IsReadFromWhatIsStored) {
+    EXPECT_EQ(revocation_from("revoked"), Revocation::revoked);
+    for (const int signal : {SIGTERM, SIGKILL, SIGUSR1, SIGRTMIN + 3}) {
+        const std::string value = revocation_value({.terminate = true, .signal = signal});
+        EXPECT_EQ(revocation_from(value), Revocation::terminate) << value;
+        EXPECT_EQ(revocation_signal(value), signal) << value;
+    }
+    // Of a later version, or nobody's.
+    EXPECT_EQ(revocation_from("terminate SIGNOTHING"), Revocation::terminate);
+    EXPECT_EQ(revocation_signal("terminate SIGNOTHING"), SIGTERM);
 }
 
 TEST(App, SettingsCannotChangeOnceInUse) {

@@ -46,7 +46,7 @@ Awaitable<Result<void>> forget_on_loop(std::shared_ptr<AppCore> core, std::strin
 Awaitable<Result<void>> revoke_on_loop(std::shared_ptr<AppCore> core, std::string id,
                                        RevokeOptions options, Deadline deadline) {
     if (auto connected = co_await core->connect(deadline); !connected) co_return connected;
-    co_return co_await core->client().revoke(std::move(id), options.terminate, deadline);
+    co_return co_await core->client().revoke(std::move(id), options, deadline);
 }
 
 Awaitable<Result<bool>> is_known_on_loop(std::shared_ptr<AppCore> core, std::string id,

@@ -9,6 +9,7 @@
 #include <type_traits>
 #include <utility>
 
+#include <lovage/app/revoke_options.hpp>
 #include <lovage/awaitable.hpp>
 #include <lovage/core/convert.hpp>
 #include <lovage/core/error.hpp>
@@ -18,13 +19,6 @@
 namespace lovage {
 
 class AppCore;
-
-/// How a task is revoked.
-struct RevokeOptions {
-    /// Also stop it when it runs already: its TaskContext asks it to (in a pool of processes, a
-    /// signal does), and it ends as REVOKED.
-    bool terminate = false;
-};
 
 /// The result of a task by its id, untyped. Thread-safe; copies refer to the same task. Valid as
 /// long as the App lives.

@@ -3,6 +3,7 @@
 #include <optional>
 #include <string>
 
+#include <lovage/app/revoke_options.hpp>
 #include <lovage/awaitable.hpp>
 #include <lovage/core/error.hpp>
 #include <lovage/core/message.hpp>
@@ -44,7 +45,7 @@ public:
     virtual Awaitable<Result<bool>> is_known(std::string task_id, Deadline deadline) = 0;
     /// Stores the wish that the task shall not start, or, with `terminate`, shall also stop when it
     /// runs. A task that is not ready yet reads as REVOKED at once.
-    virtual Awaitable<Result<void>> revoke(std::string task_id, bool terminate,
+    virtual Awaitable<Result<void>> revoke(std::string task_id, RevokeOptions options,
                                            Deadline deadline) = 0;
 };
 

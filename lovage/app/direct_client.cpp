@@ -159,17 +159,18 @@ Awaitable<Result<bool>> DirectClient::is_known(std::string task_id, Deadline dea
     co_return co_await core_.results().is_known(std::move(task_id), deadline);
 }
 
-Awaitable<Result<void>> DirectClient::store_revocation(std::string key, bool terminate,
+Awaitable<Result<void>> DirectClient::store_revocation(std::string key, RevokeOptions options,
                                                        Deadline deadline) {
-    const Revocation wanted = terminate ? Revocation::terminate : Revocation::revoked;
+    const std::string wanted = revocation_value(options);
     while (true) {
         auto stored = co_await core_.state().get(key, deadline);
         if (!stored) co_return std::unexpected{std::move(stored.error())};
-        // A wish to terminate includes the other one.
-        if (*stored && revocation_from((*stored)->value) >= wanted) co_return Result<void>{};
-        auto written = co_await core_.state().compare_and_set(
-            key, *stored ? (*stored)->version : 0, std::string{revocation_value(wanted)},
-            revocation_lifetime(core_.settings()), deadline);
+        // A wish to terminate includes the other one; one with another signal takes its place.
+        const bool included = *stored && ((*stored)->value == wanted || !options.terminate);
+        if (included) co_return Result<void>{};
+        auto written =
+            co_await core_.state().compare_and_set(key, *stored ? (*stored)->version : 0, wanted,
+                                                   revocation_lifetime(core_.settings()), deadline);
         if (written) co_return Result<void>{};
         if (written.error().code != Errc::conflict) {
             co_return std::unexpected{std::move(written.error())};
@@ -177,10 +178,10 @@ Awaitable<Result<void>> DirectClient::store_revocation(std::string key, bool ter
     }
 }
 
-Awaitable<Result<void>> DirectClient::revoke(std::string task_id, bool terminate,
+Awaitable<Result<void>> DirectClient::revoke(std::string task_id, RevokeOptions options,
                                              Deadline deadline) {
     if (auto connected = co_await core_.connect(deadline); !connected) co_return connected;
-    auto stored = co_await store_revocation(revocation_key(task_id), terminate, deadline);
+    auto stored = co_await store_revocation(revocation_key(task_id), options, deadline);
     if (!stored) co_return stored;
     auto known = co_await core_.results().get(task_id, deadline);
     if (!known) co_return std::unexpected{std::move(known.error())};

@@ -22,10 +22,12 @@ public:
     Awaitable<Result<TaskMeta>> wait(std::string task_id, Deadline deadline) override;
     Awaitable<Result<void>> forget(std::string task_id, Deadline deadline) override;
     Awaitable<Result<bool>> is_known(std::string task_id, Deadline deadline) override;
-    Awaitable<Result<void>> revoke(std::string task_id, bool terminate, Deadline deadline) override;
+    Awaitable<Result<void>> revoke(std::string task_id, RevokeOptions options,
+                                   Deadline deadline) override;
 
 private:
-    Awaitable<Result<void>> store_revocation(std::string key, bool terminate, Deadline deadline);
+    Awaitable<Result<void>> store_revocation(std::string key, RevokeOptions options,
+                                             Deadline deadline);
     // `task` lives in the frame of send(), which awaits them: a send is not moved from call to
     // call.
     Awaitable<Result<void>> publish_until(const TaskSend* task, Deadline deadline);

@@ -178,6 +178,12 @@ public:
     /// connection is down and being made again), unavailable (an alarm, a full disk).
     virtual Awaitable<Result<void>> ping(Deadline deadline) = 0;
 
+    /// Makes the connection that delivers anew, for a consumer to which nothing comes although the
+    /// connection seems alive. Its consumers lose what they hold, as when it breaks by itself. A
+    /// broker without connections has nothing to do. Errors: the connection could not be made; call
+    /// it again.
+    virtual Awaitable<Result<void>> renew(Deadline /*deadline*/) { co_return Result<void>{}; }
+
     /// The URL without credentials, for banners and logs.
     [[nodiscard]] virtual std::string display_url() const = 0;
     /// True when Publication::delay is honoured for any length; otherwise consumers hold the ETA.

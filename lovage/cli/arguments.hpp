@@ -1,5 +1,6 @@
 #pragma once
 
+#include <lovage/app/async_result.hpp>
 #include <lovage/app/send_options.hpp>
 #include <lovage/core/json.hpp>
 #include <lovage/runtime/settings.hpp>
@@ -35,8 +36,14 @@ struct CallArguments {
 
 struct ResultArguments {
     std::string task_id;
-    std::optional<std::chrono::milliseconds> timeout;  ///< None: as long as it takes.
+    /// None: as long as it takes.
+    std::optional<std::chrono::milliseconds> timeout = std::chrono::seconds{60};
     bool traceback = false;  ///< Print the traceback instead of the value.
+};
+
+struct RevokeArguments {
+    std::vector<std::string> task_ids;
+    RevokeOptions options;
 };
 
 struct StatusArguments {
@@ -58,8 +65,8 @@ struct QuarantineArguments {
     bool force = false;               ///< Drop without asking.
 };
 
-using Command = std::variant<WorkerArguments, CallArguments, ResultArguments, StatusArguments,
-                             PurgeArguments, QuarantineArguments>;
+using Command = std::variant<WorkerArguments, CallArguments, ResultArguments, RevokeArguments,
+                             StatusArguments, PurgeArguments, QuarantineArguments>;
 
 /// What the command line asks for.
 struct Invocation {

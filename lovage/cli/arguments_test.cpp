@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <csignal>
 #include <string>
 #include <vector>
 
@@ -166,8 +167,29 @@ TEST(Arguments, ResultTakesAnIdAndATimeout) {
     EXPECT_EQ(result.task_id, "abc");
     EXPECT_EQ(result.timeout, 2500ms);
     EXPECT_TRUE(result.traceback);
-    EXPECT_EQ(parsed<ResultArguments>({"result", "abc"}).timeout, std::nullopt);
+    EXPECT_EQ(parsed<ResultArguments>({"result", "abc"}).timeout, 60s);
+    EXPECT_EQ(parsed<ResultArguments>({"result", "abc", "-t", "forever"}).timeout, std::nullopt);
     EXPECT_THAT(problem_of({"result"}), StartsWith("Error: result: give the id"));
+}
+
+TEST(Arguments, RevokeTakesIdsAndASignal) {
+    const auto plain = parsed<RevokeArguments>({"revoke", "a", "b"});
+    EXPECT_THAT(plain.task_ids, ElementsAre("a", "b"));
+    EXPECT_FALSE(plain.options.terminate);
+    const auto terminate = parsed<RevokeArguments>({"revoke", "a", "--terminate"});
+    EXPECT_TRUE(terminate.options.terminate);
+    EXPECT_EQ(terminate.options.signal, SIGTERM);
+    for (const char* name : {"SIGUSR1", "USR1", "10"}) {
+        const auto named =
+            parsed<RevokeArguments>({"revoke", "a", "--terminate", "--signal", name});
+        EXPECT_EQ(named.options.signal, SIGUSR1) << name;
+    }
+    EXPECT_EQ(problem_of({"revoke", "a", "--signal", "KILL"}),
+              "Error: revoke: --signal needs --terminate");
+    EXPECT_EQ(problem_of({"revoke", "a", "--terminate", "--signal", "HARD"}),
+              "Error: revoke: --signal: 'HARD' is no signal's name (such as SIGTERM or KILL)");
+    EXPECT_THAT(problem_of({"revoke", "a", "--terminate", "--signal", "65"}), HasSubstr("1 to 64"));
+    EXPECT_THAT(problem_of({"revoke"}), HasSubstr("give the id that `call` printed"));
 }
 
 TEST(Arguments, PurgeAndStatus) {
@@ -197,8 +219,8 @@ TEST(Arguments, QuarantineHasFourActions) {
 TEST(Arguments, UnknownWordsAreAnsweredWithWhatWasMeant) {
     EXPECT_EQ(problem_of({"wroker"}), "Error: unknown command 'wroker'; did you mean 'worker'?");
     EXPECT_EQ(problem_of({"beat"}),
-              "Error: unknown command 'beat'; there are: worker, call, result, status, purge, "
-              "quarantine");
+              "Error: unknown command 'beat'; there are: worker, call, result, revoke, status, "
+              "purge, quarantine");
     EXPECT_EQ(problem_of({"worker", "--quues", "a"}),
               "Error: worker: unknown option '--quues'; did you mean '--queues'?");
     EXPECT_EQ(problem_of({"worker", "--concurency=3"}),

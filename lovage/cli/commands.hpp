@@ -30,6 +30,7 @@ struct Console {
 int run_worker(App& app, const WorkerArguments& arguments, Console& console);
 int run_call(App& app, const CallArguments& arguments, Console& console);
 int run_result(App& app, const ResultArguments& arguments, Console& console);
+int run_revoke(App& app, const RevokeArguments& arguments, Console& console);
 int run_status(App& app, const StatusArguments& arguments, Console& console);
 int run_purge(App& app, const PurgeArguments& arguments, Console& console);
 int run_quarantine(App& app, const QuarantineArguments& arguments, Console& console);

@@ -173,6 +173,24 @@ TEST_F(Commands, ResultGivesUpAfterItsTimeout) {
               "which nobody sent\n");
 }
 
+TEST_F(Commands, ARevokedTaskDoesNotRun) {
+    const std::string id = call({.task = "greet", .args = Json::array({"you"})});
+    EXPECT_EQ(run_revoke(app, {.task_ids = {id, "not-yet-sent"}}, console), kSuccess) << err.str();
+    EXPECT_EQ(out.str(), id + ": revoked\nnot-yet-sent: revoked\n");
+    with_worker(
+        [&] { EXPECT_EQ(run_result(app, {.task_id = id, .timeout = 20s}, console), kFailure); });
+    EXPECT_THAT(err.str(), HasSubstr("REVOKED"));
+}
+
+TEST_F(Commands, RevokeSaysWhenItIsTooLate) {
+    const std::string id = call({.task = "numbers"});
+    with_worker(
+        [&] { EXPECT_EQ(run_result(app, {.task_id = id, .timeout = 20s}, console), kSuccess); });
+    EXPECT_EQ(run_revoke(app, {.task_ids = {id}, .options = {.terminate = true}}, console),
+              kFailure);
+    EXPECT_EQ(err.str(), id + ": too late, it has ended as SUCCESS\n");
+}
+
 TEST_F(Commands, CallReportsABadOption) {
     CallArguments bad{.task = "greet"};
     bad.options.countdown = -1ms;

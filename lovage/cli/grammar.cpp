@@ -38,8 +38,8 @@ struct Grammar::Texts {
     std::string hostname, health_port, health_host;
     std::string task, args, kwargs, eta, countdown, expires, queue, priority;
     std::string time_limit, soft_time_limit;
-    std::string task_id, timeout;
-    bool traceback = false, json = false, force = false, all = false;
+    std::string task_id, timeout, signal;
+    bool traceback = false, terminate = false, json = false, force = false, all = false;
 };
 
 /// A sub-command with what makes its arguments from the texts.
@@ -60,6 +60,7 @@ public:
         add_worker();
         add_call();
         add_result();
+        add_revoke();
         add_status();
         add_purge();
         add_quarantine();
@@ -100,6 +101,7 @@ private:
     void add_worker();
     void add_call();
     void add_result();
+    void add_revoke();
     void add_status();
     void add_purge();
     void add_quarantine();
@@ -108,6 +110,7 @@ private:
     static Command build_worker(const Texts& texts);
     static Command build_call(const Texts& texts);
     static Command build_result(const Texts& texts);
+    static Command build_revoke(const Texts& texts);
     static Command build_status(const Texts& texts);
     static Command build_purge(const Texts& texts);
     static Command build_quarantine(QuarantineArguments::Action action, const Texts& texts);
@@ -211,14 +214,36 @@ Command Grammar::Builder::build_call(const Texts& texts) {
 void Grammar::Builder::add_result() {
     CLI::App& result = command("result", "Wait for a task and print its value", build_result);
     result.add_option("ID", texts_.task_id, "The task's id")->required();
-    add(result, "-t,--timeout", texts_.timeout, "SECONDS", "Longest wait; default: none");
+    add(result, "-t,--timeout", texts_.timeout, "SECONDS|forever", "Longest wait; default: 60");
     result.add_flag("--traceback", texts_.traceback, "Print the traceback instead of the value");
 }
 
 Command Grammar::Builder::build_result(const Texts& texts) {
     ResultArguments result{.task_id = texts.task_id, .traceback = texts.traceback};
-    if (!texts.timeout.empty()) result.timeout = to_seconds("result: -t/--timeout", texts.timeout);
+    if (texts.timeout == "forever") {
+        result.timeout.reset();
+    } else if (!texts.timeout.empty()) {
+        result.timeout = to_seconds("result: -t/--timeout", texts.timeout);
+    }
     return result;
+}
+
+void Grammar::Builder::add_revoke() {
+    CLI::App& revoke =
+        command("revoke", "Tell workers, also later ones, not to run tasks", build_revoke);
+    revoke.add_option("ID", texts_.ids, "The tasks' ids")->required();
+    revoke.add_flag("--terminate", texts_.terminate, "Stop them where they run already, too");
+    add(revoke, "--signal", texts_.signal, "NAME",
+        "With --terminate: what a prefork slot gets; default: SIGTERM");
+}
+
+Command Grammar::Builder::build_revoke(const Texts& texts) {
+    RevokeArguments revoke{.task_ids = texts.ids, .options = {.terminate = texts.terminate}};
+    if (!texts.signal.empty()) {
+        if (!texts.terminate) refuse("revoke: --signal needs --terminate");
+        revoke.options.signal = to_signal("revoke: --signal", texts.signal);
+    }
+    return revoke;
 }
 
 void Grammar::Builder::add_status() {

@@ -66,6 +66,9 @@ struct RunCommand {
     int operator()(const cli::ResultArguments& arguments) const {
         return cli::run_result(app, arguments, console);
     }
+    int operator()(const cli::RevokeArguments& arguments) const {
+        return cli::run_revoke(app, arguments, console);
+    }
     int operator()(const cli::StatusArguments& arguments) const {
         return cli::run_status(app, arguments, console);
     }

@@ -1,5 +1,7 @@
 #include <lovage/cli/option_values.hpp>
 
+#include <lovage/runtime/child_process.hpp>
+
 #include <algorithm>
 #include <cmath>
 
@@ -43,6 +45,14 @@ TimePoint to_time(const std::string& option, const std::string& text) {
     if (!time)
         refuse("{}: '{}' is no ISO 8601 time (such as 2026-11-21T18:30:00+01:00)", option, text);
     return *time;
+}
+
+int to_signal(const std::string& option, const std::string& text) {
+    if (const auto signal = signal_number(text)) return *signal;
+    if (text.empty() || text.find_first_not_of("0123456789") != std::string::npos) {
+        refuse("{}: '{}' is no signal's name (such as SIGTERM or KILL)", option, text);
+    }
+    return to_integer(option, text, 1, 64);
 }
 
 Json to_json(const std::string& option, const std::string& text, Json::Kind kind) {

@@ -50,6 +50,9 @@ template <class Integer>
 [[nodiscard]] std::variant<std::monostate, std::chrono::milliseconds, TimePoint> to_expiry(
     const std::string& option, const std::string& text);
 
+/// A signal by its name, with or without SIG, or by its number.
+[[nodiscard]] int to_signal(const std::string& option, const std::string& text);
+
 /// JSON of one kind: a list or a map.
 [[nodiscard]] Json to_json(const std::string& option, const std::string& text, Json::Kind kind);
 

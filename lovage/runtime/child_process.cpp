@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <csignal>
 #include <cstring>
+#include <system_error>
 
 #include <fcntl.h>
 #include <spawn.h>
@@ -75,6 +77,22 @@ std::string signal_name(int signal) {
         return fmt::format("SIGRTMIN+{}", signal - SIGRTMIN);
     }
     return fmt::format("signal {}", signal);
+}
+
+std::optional<int> signal_number(std::string_view name) noexcept {
+    if (name.starts_with("SIG")) name.remove_prefix(3);
+    for (int signal = 1; signal < SIGRTMIN; ++signal) {
+        const char* const known = ::sigabbrev_np(signal);
+        if (known != nullptr && name == known) return signal;
+    }
+    constexpr std::string_view kRealTime = "RTMIN+";
+    if (!name.starts_with(kRealTime)) return std::nullopt;
+    name.remove_prefix(kRealTime.size());
+    int offset = 0;
+    const auto [stop, error] = std::from_chars(name.data(), name.data() + name.size(), offset);
+    const bool read = error == std::errc{} && stop == name.data() + name.size();
+    if (!read || offset < 0 || offset > SIGRTMAX - SIGRTMIN) return std::nullopt;
+    return SIGRTMIN + offset;
 }
 
 std::string to_string(const ExitStatus& status) {

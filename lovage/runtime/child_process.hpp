@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -22,6 +23,8 @@ struct ExitStatus {
 [[nodiscard]] std::string to_string(const ExitStatus& status);
 /// "SIGSEGV", "SIGRTMIN+1"; "signal 99" for a number that is none.
 [[nodiscard]] std::string signal_name(int signal);
+/// The way back, "SIG" may be left out; nothing for a name that is none.
+[[nodiscard]] std::optional<int> signal_number(std::string_view name) noexcept;
 
 /// A process started by this one. Not thread-safe.
 ///

@@ -82,6 +82,9 @@ struct Settings {
     std::uint32_t worker_max_memory_per_child = 0;
     /// How long a worker that was asked to stop waits for running tasks. Our own.
     std::chrono::milliseconds worker_shutdown_timeout{std::chrono::seconds{25}};
+    /// How long work may wait while slots are free and nothing arrives, before the consumer is made
+    /// anew, then the connection, then the worker ends; 0: never. Our own.
+    std::chrono::milliseconds worker_progress_timeout{std::chrono::seconds{60}};
     /// How long a cold stop waits for running tasks before it gives them back.
     std::chrono::milliseconds worker_soft_shutdown_timeout{0};
 

@@ -1,5 +1,6 @@
 #include <lovage/worker/attempt_watch.hpp>
 
+#include <lovage/runtime/child_process.hpp>
 #include <lovage/runtime/log.hpp>
 
 #include <boost/asio/steady_timer.hpp>
@@ -40,6 +41,7 @@ void AttemptWatch::started(const RequestPtr& request) {
 
 void AttemptWatch::ended(const RequestPtr& request) {
     running_.erase(request);
+    terminated_.erase(request);
     limits_.ended(request);
 }
 
@@ -76,8 +78,7 @@ std::vector<AttemptWatch::RequestPtr> AttemptWatch::older_ones() const {
     std::vector<RequestPtr> older;
     const auto receipt = Clock::now() - kLookEvery;
     for (const RequestPtr& request : running_) {
-        const bool told = request->context->stop_reason() == StopReason::terminated;
-        if (request->received <= receipt && !told) older.push_back(request);
+        if (request->received <= receipt) older.push_back(request);
     }
     return older;
 }
@@ -90,11 +91,18 @@ Awaitable<void> AttemptWatch::look_for_revoked(std::vector<RequestPtr> requests)
     for (std::size_t i = 0; i < requests.size(); ++i) {
         if (found[i] == Revocation::none || !running_.contains(requests[i])) continue;
         requests[i]->context->forbid_start();
-        if (found[i] != Revocation::terminate) continue;
-        log::info("worker", "Terminating {}[{}]", requests[i]->message.display_name(),
-                  requests[i]->message.id);
-        pool_.request_stop(requests[i], StopReason::terminated);
+        if (found[i] == Revocation::terminate) co_await terminate(requests[i]);
     }
+}
+
+Awaitable<void> AttemptWatch::terminate(RequestPtr request) {
+    const int signal = co_await revocations_.signal_of(request->message.id);
+    if (!running_.contains(request)) co_return;  // it ended meanwhile
+    const auto [told, first] = terminated_.try_emplace(request, signal);
+    if (!first && std::exchange(told->second, signal) == signal) co_return;
+    log::info("worker", "Terminating {}[{}] ({})", request->message.display_name(),
+              request->message.id, signal_name(signal));
+    pool_.terminate(request, signal);
 }
 
 }  // namespace lovage

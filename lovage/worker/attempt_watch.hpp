@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <memory>
+#include <unordered_map>
 #include <unordered_set>
 #include <vector>
 
@@ -42,11 +43,14 @@ public:
 private:
     [[nodiscard]] std::vector<RequestPtr> older_ones() const;
     Awaitable<void> look_for_revoked(std::vector<RequestPtr> requests);
+    /// Once for each signal that is asked for.
+    Awaitable<void> terminate(RequestPtr request);
 
     Executor executor_;
     Pool& pool_;
     Revocations& revocations_;
     std::unordered_set<RequestPtr> running_;
+    std::unordered_map<RequestPtr, int> terminated_;  ///< And the signal they were sent last.
     SoftLimits limits_;
     Notifier limits_changed_;
 };

@@ -12,6 +12,7 @@
 
 #include <tests/support/memory_app.hpp>
 #include <tests/support/running_worker.hpp>
+#include <tests/support/wrapped_broker.hpp>
 
 namespace lovage {
 namespace {
@@ -24,56 +25,17 @@ struct Refusals {
 Refusals refusals;
 
 /// A memory broker that refuses what `refusals` says, as a server that is out of sorts does.
-class RefusingBroker final : public Broker {
+class RefusingBroker final : public testing_support::WrappedBroker {
 public:
-    explicit RefusingBroker(std::unique_ptr<Broker> inner) : inner_{std::move(inner)} {}
+    using WrappedBroker::WrappedBroker;
 
     Awaitable<Result<void>> publish(Publication publication, Deadline deadline) override {
         if (publication.routing_key.ends_with(refusals.suffix) && refusals.left > 0) {
             --refusals.left;
             co_return fail(Errc::rejected, "not now");
         }
-        co_return co_await inner_->publish(std::move(publication), deadline);
+        co_return co_await inner().publish(std::move(publication), deadline);
     }
-
-    Awaitable<Result<void>> connect(Deadline deadline) override {
-        return inner_->connect(deadline);
-    }
-    Awaitable<void> close(Deadline deadline) override { return inner_->close(deadline); }
-    Awaitable<Result<void>> declare_queue(QueueDeclaration queue, Deadline deadline) override {
-        return inner_->declare_queue(std::move(queue), deadline);
-    }
-    Awaitable<Result<void>> declare_exchange(ExchangeDeclaration exchange,
-                                             Deadline deadline) override {
-        return inner_->declare_exchange(std::move(exchange), deadline);
-    }
-    Awaitable<Result<void>> bind(Binding binding, Deadline deadline) override {
-        return inner_->bind(std::move(binding), deadline);
-    }
-    Awaitable<Result<void>> delete_queue(std::string queue, Deadline deadline) override {
-        return inner_->delete_queue(std::move(queue), deadline);
-    }
-    Awaitable<Result<std::unique_ptr<Consumer>>> consume(ConsumeOptions options,
-                                                         Deadline deadline) override {
-        return inner_->consume(std::move(options), deadline);
-    }
-    Awaitable<Result<std::uint64_t>> purge(std::string queue, Deadline deadline) override {
-        return inner_->purge(std::move(queue), deadline);
-    }
-    Awaitable<Result<QueueStatus>> queue_status(std::string queue, Deadline deadline) override {
-        return inner_->queue_status(std::move(queue), deadline);
-    }
-    Awaitable<Result<std::vector<std::string>>> list_queues(Deadline deadline) override {
-        return inner_->list_queues(deadline);
-    }
-    Awaitable<Result<void>> ping(Deadline deadline) override { return inner_->ping(deadline); }
-    [[nodiscard]] std::string display_url() const override { return inner_->display_url(); }
-    [[nodiscard]] bool delays_natively() const noexcept override {
-        return inner_->delays_natively();
-    }
-
-private:
-    std::unique_ptr<Broker> inner_;
 };
 
 /// memory_settings() with a RefusingBroker.

@@ -43,6 +43,11 @@ public:
     virtual void request_stop(const std::shared_ptr<TaskRequest>& request, StopReason reason) {
         request->context->request_stop(reason);
     }
+    /// Ends an attempt whose task was revoked with `terminate`. Where a slot is a process it is
+    /// sent `signal`; elsewhere there is nobody to send it to, and the task is asked to stop.
+    virtual void terminate(const std::shared_ptr<TaskRequest>& request, int /*signal*/) {
+        request_stop(request, StopReason::terminated);
+    }
     /// Whether TaskRequest::time_limit is kept, by killing what runs the task.
     [[nodiscard]] virtual bool keeps_hard_limits() const noexcept { return false; }
     /// Lets slots that run nothing end themselves; returns when all have, or at the deadline. Only

@@ -3,6 +3,7 @@
 #include <lovage/runtime/log.hpp>
 
 #include <chrono>
+#include <csignal>
 #include <utility>
 
 namespace lovage {
@@ -28,6 +29,12 @@ Awaitable<std::vector<Revocation>> Revocations::look_up(std::vector<std::string>
         if ((*found)[i]) revoked[i] = revocation_from((*found)[i]->value);
     }
     co_return revoked;
+}
+
+Awaitable<int> Revocations::signal_of(std::string task_id) {
+    const auto found =
+        co_await core_.state().get(revocation_key(task_id), Deadline::in(std::chrono::seconds{5}));
+    co_return found && *found ? revocation_signal((*found)->value) : SIGTERM;
 }
 
 }  // namespace lovage

@@ -20,6 +20,10 @@ public:
     /// Lifetime: `*this` must outlive the returned Awaitable.
     [[nodiscard]] Awaitable<std::vector<Revocation>> look_up(std::vector<std::string> task_ids);
 
+    /// The signal that a revocation with `terminate` asks for; SIGTERM when the store does not
+    /// answer within 5 s. Lifetime: as above.
+    [[nodiscard]] Awaitable<int> signal_of(std::string task_id);
+
 private:
     AppCore& core_;
 };

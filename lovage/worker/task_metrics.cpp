@@ -23,7 +23,18 @@ TaskMetrics::TaskMetrics(metrics::Registry& registry)
       waits_{registry.histogram(
           "lovage_task_wait_seconds",
           "Time from receipt by the worker (or from the ETA of a held task) to the start.",
-          {"task"})} {}
+          {"task"})},
+      repairs_{registry.counter("lovage_worker_repairs_total",
+                                "What was made anew because work waited and nothing arrived.",
+                                {"stage"})},
+      cures_{registry.counter("lovage_worker_repairs_cured_total",
+                              "Repairs after which work arrived again.", {"stage"})} {
+    // Present from the start, so that an alert sees the first one.
+    for (const Repair repair : {Repair::consumer, Repair::connection, Repair::give_up}) {
+        (void)repairs_.with({std::string{to_string(repair)}});
+        (void)cures_.with({std::string{to_string(repair)}});
+    }
+}
 
 TaskMetrics::Handles& TaskMetrics::handles(const std::string& task) {
     const auto found = by_task_.find(task);
@@ -50,6 +61,13 @@ void TaskMetrics::ended(const TaskRequest& request, const TaskOutcome& outcome) 
     }
     of.wait.observe(seconds(outcome.started - request.received));
     of.run_time.observe(seconds(outcome.ended - outcome.started));
+}
+
+void TaskMetrics::repaired(Repair repair) {
+    repairs_.with({std::string{to_string(repair)}}).increment();
+}
+void TaskMetrics::cured(Repair repair) {
+    cures_.with({std::string{to_string(repair)}}).increment();
 }
 
 void TaskMetrics::did_not_run(const std::string& task, const std::string& outcome) {

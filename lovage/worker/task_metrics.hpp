@@ -5,6 +5,7 @@
 #include <string>
 
 #include <lovage/runtime/metrics.hpp>
+#include <lovage/worker/progress_watch.hpp>
 #include <lovage/worker/task_run.hpp>
 
 namespace lovage {
@@ -15,6 +16,8 @@ namespace lovage {
 /// requeued, terminated, timed_out or slot_lost; for tasks that did not run revoked, expired or
 /// quarantined. lovage_task_runtime_seconds{task}, lovage_task_wait_seconds{task} (from receipt, or
 /// from its ETA, to start). lovage_worker_slots, lovage_worker_slots_busy, lovage_worker_unsettled.
+/// lovage_worker_repairs_total{stage}, lovage_worker_repairs_cured_total{stage}: stage is consumer,
+/// connection or exit.
 class TaskMetrics {
 public:
     using Duration = std::chrono::steady_clock::duration;
@@ -24,6 +27,10 @@ public:
     void ended(const TaskRequest& request, const TaskOutcome& outcome);
     /// A task that did not run; `task` may be empty (its name could not be read).
     void did_not_run(const std::string& task, const std::string& outcome);
+
+    // What worker_progress.cpp does when nothing comes.
+    void repaired(Repair repair);
+    void cured(Repair repair);
 
     metrics::Gauge slots;
     metrics::Gauge slots_busy;
@@ -41,6 +48,8 @@ private:
     metrics::CounterFamily tasks_;
     metrics::HistogramFamily run_times_;
     metrics::HistogramFamily waits_;
+    metrics::CounterFamily repairs_;
+    metrics::CounterFamily cures_;
     std::map<std::string, Handles, std::less<>> by_task_;
 };
 

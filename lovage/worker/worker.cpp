@@ -164,6 +164,7 @@ Awaitable<Result<void>> Worker::Impl::run() {
         scope_.spawn("eta", release_due());
         scope_.spawn("soft limits", watch_.watch_limits());
         scope_.spawn("revocations", watch_.watch_revocations());
+        scope_.spawn("progress", watch_progress());
         ready = true;
         log::info("worker", "{} ready.", hostname);
         if (options.on_ready) options.on_ready();

@@ -21,7 +21,8 @@ namespace {
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
-constexpr auto kReceive = 1h;  // a quiet queue is no error
+/// How long to wait for deliveries before looking up: a quiet queue is no error.
+constexpr std::chrono::milliseconds kReceive = 5s;
 constexpr auto kRevive = 10s;
 /// The longest pause before another try to consume: a try waits for the broker by itself, and a
 /// pause that its return falls into is one more delay.
@@ -102,14 +103,20 @@ Awaitable<void> Worker::Impl::consume() {
 
 Awaitable<void> Worker::Impl::consume_until_stop() {
     auto last = Clock::time_point::min();
+    const std::chrono::milliseconds patience = app.settings().worker_progress_timeout;
+    const auto look_up = patience.count() == 0 ? kReceive : std::min(kReceive, patience);
     while (stops_ == 0) {
-        auto deliveries = co_await consumer_->receive(Deadline::in(kReceive));
+        auto deliveries = co_await consumer_->receive(Deadline::in(look_up));
         if (deliveries) {
+            deliveries_ += deliveries->size();
+            repair_ = Repair::none;
             const auto now = Clock::now();
             const bool dribble = deliveries->size() < kGathered && now < last + 2 * kGather;
             last = now;
             co_await take(std::move(*deliveries));
             if (dribble) co_await pause(kGather);
+        } else if (repair_ != Repair::none) {
+            if (!co_await recover({Errc::disconnected, "it gets nothing"})) co_return;
         } else if (deliveries.error().code != Errc::deadline_exceeded) {
             if (!co_await recover(std::move(deliveries.error()))) co_return;
         }
@@ -125,6 +132,10 @@ Awaitable<Result<void>> Worker::Impl::revive(bool same_consumer) {
         ++generation_;
         withdraw_unstarted();
     }
+    if (repair_ == Repair::connection) {
+        if (auto renewed = co_await core->broker().renew(deadline); !renewed) co_return renewed;
+    }
+    repair_ = Repair::none;
     if (auto connected = co_await core->connect(deadline); !connected) co_return connected;
     if (!consumer_) co_return co_await open_consumer();
     for (const std::string& queue : queues) {

@@ -1,6 +1,7 @@
 // The project stack as its users run it: the real programs, HTTP over sockets, SQLite files between
 // them.
 #include "http_client.hpp"
+#include "notify_socket.hpp"
 #include "process.hpp"
 
 #include <lovage/clients/sqlite/test_folder.hpp>
@@ -275,6 +276,17 @@ TEST_F(Stack, ASecondWorkerFinishesWhatAKilledOneLeft) {
     stop(second);
     EXPECT_THAT(text_of(file("second.err")), HasSubstr(ids.back() + "] succeeded"));
     stop(api);
+}
+
+TEST_F(Stack, TheApiTellsItsServiceManagerOfItsLife) {
+    NotifySocket manager{file("notify")};
+    Process api = start_api({{"NOTIFY_SOCKET", manager.name()}, {"WATCHDOG_USEC", "200000"}});
+    EXPECT_TRUE(manager.wait_for("READY=1", soon()));
+    EXPECT_TRUE(
+        manager.wait_for(fmt::format("STATUS=serving at http://127.0.0.1:{}", port_), soon()));
+    for (int i = 0; i < 3; ++i) EXPECT_TRUE(manager.wait_for("WATCHDOG=1", soon()));
+    stop(api);
+    EXPECT_TRUE(manager.wait_for("STOPPING=1", soon()));
 }
 
 TEST_F(Stack, NamesWhoHoldsATakenPort) {

@@ -151,6 +151,34 @@ TEST_F(Prefork, ATerminatedTaskIsKilled) {
     stop(worker);
 }
 
+TEST_F(Prefork, ATerminatedTaskGetsTheSignalThatWasAskedFor) {
+    Process worker = start_worker("worker", 1);
+    const auto held = send_hold("held");
+    ASSERT_TRUE(ledger_.wait_for("start", "held", soon())) << logs();
+    // Nothing handles it in a slot, so it kills.
+    const Output revoked = run({"revoke", held.id(), "--terminate", "--signal", "USR2"});
+    EXPECT_EQ(revoked.ending, Ending{.exit_code = 0}) << revoked.err;
+    EXPECT_EQ(revoked.out, held.id() + ": revoked, and terminated where it runs\n");
+    EXPECT_EQ(send_work("after").wait(kPatience).status, states::kSuccess);
+    EXPECT_EQ(held.wait(kPatience).status, states::kRevoked);
+    stop(worker);
+    EXPECT_THAT(logs(), HasSubstr("Terminating ledger.hold[" + held.id() + "] (SIGUSR2)"));
+    EXPECT_EQ(ledger_.count("end", "held"), 0U);
+    EXPECT_EQ(ledger_.count("start", "held"), 1U) << "its message came back and was not run";
+    EXPECT_EQ(queue_status().ready, 0U);
+}
+
+TEST_F(Prefork, AHarderSignalMayFollowAMilderOne) {
+    Process worker = start_worker("worker", 1);
+    const auto sent = app_.send_task("ledger.misbehave", Json::array({"ignore-SIGHUP", "deaf"}));
+    ASSERT_TRUE(ledger_.wait_for("start", "deaf", soon())) << logs();
+    sent.revoke({.terminate = true, .signal = SIGHUP});
+    sent.revoke({.terminate = true});
+    EXPECT_EQ(send_work("after").wait(kPatience).status, states::kSuccess);
+    EXPECT_EQ(sent.wait(kPatience).status, states::kRevoked);
+    stop(worker);
+}
+
 TEST_F(Prefork, ATaskSendsAndWaitsByWayOfTheWorker) {
     Process worker = start_worker("worker", 2);
     const auto sum = app_.send_task("ledger.add-elsewhere", Json::array({40, 2}));

@@ -1,6 +1,7 @@
 // A worker as a service: what it tells a service manager, its end by each signal, its own port, and
 // its life as the first process of a container.
 #include "http_client.hpp"
+#include "notify_socket.hpp"
 #include "project.hpp"
 
 #include <gmock/gmock.h>
@@ -8,7 +9,6 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -21,8 +21,6 @@
 
 #include <poll.h>
 #include <signal.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 namespace lovage::integration {
@@ -32,59 +30,6 @@ using namespace std::chrono_literals;
 using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::Not;
-
-/// The manager's end of the protocol.
-class NotifySocket {
-public:
-    /// `name` is a path, or '@' and an abstract name.
-    explicit NotifySocket(const std::string& name) : name_{name} {
-        sockaddr_un address{};
-        address.sun_family = AF_UNIX;
-        std::ranges::copy(name, address.sun_path);
-        if (name.starts_with('@')) address.sun_path[0] = '\0';
-        const auto length = offsetof(sockaddr_un, sun_path) + name.size();
-        descriptor_ = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-        if (::bind(descriptor_, reinterpret_cast<const sockaddr*>(&address),
-                   static_cast<socklen_t>(length)) != 0) {
-            throw std::runtime_error{name + ": " + std::strerror(errno)};
-        }
-    }
-    ~NotifySocket() { ::close(descriptor_); }
-    NotifySocket(const NotifySocket&) = delete;
-    NotifySocket& operator=(const NotifySocket&) = delete;
-
-    [[nodiscard]] const std::string& name() const { return name_; }
-    /// Everything that came so far.
-    [[nodiscard]] const std::vector<std::string>& lines() const { return lines_; }
-
-    /// Waits for a line that begins like this; what came before is read past.
-    [[nodiscard]] bool wait_for(std::string_view beginning, Deadline deadline) {
-        while (true) {
-            for (; read_ < lines_.size(); ++read_) {
-                if (lines_[read_].starts_with(beginning)) return ++read_, true;
-            }
-            if (!receive(deadline)) return false;
-        }
-    }
-
-private:
-    bool receive(Deadline deadline) {
-        const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline.remaining());
-        pollfd wanted{.fd = descriptor_, .events = POLLIN, .revents = 0};
-        if (::poll(&wanted, 1, static_cast<int>(left.count())) <= 0) return false;
-        char text[4096];
-        const ssize_t size = ::recv(descriptor_, text, sizeof text, 0);
-        std::istringstream message{
-            std::string(text, static_cast<std::size_t>(std::max<ssize_t>(size, 0)))};
-        for (std::string line; std::getline(message, line);) lines_.push_back(line);
-        return true;
-    }
-
-    std::string name_;
-    int descriptor_ = -1;
-    std::vector<std::string> lines_;
-    std::size_t read_ = 0;
-};
 
 class Service : public Project {
 protected:

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <limits>
 #include <set>
 #include <utility>
@@ -16,6 +17,9 @@
 namespace lovage {
 
 namespace {
+
+/// How long a server may take to answer the end of a connection that is given up.
+constexpr std::chrono::seconds kGoodbye{2};
 
 class AmqpConsumer;
 /// The living consumers of one broker, so that closing it closes them. All on one loop.
@@ -224,6 +228,12 @@ public:
             co_return fail(Errc::unavailable, display_ + " takes no messages now: " + why);
         }
         co_return Result<void>{};
+    }
+
+    Awaitable<Result<void>> renew(Deadline deadline) override {
+        // In order, if the server still answers.
+        co_await worker_.close(deadline.no_later_than(kGoodbye));
+        co_return co_await worker_.connect(deadline);
     }
 
     [[nodiscard]] std::string display_url() const override { return display_; }

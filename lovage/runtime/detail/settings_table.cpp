@@ -153,6 +153,11 @@ std::vector<Setting> worker_rows() {
                      "task, or killed when that goes on growing."),
         seconds("worker_shutdown_timeout", Owner::lovage, &S::worker_shutdown_timeout,
                 "How long a worker that was asked to stop waits for running tasks."),
+        seconds("worker_progress_timeout", Owner::lovage, &S::worker_progress_timeout,
+                "How long work may wait at the broker while slots are free and nothing arrives, "
+                "before the consumer is made anew; after as long again the connection; then the "
+                "worker ends.",
+                "never"),
         seconds("worker_soft_shutdown_timeout", Owner::celery, &S::worker_soft_shutdown_timeout,
                 "How long a cold stop (SIGQUIT) waits for running tasks before it gives them "
                 "back."),

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,6 +16,7 @@
 #include <lovage/worker/eta_queue.hpp>
 #include <lovage/worker/look_ahead.hpp>
 #include <lovage/worker/pool.hpp>
+#include <lovage/worker/progress_watch.hpp>
 #include <lovage/worker/revocations.hpp>
 #include <lovage/worker/settler.hpp>
 #include <lovage/worker/task_metrics.hpp>
@@ -22,7 +25,7 @@
 namespace lovage {
 
 /// The worker on its loop. worker.cpp holds its life (start, stop), worker_consume.cpp what happens
-/// to deliveries.
+/// to deliveries, worker_progress.cpp the watch over their coming.
 class Worker::Impl {
 public:
     Impl(App& app, WorkerOptions options);
@@ -87,6 +90,13 @@ private:
                     LookAhead::Duration settle_time);
     void update_prefetch();
 
+    // Progress (worker_progress.cpp).
+    Awaitable<void> watch_progress();
+    [[nodiscard]] ProgressWatch::Worker progress() const;
+    /// Messages in our queues that nobody holds; nothing when the broker does not tell.
+    Awaitable<std::optional<std::uint64_t>> waiting_at_broker();
+    void carry_out(Repair repair, std::uint64_t waiting, std::chrono::milliseconds patience);
+
     const DeliveryRules delivery_;
     std::unique_ptr<Pool> pool_;
     TaskMetrics metrics_;
@@ -99,6 +109,8 @@ private:
     Revocations revocations_;
     AttemptWatch watch_;
     bool told_of_hard_limits_ = false;
+    std::uint64_t deliveries_ = 0;  // that have come
+    Repair repair_ = Repair::none;  // wanted of consume()
     std::unique_ptr<Consumer> consumer_;
     Settler settler_;
     std::optional<Error> problem_;  // why the worker cannot go on

@@ -259,6 +259,19 @@ void PreforkPool::request_stop(const std::shared_ptr<TaskRequest>& request, Stop
     slot.process->interrupt({slot.state.sequence(), reason});
 }
 
+void PreforkPool::terminate(const std::shared_ptr<TaskRequest>& request, int signal) {
+    // Slots leave SIGTERM to the worker: Ctrl-C and a service manager's stop reach them, too.
+    if (signal == SIGTERM || signal == SIGKILL) {
+        return request_stop(request, StopReason::terminated);
+    }
+    request->context->request_stop(StopReason::terminated);
+    const auto runs = std::ranges::find_if(
+        slots_, [&](const auto& slot) { return slot->state.running() == request; });
+    if (runs == slots_.end()) return;
+    (*runs)->process->interrupt({(*runs)->state.sequence(), StopReason::terminated});
+    (*runs)->process->signal(signal);
+}
+
 bool PreforkPool::outgrown(const Slot& slot) const {
     return options_.memory_max != 0 && resident_bytes(slot.process->pid()) > options_.memory_max;
 }

@@ -43,6 +43,9 @@ public:
     void submit(std::vector<std::shared_ptr<TaskRequest>> requests) override;
     [[nodiscard]] std::vector<std::shared_ptr<TaskRequest>> take_unstarted() override;
     void request_stop(const std::shared_ptr<TaskRequest>& request, StopReason reason) override;
+    /// SIGTERM and SIGKILL kill the slot; another signal arrives at it, and its task is asked to
+    /// stop.
+    void terminate(const std::shared_ptr<TaskRequest>& request, int signal) override;
     [[nodiscard]] bool keeps_hard_limits() const noexcept override { return true; }
     [[nodiscard]] Awaitable<void> retire(Deadline deadline) override;
     /// Kills every slot: nothing is left behind.

@@ -137,9 +137,10 @@ Awaitable<Result<bool>> SlotClient::is_known(std::string task_id, Deadline deadl
     co_return answer->flag;
 }
 
-Awaitable<Result<void>> SlotClient::revoke(std::string task_id, bool terminate, Deadline deadline) {
+Awaitable<Result<void>> SlotClient::revoke(std::string task_id, RevokeOptions options,
+                                           Deadline deadline) {
     Call call = about(Call::Kind::revoke, std::move(task_id));
-    call.terminate = terminate;
+    call.revoke = options;
     return tell(std::move(call), deadline);
 }
 

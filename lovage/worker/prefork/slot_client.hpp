@@ -33,7 +33,8 @@ public:
     Awaitable<Result<TaskMeta>> wait(std::string task_id, Deadline deadline) override;
     Awaitable<Result<void>> forget(std::string task_id, Deadline deadline) override;
     Awaitable<Result<bool>> is_known(std::string task_id, Deadline deadline) override;
-    Awaitable<Result<void>> revoke(std::string task_id, bool terminate, Deadline deadline) override;
+    Awaitable<Result<void>> revoke(std::string task_id, RevokeOptions options,
+                                   Deadline deadline) override;
 
 private:
     Awaitable<void> read();

@@ -262,7 +262,7 @@ Awaitable<Answer> SlotProcess::carry_out(Call call) {
             break;
         }
         case Call::Kind::revoke:
-            note(co_await client.revoke(std::move(call.task_id), call.terminate, deadline));
+            note(co_await client.revoke(std::move(call.task_id), call.revoke, deadline));
             break;
     }
     co_return answer;

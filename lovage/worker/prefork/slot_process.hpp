@@ -47,6 +47,7 @@ public:
     void interrupt(const Interrupt& message);
     void quit();
     void kill() noexcept { process_.signal(SIGKILL); }
+    void signal(int number) noexcept { process_.signal(number); }
 
     [[nodiscard]] pid_t pid() const noexcept { return process_.pid(); }
     /// What its crash handler wrote; nullptr when there is no such memory.

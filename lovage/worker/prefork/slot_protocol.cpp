@@ -385,7 +385,8 @@ bool append(std::string& out, const Call& message) {
             write_send(writer, message.send);
         } else {
             writer.text(message.task_id);
-            writer.boolean(message.terminate);
+            writer.boolean(message.revoke.terminate);
+            writer.number(static_cast<std::uint8_t>(message.revoke.signal));
         }
     });
 }
@@ -403,7 +404,9 @@ Result<Call> read_call(std::string_view payload) {
         call.send = read_send(in);
     } else {
         call.task_id = in.text();
-        call.terminate = in.boolean();
+        call.revoke.terminate = in.boolean();
+        call.revoke.signal = in.number<std::uint8_t>();
+        if (call.revoke.signal < 1 || call.revoke.signal > 64) in.refuse();
     }
     if (!in.complete()) return malformed("call");
     return call;

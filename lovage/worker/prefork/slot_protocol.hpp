@@ -116,9 +116,9 @@ struct Call {
     std::uint64_t id = 0;
     Kind kind = Kind::result;
     std::chrono::milliseconds timeout{0};
-    TaskSend send;           ///< Kind::send
-    std::string task_id;     ///< all others
-    bool terminate = false;  ///< Kind::revoke
+    TaskSend send;         ///< Kind::send
+    std::string task_id;   ///< all others
+    RevokeOptions revoke;  ///< Kind::revoke
 };
 
 struct Answer {
