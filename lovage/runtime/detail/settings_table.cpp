@@ -343,6 +343,20 @@ std::optional<std::uint32_t> read_count(const Json& value) {
     return count ? std::optional{static_cast<std::uint32_t>(*count)} : std::nullopt;
 }
 
+std::optional<std::uint32_t> read_eta_limit(const Json& value) {
+    const auto count = read_integer(value, 1, 50'000);
+    return count ? std::optional{static_cast<std::uint32_t>(*count)} : std::nullopt;
+}
+
+/// Messages held for longer than RabbitMQ's consumer timeout would come back.
+std::optional<Milliseconds> read_horizon(const Json& value) {
+    const auto time = read_seconds(value);
+    if (!time || *time < std::chrono::seconds{1} || *time > std::chrono::minutes{15}) {
+        return std::nullopt;
+    }
+    return time;
+}
+
 std::optional<std::string> read_pool(const Json& value) {
     for (const char* name : {"prefork", "threads", "coroutine", "solo"}) {
         if (value == Json{name}) return name;
@@ -402,6 +416,11 @@ std::vector<Setting> make_table() {
         special("worker_max_memory_per_child", Owner::celery,
                 "a whole number of KiB, 0 for no limit", &S::worker_max_memory_per_child,
                 read_count, [](std::uint32_t count) { return fmt::format("{}", count); }),
+        special("worker_eta_task_limit", Owner::celery, "a whole number from 1 to 50000",
+                &S::worker_eta_task_limit, read_eta_limit,
+                [](std::uint32_t count) { return fmt::format("{}", count); }),
+        special("worker_eta_horizon", Owner::lovage, "a number of seconds from 1 to 900",
+                &S::worker_eta_horizon, read_horizon, show_seconds),
         seconds("worker_shutdown_timeout", Owner::lovage, &S::worker_shutdown_timeout),
         special("log_level", Owner::lovage, "debug, info, warning, error, critical or off",
                 &S::log_level, read_level,
