@@ -138,18 +138,16 @@ TEST_P(Delays, AFarTaskHoldsUpNobodyAndIsRevocable) {
     const double delayed = metric("lovage_worker_delayed_total");
     RunningWorker worker{app};
     std::vector<AsyncResult<void>> waiting;
-    for (int i = 0; i < 50; ++i) waiting.push_back(far.apply_async({}, {.countdown = 3s}));
+    for (int i = 0; i < 5; ++i) waiting.push_back(far.apply_async({}, {.countdown = 6s}));
     EXPECT_EQ(near.delay().get(kLong), 1);
     for (const auto& each : waiting) each.revoke();
     for (const auto& each : waiting) EXPECT_EQ(each.wait(kLong).status, "REVOKED");
     if (GetParam() == std::string{"rabbitmq"}) {
-        EXPECT_GE(metric("lovage_worker_delayed_total") - delayed, 50);
+        EXPECT_GE(metric("lovage_worker_delayed_total") - delayed, 5);
     }
     // Their messages end as well.
-    const Deadline deadline = Deadline::in(kLong);
-    const auto last = far.apply_async({}, {.countdown = 3500ms});
+    const auto last = far.apply_async({}, {.countdown = 6s});
     EXPECT_EQ(last.wait(kLong).status, "SUCCESS");
-    EXPECT_FALSE(deadline.passed());
     EXPECT_EQ(runs, 1);
     EXPECT_TRUE(worker.stop());
     const QueueStatus left = status_of(app, "celery");
