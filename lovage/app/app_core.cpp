@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <csignal>
 
@@ -41,6 +42,15 @@ int revocation_signal(std::string_view value) noexcept {
     const std::size_t blank = value.find(' ');
     if (blank == std::string_view::npos) return SIGTERM;
     return signal_number(value.substr(blank + 1)).value_or(SIGTERM);
+}
+
+std::chrono::milliseconds revocation_lifetime(const Settings& settings) noexcept {
+    constexpr std::chrono::seconds kLeast = std::chrono::hours{3};
+    constexpr std::chrono::seconds kMost = std::chrono::hours{24 * 365};
+    return std::max(kLeast, settings.result_expires.value_or(kMost));
+}
+std::chrono::milliseconds longest_delay(const Settings& settings) noexcept {
+    return revocation_lifetime(settings) / 5 * 4;
 }
 
 AppCore::AppCore(std::string name)
