@@ -15,11 +15,11 @@ using namespace std::chrono_literals;
 using ::testing::ElementsAre;
 
 /// A worker whose watch has 60 seconds of patience, and the broker's queue beside it.
-class Progress : public testing::Test {
+class Watched : public testing::Test {
 protected:
     /// One interval passes, then the watch looks. Returns what it wants done.
     Repair tick() { return tick(watch_.interval()); }
-    Repair tick(std::chrono::milliseconds later) {
+    Repair tick(ProgressWatch::Clock::duration later) {
         now_ += later;
         if (!watch_.wants_look(worker_)) return Repair::none;
         ++looks_;
@@ -41,7 +41,7 @@ protected:
     int looks_ = 0;
 };
 
-TEST_F(Progress, RepairsHarderAndHarderWhenNothingComes) {
+TEST_F(Watched, RepairsHarderAndHarderWhenNothingComes) {
     EXPECT_THAT(over(60s), ElementsAre());
     EXPECT_THAT(over(15s), ElementsAre(Repair::consumer));
     EXPECT_THAT(over(60s), ElementsAre());
@@ -50,7 +50,7 @@ TEST_F(Progress, RepairsHarderAndHarderWhenNothingComes) {
     EXPECT_EQ(watch_.take_cure(), Repair::none);
 }
 
-TEST_F(Progress, ADeliveryNamesTheRepairThatCuredItAndBeginsAnew) {
+TEST_F(Watched, ADeliveryNamesTheRepairThatCuredItAndBeginsAnew) {
     EXPECT_THAT(over(150s), ElementsAre(Repair::consumer, Repair::connection));
     ++worker_.deliveries;
     EXPECT_EQ(tick(), Repair::none);
@@ -59,7 +59,7 @@ TEST_F(Progress, ADeliveryNamesTheRepairThatCuredItAndBeginsAnew) {
     EXPECT_THAT(over(75s), ElementsAre(Repair::consumer));
 }
 
-TEST_F(Progress, AsksNothingWhileDeliveriesCome) {
+TEST_F(Watched, AsksNothingWhileDeliveriesCome) {
     for (int i = 0; i < 100; ++i) {
         ++worker_.deliveries;
         EXPECT_EQ(tick(), Repair::none);
@@ -69,18 +69,18 @@ TEST_F(Progress, AsksNothingWhileDeliveriesCome) {
 
 // The false alarms.
 
-TEST_F(Progress, AnEmptyQueueIsNoReason) {
+TEST_F(Watched, AnEmptyQueueIsNoReason) {
     waiting_ = 0;  // so is one of which all is delayed, or held by other consumers
     EXPECT_THAT(over(1h), ElementsAre());
 }
 
-TEST_F(Progress, ABusyWorkerIsNoReason) {
+TEST_F(Watched, ABusyWorkerIsNoReason) {
     worker_.able = false;
     EXPECT_THAT(over(1h), ElementsAre());
     EXPECT_EQ(looks_, 0);
 }
 
-TEST_F(Progress, AMomentWithoutAFreeSlotBeginsTheTimeAnew) {
+TEST_F(Watched, AMomentWithoutAFreeSlotBeginsTheTimeAnew) {
     for (int i = 0; i < 20; ++i) {
         EXPECT_THAT(over(45s), ElementsAre());
         worker_.able = false;
@@ -89,7 +89,7 @@ TEST_F(Progress, AMomentWithoutAFreeSlotBeginsTheTimeAnew) {
     }
 }
 
-TEST_F(Progress, AQueueThatOthersEmptyAtTimesIsNoReason) {
+TEST_F(Watched, AQueueThatOthersEmptyAtTimesIsNoReason) {
     for (int i = 0; i < 20; ++i) {
         waiting_ = 5;
         EXPECT_THAT(over(45s), ElementsAre());
@@ -98,7 +98,7 @@ TEST_F(Progress, AQueueThatOthersEmptyAtTimesIsNoReason) {
     }
 }
 
-TEST_F(Progress, WhenOthersEmptyTheQueueAfterARepairTheNextIsTheMildOneAgain) {
+TEST_F(Watched, WhenOthersEmptyTheQueueAfterARepairTheNextIsTheMildOneAgain) {
     EXPECT_THAT(over(75s), ElementsAre(Repair::consumer));
     waiting_ = 0;
     EXPECT_EQ(tick(), Repair::none);
@@ -107,21 +107,21 @@ TEST_F(Progress, WhenOthersEmptyTheQueueAfterARepairTheNextIsTheMildOneAgain) {
     EXPECT_THAT(over(75s), ElementsAre(Repair::consumer));
 }
 
-TEST_F(Progress, ABrokerThatDoesNotAnswerIsNoReason) {
+TEST_F(Watched, ABrokerThatDoesNotAnswerIsNoReason) {
     waiting_.reset();
     EXPECT_THAT(over(1h), ElementsAre());
     waiting_ = 5;
     EXPECT_THAT(over(60s), ElementsAre());
 }
 
-TEST_F(Progress, APauseOfTheProcessCountsAsNothing) {
+TEST_F(Watched, APauseOfTheProcessCountsAsNothing) {
     EXPECT_THAT(over(45s), ElementsAre());
     EXPECT_EQ(tick(24h), Repair::none);
     EXPECT_THAT(over(45s), ElementsAre());
     EXPECT_THAT(over(15s), ElementsAre(Repair::consumer));
 }
 
-TEST_F(Progress, ADeliveryDuringTheQuestionCounts) {
+TEST_F(Watched, ADeliveryDuringTheQuestionCounts) {
     EXPECT_THAT(over(60s), ElementsAre());
     now_ += watch_.interval();
     ASSERT_TRUE(watch_.wants_look(worker_));
@@ -129,7 +129,7 @@ TEST_F(Progress, ADeliveryDuringTheQuestionCounts) {
     EXPECT_EQ(watch_.looked(worker_, 5, now_), Repair::none);
 }
 
-TEST_F(Progress, LooksAtMostEveryFifteenSeconds) {
+TEST_F(Watched, LooksAtMostEveryFifteenSeconds) {
     EXPECT_EQ(ProgressWatch{1h}.interval(), 15s);
     EXPECT_EQ(ProgressWatch{20s}.interval(), 5s);
 }
