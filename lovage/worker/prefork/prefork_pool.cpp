@@ -350,6 +350,11 @@ void PreforkPool::kill(Slot& slot, KillReason reason) {
 
 void PreforkPool::on_ended(Slot& slot, const ExitStatus& status) {
     const bool never_served = slot.state.phase() == SlotState::Phase::starting;
+    // A signal that the revocation of its task has asked for is no crash.
+    const std::shared_ptr<TaskRequest>& running = slot.state.running();
+    if (running && running->context->stop_reason() == StopReason::terminated) {
+        slot.state.killed(KillReason::terminated);
+    }
     const bool expected = slot.state.phase() == SlotState::Phase::leaving ||
                           slot.state.kill_reason() != KillReason::none || stopping_;
     const pid_t pid = slot.process->pid();
