@@ -7,6 +7,7 @@
 #include <lovage/lovage.hpp>
 #include <lovage/runtime/log.hpp>
 #include <lovage/runtime/task_scope.hpp>
+#include <lovage/worker/prefork/slot_start.hpp>
 #include <tests/support/task_ledger.hpp>
 
 #include <boost/asio/as_tuple.hpp>
@@ -23,6 +24,7 @@
 #include <fmt/format.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 
 namespace {
 
@@ -40,7 +42,11 @@ std::string variable(const char* name) {
 }
 
 TaskLedger& ledger() {
-    static TaskLedger opened = TaskLedger::open(variable("CHAOS_LEDGER"));
+    static TaskLedger opened = [] {
+        TaskLedger of_test = TaskLedger::open(variable("CHAOS_LEDGER"));
+        if (lovage::slot::is_slot()) of_test.set_worker(getppid());
+        return of_test;
+    }();
     return opened;
 }
 

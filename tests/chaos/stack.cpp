@@ -9,17 +9,13 @@
 #include <array>
 #include <charconv>
 #include <fstream>
-#include <random>
 #include <sstream>
 #include <thread>
 
-#include <arpa/inet.h>
 #include <fmt/format.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/inotify.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 namespace lovage::chaos {
@@ -54,24 +50,6 @@ Awaitable<std::vector<std::string>> without_result(std::shared_ptr<AppCore> core
 
 }  // namespace
 
-std::uint16_t free_port() {
-    std::minstd_rand random{std::random_device{}()};
-    for (int attempt = 0; attempt < 1000; ++attempt) {
-        sockaddr_in address{};
-        address.sin_family = AF_INET;
-        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        // htons is a macro where the build optimises.
-        std::uniform_int_distribution<std::uint16_t> ports{20'000, 31'999};
-        address.sin_port = htons(ports(random));
-        const int probe = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        const bool free =
-            ::bind(probe, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
-        ::close(probe);
-        if (free) return ntohs(address.sin_port);
-    }
-    throw std::runtime_error{"no port between 20000 and 31999 is free on 127.0.0.1"};
-}
-
 Stack::Stack()
     : ledger_{TaskLedger::create(folder_.path() / "ledger", kTasks)}, run_{uuid4().substr(0, 8)} {
     register_default_drivers();
@@ -102,7 +80,7 @@ Process Stack::start(const std::string& name, std::vector<std::string> arguments
 
 void Stack::start_worker(const std::string& name, std::map<std::string, std::string> environment) {
     worker_ = start(name,
-                    {LOVAGE_CHAOS_APP, "worker", "-P", "threads", "-n", name + "@%h", "-c",
+                    {LOVAGE_CHAOS_APP, "worker", "-P", pool_, "-n", name + "@%h", "-c",
                      std::to_string(kSlots), "-l", "warning"},
                     std::move(environment));
 }
@@ -217,8 +195,8 @@ void Stack::expect_recovery(Clock::time_point back) const {
     }
 }
 
-void Stack::note_fault(Clock::time_point begin) {
-    faults_.push_back({begin, Clock::now() + kAftermath});
+void Stack::note_fault(Clock::time_point begin, std::vector<pid_t> befell) {
+    faults_.push_back({begin, Clock::now() + kAftermath, std::move(befell)});
 }
 
 std::vector<std::uint32_t> Stack::accepted_since(Clock::time_point from) const {

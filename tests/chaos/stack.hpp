@@ -4,6 +4,7 @@
 #include <lovage/clients/sqlite/test_folder.hpp>
 #include <lovage/runtime/deadline.hpp>
 #include <tests/integration/process.hpp>
+#include <tests/support/free_port.hpp>
 #include <tests/support/task_ledger.hpp>
 #include <tests/support/tcp_proxy.hpp>
 
@@ -20,8 +21,10 @@
 
 namespace lovage::chaos {
 
+using integration::children_of;
 using integration::Ending;
 using integration::Process;
+using testing_support::free_port;
 using testing_support::TaskLedger;
 using std::chrono_literals::operator""ms;
 using std::chrono_literals::operator""s;
@@ -41,9 +44,6 @@ inline constexpr auto kBackAtFullRate = 5s;
 /// How long the API tries to publish; a test adds kSlack for a busy machine.
 inline constexpr auto kPublishTimeout = 2s;
 inline constexpr auto kSlack = 1500ms;
-
-/// A port of 127.0.0.1 that nobody uses, below the kernel's ephemeral range.
-[[nodiscard]] std::uint16_t free_port();
 
 /// A worker and a producer as processes of their own, a ledger between them, and servers that the
 /// derived fixture can harm. At its end, every process was asked to stop and has exited with 0.
@@ -92,8 +92,10 @@ protected:
                                       testing_support::Ending ending, std::uint64_t connections,
                                       Clock::duration noticed);
 
-    /// A fault from `begin` until now, and what may still come of it.
-    void note_fault(Clock::time_point begin);
+    /// A fault from `begin` until now, and what may still come of it. `befell`: the worker, slot or
+    /// producer whose fault it was, so that it explains nothing else; nobody in particular when it
+    /// is a server's.
+    void note_fault(Clock::time_point begin, std::vector<pid_t> befell = {});
     /// Ends the load and checks the delivery contract: every accepted task has had its effect, none
     /// that was rejected ran, no task ran twice without a fault. Tasks first sent before
     /// `owed_from` may be gone: an operator has thrown them away.
@@ -113,6 +115,7 @@ protected:
     /// Of the worker: enough for four times that rate, so that a busy machine is not the limit.
     static constexpr std::size_t kSlots = 8;
 
+    std::string pool_ = "prefork";  ///< Of workers that are started from now on.
     sqlite::TestFolder folder_;
     TaskLedger ledger_;
     std::vector<TaskLedger::Fault> faults_;

@@ -3,9 +3,6 @@
 
 #include <fmt/core.h>
 
-#include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <thread>
 
 #include <signal.h>
@@ -30,17 +27,6 @@ constexpr bool kStackOverflowsAreOurs = false;
 #else
 constexpr bool kStackOverflowsAreOurs = true;
 #endif
-
-/// The children of a process.
-std::vector<pid_t> children_of(pid_t parent) {
-    std::vector<pid_t> children;
-    for (const auto& task :
-         std::filesystem::directory_iterator{fmt::format("/proc/{}/task", parent)}) {
-        std::ifstream file{task.path() / "children"};
-        children.insert(children.end(), std::istream_iterator<pid_t>{file}, {});
-    }
-    return children;
-}
 
 class Prefork : public Project {
 protected:

@@ -116,6 +116,12 @@ run_program() {
     exec "$path" "$@"
 }
 
+# torture [OPTION…]: its servers are its own, below build/torture.
+torture() {
+    setup_groups build test services
+    run_program lovage-torture "$@"
+}
+
 bench() {
     setup_groups build bench
     if [ "${1:-}" = --help ]; then
