@@ -61,8 +61,12 @@ struct Plan {
 /// The faults of a plan in their order: a pure function of it, the same on every machine.
 ///
 /// Kinds are dealt like cards, so that a short schedule has as many of them as it can; every tenth
-/// fault is one of those that take long to be noticed.
+/// fault is one of those that take long to be noticed. The tasks are spread over the time that all
+/// this takes, so that there is work under every fault and after it.
 [[nodiscard]] std::vector<PlannedFault> make_schedule(const Plan& plan);
+
+/// About how long a schedule takes on a machine that keeps up.
+[[nodiscard]] std::chrono::milliseconds length_of(const std::vector<PlannedFault>& schedule);
 
 /// "SIGSTOP of a slot for 1.2 s".
 [[nodiscard]] std::string describe(const PlannedFault& fault);

@@ -28,7 +28,10 @@ public:
     Impl(App& app, WorkerOptions options);
 
     Awaitable<Result<void>> run();
-    void stop_requested();  // on the loop
+    // On the loop.
+    void stop_requested();
+    void cold_stop_requested();
+    [[nodiscard]] WorkerStatus status() const;
     [[nodiscard]] std::string_view pool_name() const noexcept { return pool_->name(); }
 
     App& app;
@@ -100,6 +103,7 @@ private:
     Settler settler_;
     std::optional<Error> problem_;  // why the worker cannot go on
     int stops_ = 0;                 // how often a stop was requested
+    std::optional<Deadline> soft_;  // until when a cold stop waits
     TaskScope scope_;
 };
 
