@@ -121,7 +121,7 @@ int torture(int argc, char** argv) {
         ->capture_default_str();
     options
         .add_option("--rate", arguments.rate,
-                    "tasks a second (default: a fault about every four seconds)")
+                    "tasks a second (default: so many that there is work until the last fault)")
         ->check(CLI::PositiveNumber);
     options.add_option("--folder", arguments.folder, "for servers, files and logs; emptied first")
         ->capture_default_str();

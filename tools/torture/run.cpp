@@ -48,9 +48,8 @@ constexpr const char* kQueue = "celery";
 
 double rate_of(const RunOptions& options) {
     if (options.rate > 0) return options.rate;
-    constexpr double kSecondsBetweenFaults = 4;
-    const double between = static_cast<double>(options.plan.tasks) / (options.plan.faults + 1.0);
-    return std::clamp(between / kSecondsBetweenFaults, 20.0, 1000.0);
+    const std::chrono::duration<double> length = length_of(make_schedule(options.plan));
+    return std::clamp(static_cast<double>(options.plan.tasks) / length.count(), 20.0, 1000.0);
 }
 
 /// What is read from the stack itself when all is over.
@@ -201,6 +200,7 @@ void Run::inflict(const PlannedFault& fault) {
         const std::lock_guard lock{measuring_};
         meter_.clear();
     }
+    if (all_sent()) violated(fmt::format("fault {} found no work", report_.faults.size() + 1));
     const auto begin = Clock::now();
     FaultRecord record{.planned = fault, .begin = begin - begin_};
     Inflicted done = crew_.inflict(fault);

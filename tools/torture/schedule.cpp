@@ -23,6 +23,7 @@ struct Kind {
     bool slow;        ///< Takes tens of seconds to be over or to be noticed.
     milliseconds shortest{0};
     milliseconds longest{0};
+    milliseconds aftermath{0};  ///< What it takes to be noticed, or a server to start.
 };
 
 constexpr std::array kKinds{
@@ -39,24 +40,25 @@ constexpr std::array kKinds{
     Kind{FaultKind::stop_producer, "SIGSTOP of a producer", true, true, 1, false, milliseconds{500},
          milliseconds{4000}},
     Kind{FaultKind::kill_rabbitmq, "kill -9 of RabbitMQ", true, false, 1, true, milliseconds{0},
-         milliseconds{3000}},
+         milliseconds{3000}, milliseconds{6000}},
     Kind{FaultKind::stop_rabbitmq, "SIGSTOP of RabbitMQ", true, false, 2, false, milliseconds{300},
          milliseconds{4000}},
     Kind{FaultKind::close_by_operator, "close_all_connections by RabbitMQ's operator", true, false,
-         1, false},
+         1, false, milliseconds{0}, milliseconds{0}, milliseconds{2000}},
     Kind{FaultKind::reset_broker, "RST to all connections to RabbitMQ", true, false, 3, false},
     Kind{FaultKind::close_broker, "FIN to all connections to RabbitMQ", true, false, 2, false},
-    Kind{FaultKind::silence_broker, "all connections to RabbitMQ fall silent", true, false, 1,
-         true},
+    Kind{FaultKind::silence_broker, "all connections to RabbitMQ fall silent", true, false, 1, true,
+         milliseconds{0}, milliseconds{0}, milliseconds{18'000}},
     Kind{FaultKind::forget_clients, "RabbitMQ forgets its clients, who do not hear of it", true,
-         false, 1, true},
+         false, 1, true, milliseconds{0}, milliseconds{0}, milliseconds{18'000}},
     Kind{FaultKind::kill_redis, "kill -9 of Redis", true, false, 2, false, milliseconds{0},
          milliseconds{2000}},
     Kind{FaultKind::stop_redis, "SIGSTOP of Redis", true, false, 2, false, milliseconds{300},
          milliseconds{4000}},
     Kind{FaultKind::reset_results, "RST to all connections to Redis", true, false, 2, false},
     Kind{FaultKind::close_results, "FIN to all connections to Redis", true, false, 1, false},
-    Kind{FaultKind::silence_results, "all connections to Redis fall silent", true, false, 1, true},
+    Kind{FaultKind::silence_results, "all connections to Redis fall silent", true, false, 1, true,
+         milliseconds{0}, milliseconds{0}, milliseconds{18'000}},
     Kind{FaultKind::lock_broker, "the broker's file locked by another process", false, true, 3,
          false, milliseconds{200}, milliseconds{4000}},
     Kind{FaultKind::lock_results, "the results' file locked by another process", false, true, 3,
@@ -95,6 +97,17 @@ private:
     std::vector<const Kind*> left_;
 };
 
+/// Between the end of a fault and the next: long enough to see that work goes at its rate again.
+constexpr milliseconds kBetween{3000};
+
+const Kind& about(FaultKind kind) {
+    return *std::ranges::find(kKinds, kind, &Kind::kind);
+}
+
+milliseconds time_of(const PlannedFault& fault) {
+    return fault.duration + about(fault.kind).aftermath + kBetween;
+}
+
 bool befalls(const Kind& kind, Stack stack) {
     return stack == Stack::rabbitmq ? kind.on_rabbitmq : kind.on_sqlite;
 }
@@ -123,20 +136,31 @@ std::vector<PlannedFault> make_schedule(const Plan& plan) {
     for (std::uint32_t i = 0; i < plan.faults; ++i) {
         const Kind& kind = (i + 1) % kSlowEvery == 0 ? slow.deal(dice) : quick.deal(dice);
         const auto span = static_cast<std::uint64_t>((kind.longest - kind.shortest).count());
-        const auto after = std::uint64_t{plan.tasks} * (i + 1) / (plan.faults + std::uint64_t{1});
         schedule.push_back({.kind = kind.kind,
                             .duration = kind.shortest + milliseconds{dice.below(span + 1)},
-                            .pick = static_cast<std::uint32_t>(dice.below(1'000'000)),
-                            .after = static_cast<std::uint32_t>(after)});
+                            .pick = static_cast<std::uint32_t>(dice.below(1'000'000))});
+    }
+    const auto all = static_cast<std::uint64_t>(length_of(schedule).count());
+    auto begin = kBetween;
+    for (PlannedFault& fault : schedule) {
+        const auto before = static_cast<std::uint64_t>(begin.count());
+        fault.after = static_cast<std::uint32_t>(std::uint64_t{plan.tasks} * before / all);
+        begin += time_of(fault);
     }
     return schedule;
 }
 
+milliseconds length_of(const std::vector<PlannedFault>& schedule) {
+    auto all = kBetween;
+    for (const PlannedFault& fault : schedule) all += time_of(fault);
+    return all;
+}
+
 std::string describe(const PlannedFault& fault) {
-    const auto* const kind = std::ranges::find(kKinds, fault.kind, &Kind::kind);
+    const Kind& kind = about(fault.kind);
     const std::chrono::duration<double> seconds = fault.duration;
-    if (kind->longest == milliseconds{0}) return std::string{kind->text};
-    return fmt::format("{} for {:.1f} s", kind->text, seconds.count());
+    if (kind.longest == milliseconds{0}) return std::string{kind.text};
+    return fmt::format("{} for {:.1f} s", kind.text, seconds.count());
 }
 
 std::vector<FaultKind> kinds_of(Stack stack) {

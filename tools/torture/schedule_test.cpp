@@ -9,6 +9,7 @@
 namespace lovage::torture {
 namespace {
 
+using namespace std::chrono_literals;
 using testing::ElementsAre;
 
 std::vector<std::string> words(const std::vector<PlannedFault>& schedule) {
@@ -34,9 +35,11 @@ TEST(Schedule, OfASeedStaysTheSame) {
                             "SIGSTOP of a slot for 1.2 s", "kill -9 of a worker"));
 }
 
-TEST(Schedule, SpreadsItsFaultsOverTheTasks) {
+TEST(Schedule, SpreadsItsTasksOverTheTimeOfItsFaults) {
     const auto schedule =
         make_schedule({.stack = Stack::sqlite, .tasks = 4'000'000'000, .faults = 3, .seed = 1});
+    // Three kills: four times the same time between them.
+    EXPECT_EQ(length_of(schedule), 12s);
     ASSERT_EQ(schedule.size(), 3U);
     EXPECT_EQ(schedule[0].after, 1'000'000'000U);
     EXPECT_EQ(schedule[2].after, 3'000'000'000U);
