@@ -130,6 +130,20 @@ TEST_F(BrokerNetwork, AProducerIsKilled) {
     expect_results(service_url("LOVAGE_TEST_REDIS_URL"));
 }
 
+TEST_F(BrokerNetwork, AFullQueueRefusesAndWhatItRefusedNeverRuns) {
+    vhost_.api("PUT", "policies/{vhost}/short",
+               R"({"pattern": "^celery$", "apply-to": "queues",
+                   "definition": {"max-length": 50, "overflow": "reject-publish"}})");
+    start_producer();
+    EXPECT_TRUE(ledger_.wait_until(
+        [&] { return ledger_.total(TaskLedger::Event::rejected) >= 100; }, soon()));
+    start_worker();
+    wait_for_progress(250);
+    expect_contract();
+    EXPECT_GE(ledger_.check().rejected, 100U);
+    expect_results(service_url("LOVAGE_TEST_REDIS_URL"));
+}
+
 using LongBrokerNetwork = BrokerNetwork;
 
 TEST_F(LongBrokerNetwork, AWorkerIsSuspendedForLongerThanItsHeartbeat) {

@@ -36,16 +36,23 @@ std::string text_of(const std::filesystem::path& file) {
     return text.str();
 }
 
-/// The ids without a SUCCESS record.
-Awaitable<std::vector<std::string>> without_result(std::shared_ptr<AppCore> core,
-                                                   std::vector<std::string> ids) {
+Awaitable<std::vector<std::string>> read_states(std::shared_ptr<AppCore> core,
+                                                std::vector<std::string> ids) {
     value_or_throw(co_await core->connect(soon()));
-    std::vector<std::string> missing;
-    for (std::string& id : ids) {
+    std::vector<std::string> found;
+    for (const std::string& id : ids) {
         const auto meta = value_or_throw(co_await core->results().get(id, soon()));
-        if (!meta || meta->status != states::kSuccess) missing.push_back(std::move(id));
+        found.push_back(meta ? meta->status : std::string{lovage::states::kPending});
     }
-    co_return missing;
+    co_return found;
+}
+
+Awaitable<std::uint64_t> count_messages(std::shared_ptr<AppCore> core, std::string queue) {
+    value_or_throw(co_await core->connect(soon()));
+    auto status = co_await core->broker().queue_status(std::move(queue), soon());
+    if (!status && status.error().code == Errc::not_found) co_return 0;
+    const QueueStatus found = value_or_throw(std::move(status));
+    co_return found.ready + found.delayed + found.unsettled;
 }
 
 }  // namespace
@@ -85,9 +92,12 @@ void Stack::start_worker(const std::string& name, std::map<std::string, std::str
                     std::move(environment));
 }
 
-void Stack::start_producer(double rate, std::chrono::milliseconds each) {
-    producer_ = start("producer", {LOVAGE_CHAOS_APP, "produce", std::to_string(rate),
-                                   std::to_string(each.count())});
+void Stack::start_producer(double rate, std::chrono::milliseconds each, const std::string& task,
+                           std::map<std::string, std::string> environment) {
+    producer_ = start(
+        "producer",
+        {LOVAGE_CHAOS_APP, "produce", std::to_string(rate), std::to_string(each.count()), task},
+        std::move(environment));
 }
 
 std::uint16_t Stack::start_api() {
@@ -244,18 +254,38 @@ std::string Stack::id_of(std::uint32_t task) const {
     return fmt::format("{}-0000-4000-8000-{:012d}", run_, task);
 }
 
-void Stack::expect_results(const std::string& results_url) const {
+std::map<std::uint32_t, std::string> Stack::states(const std::string& results_url) const {
     Settings settings;
     settings.broker_url = "memory://chaos";
     settings.result_backend = results_url;
     const App app{"chaos-results", settings};
+    std::vector<std::uint32_t> tasks;
     std::vector<std::string> ids;
     for (std::uint32_t task = 0; task < kTasks; ++task) {
-        if (ledger_.accepted(task)) ids.push_back(id_of(task));
+        if (!ledger_.accepted(task)) continue;
+        tasks.push_back(task);
+        ids.push_back(id_of(task));
     }
-    EXPECT_THAT(app.core()->loop().run_blocking(without_result(app.core(), std::move(ids))),
-                testing::IsEmpty())
-        << "accepted tasks without a result";
+    const auto found = app.core()->loop().run_blocking(read_states(app.core(), std::move(ids)));
+    std::map<std::uint32_t, std::string> states;
+    for (std::size_t i = 0; i < tasks.size(); ++i) states.emplace(tasks[i], found.at(i));
+    return states;
+}
+
+void Stack::expect_results(const std::string& results_url) const {
+    std::vector<std::string> missing;
+    for (const auto& [task, state] : states(results_url)) {
+        if (state != lovage::states::kSuccess) missing.push_back(id_of(task));
+    }
+    EXPECT_THAT(missing, testing::IsEmpty()) << "accepted tasks without a result";
+}
+
+std::uint64_t Stack::messages_in(const std::string& queue) const {
+    Settings settings;
+    settings.broker_url = servers_.broker;
+    settings.result_backend = "memory://chaos";
+    const App app{"chaos-queues", settings};
+    return app.core()->loop().run_blocking(count_messages(app.core(), queue));
 }
 
 std::string Stack::log_of(const std::string& name) const {

@@ -62,8 +62,10 @@ protected:
     /// Its log is NAME.log.
     void start_worker(const std::string& name = "worker",
                       std::map<std::string, std::string> environment = {});
-    /// Tasks per second; each task takes that long.
-    void start_producer(double rate = kRate, std::chrono::milliseconds each = 10ms);
+    /// Tasks per second; each task takes that long. `task`: chaos.work, or chaos.vary (ways.hpp).
+    void start_producer(double rate = kRate, std::chrono::milliseconds each = 10ms,
+                        const std::string& task = "chaos.work",
+                        std::map<std::string, std::string> environment = {});
     /// Both, and waits until they have found their pace.
     void start_load();
     /// The project stack's API; returns the port that it listens on.
@@ -102,6 +104,10 @@ protected:
     void expect_contract(Clock::time_point owed_from = Clock::time_point::min());
     /// The results, read from `results_url` and not through a proxy.
     void expect_results(const std::string& results_url) const;
+    /// The states of all accepted tasks, PENDING for those without a record.
+    [[nodiscard]] std::map<std::uint32_t, std::string> states(const std::string& results_url) const;
+    /// Messages in a queue, and with consumers as far as the broker tells; 0 when there is none.
+    [[nodiscard]] std::uint64_t messages_in(const std::string& queue) const;
     /// Nothing is waited for, but time has to pass.
     void let_pass(Clock::duration time) const;
     /// What `name` has logged so far.
@@ -110,6 +116,9 @@ protected:
     [[nodiscard]] std::uint16_t port_in_log(const std::string& name, const std::string& text) const;
     [[nodiscard]] bool wait_for_log(const std::string& name, const std::string& text,
                                     Deadline deadline) const;
+
+    [[nodiscard]] std::vector<std::uint32_t> accepted_since(Clock::time_point from) const;
+    [[nodiscard]] std::string id_of(std::uint32_t task) const;
 
     static constexpr double kRate = 200;
     /// Of the worker: enough for four times that rate, so that a busy machine is not the limit.
@@ -124,8 +133,6 @@ protected:
     std::optional<Process> api_;
 
 private:
-    [[nodiscard]] std::vector<std::uint32_t> accepted_since(Clock::time_point from) const;
-    [[nodiscard]] std::string id_of(std::uint32_t task) const;
     [[nodiscard]] std::string logs(
         std::size_t end_of_each = std::numeric_limits<std::size_t>::max()) const;
 
