@@ -96,7 +96,8 @@ void Failpoint::expect_ends() {
     std::erase_if(report.unexplained, [](std::uint32_t task) {
         return way_of(task) == Way::crashes_once || way_of(task) == Way::retries_once;
     });
-    EXPECT_TRUE(report.holds()) << report;
+    EXPECT_TRUE(report.holds()) << report
+                                << testing::PrintToString(ledger_.stories(report.unexplained));
     for (const auto& [task, state] : states(results_)) {
         EXPECT_EQ(state, way_of(task) == Way::is_rejected ? lovage::states::kFailure
                                                           : lovage::states::kSuccess)

@@ -67,7 +67,7 @@ Stack::~Stack() {
     if (producer_) stop(*producer_);
     if (worker_) stop(*worker_);
     if (api_) stop(*api_);
-    if (HasFailure()) std::fputs(logs(4'000).c_str(), stderr);
+    if (HasFailure()) std::fputs(logs(40'000).c_str(), stderr);
 }
 
 Process Stack::start(const std::string& name, std::vector<std::string> arguments,

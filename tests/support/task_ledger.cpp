@@ -283,6 +283,23 @@ std::vector<TaskLedger::Entry> TaskLedger::trace() const {
     return entries;
 }
 
+std::map<std::uint32_t, std::string> TaskLedger::stories(
+    std::span<const std::uint32_t> tasks) const {
+    static constexpr std::array<std::string_view, 6> kWords{"sending", "accepted", "rejected",
+                                                            "unknown", "started",  "effect"};
+    const std::set<std::uint32_t> wanted(tasks.begin(), tasks.end());
+    const auto entries = trace();
+    std::map<std::uint32_t, std::string> found;
+    for (const Entry& entry : entries) {
+        if (!wanted.contains(entry.task)) continue;
+        const std::chrono::duration<double> time = entry.time - entries.front().time;
+        found[entry.task] +=
+            fmt::format(" {:.3f} s {} by {} of {};", time.count(),
+                        kWords.at(static_cast<std::size_t>(entry.event)), entry.pid, entry.worker);
+    }
+    return found;
+}
+
 TaskLedger::Report TaskLedger::check(std::span<const Fault> faults) const {
     Report report;
     const auto traced = shared(header_->traced).load();

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -75,6 +76,10 @@ public:
         Clock::time_point time;
     };
     [[nodiscard]] std::vector<Entry> trace() const;
+    /// Everything the trace has of some tasks, a line each, with seconds since the ledger's first
+    /// entry: for people who look for what went wrong.
+    [[nodiscard]] std::map<std::uint32_t, std::string> stories(
+        std::span<const std::uint32_t> tasks) const;
 
     /// From when to when a fault was at work, until its consequences are over (a connection that is
     /// noticed to be dead, say).

@@ -89,6 +89,8 @@ Evidence RabbitmqServers::kill_redis(std::chrono::milliseconds away) {
     redis_.kill();  // waits for its end
     let_pass(away);
     redis_.start();
+    // It takes connections, and refuses every command until it has read its file.
+    (void)look_until([this] { return redis_.cli("PING") == "PONG"; }, Deadline::in(kNoticed));
     return Sign{fmt::format("pid {} died, pid {} serves", before, redis_.pid())};
 }
 

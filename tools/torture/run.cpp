@@ -11,10 +11,9 @@
 #include <lovage/runtime/log.hpp>
 
 #include <algorithm>
-#include <array>
-#include <map>
 #include <mutex>
 #include <set>
+#include <span>
 #include <stdexcept>
 #include <stop_token>
 #include <thread>
@@ -125,9 +124,6 @@ private:
     void drain();
     void look_at_leftovers();
     void tell_of(const std::string& what, const std::vector<std::uint32_t>& tasks);
-    /// Whatever the ledger knows of a task, in a line.
-    [[nodiscard]] std::map<std::uint32_t, std::string> stories(
-        const std::set<std::uint32_t>& tasks);
     void violated(std::string what) { report_.violations.push_back(std::move(what)); }
     void violated(std::vector<std::string> what) {
         for (std::string& each : what) violated(std::move(each));
@@ -289,26 +285,11 @@ void Run::look_at_leftovers() {
     }
 }
 
-std::map<std::uint32_t, std::string> Run::stories(const std::set<std::uint32_t>& tasks) {
-    static constexpr std::array<std::string_view, 6> kWords{"sending", "accepted", "rejected",
-                                                            "unknown", "started",  "effect"};
-    std::map<std::uint32_t, std::string> found;
-    for (const TaskLedger::Entry& entry : ledger_.trace()) {
-        if (!tasks.contains(entry.task)) continue;
-        const std::chrono::duration<double> time = entry.time - begin_;
-        found[entry.task] +=
-            fmt::format(" {:.3f} s {} by {} of {};", time.count(),
-                        kWords.at(static_cast<std::size_t>(entry.event)), entry.pid, entry.worker);
-    }
-    return found;
-}
-
 void Run::tell_of(const std::string& what, const std::vector<std::uint32_t>& tasks) {
     if (tasks.empty()) return;
     violated(fmt::format("{} tasks {}", tasks.size(), what));
-    const std::set<std::uint32_t> some(
-        tasks.begin(), tasks.begin() + static_cast<std::ptrdiff_t>(std::min(tasks.size(), kTold)));
-    for (const auto& [task, story] : stories(some)) {
+    const std::span some{tasks.data(), std::min(tasks.size(), kTold)};
+    for (const auto& [task, story] : ledger_.stories(some)) {
         violated(fmt::format("  {} ({}):{}", task, task_id(run_, task), story));
     }
 }
