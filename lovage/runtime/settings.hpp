@@ -80,8 +80,14 @@ struct Settings {
     std::uint32_t worker_max_tasks_per_child = 0;
     /// Resident memory of a prefork slot, in KiB; 0: no limit.
     std::uint32_t worker_max_memory_per_child = 0;
+    /// Tasks that a worker holds until their time comes; the others wait with the broker.
+    std::uint32_t worker_eta_task_limit = 10'000;
+    /// How long before its time a task is taken from the broker's delay and held. Our own.
+    std::chrono::milliseconds worker_eta_horizon{std::chrono::seconds{30}};
     /// How long a worker that was asked to stop waits for running tasks. Our own.
     std::chrono::milliseconds worker_shutdown_timeout{std::chrono::seconds{25}};
+    /// How long a cold stop waits for running tasks before it gives them back.
+    std::chrono::milliseconds worker_soft_shutdown_timeout{0};
 
     log::Level log_level = log::Level::info;          ///< Our own.
     log::Format log_format = log::Format::automatic;  ///< Our own.
