@@ -120,9 +120,10 @@ TEST_F(QuorumQueue, ConnectionsFallenSilent) {
 TEST_F(QuorumQueue, AWorkerIsKilled) {
     start_load();
     const auto fault = Clock::now();
+    const pid_t killed = worker_->pid();
     worker_->kill();
     start_worker("successor");
-    note_fault(fault);
+    note_fault(fault, {killed});
     expect_recovery(fault);
     expect_contract();
     expect_results(service_url("LOVAGE_TEST_REDIS_URL"));
