@@ -76,16 +76,15 @@ TEST_F(RabbitMqOnly, ARenewedConnectionGivesConsumersWhatTheyHeld) {
     client.send("q", "a");
     const auto consumer = client.consume({"q"}, 2);
     const auto held = consumer->receive_many(1);
-    for (int i = 0; i < 3; ++i) {
-        const auto renewed = client.run(client.broker().renew(soon()));
-        ASSERT_TRUE(renewed) << renewed.error().message();
-    }
+    const auto renewed = client.run(client.broker().renew(soon()));
+    ASSERT_TRUE(renewed) << renewed.error().message();
     const auto lost = consumer->receive();
     ASSERT_FALSE(lost);
     EXPECT_EQ(lost.error().code, Errc::disconnected);
     consumer->ack_all(held);  // stale: it is another connection's
     client.send("q", "b");
     const auto again = consumer->receive_many(2);
+    ASSERT_EQ(again.size(), 2U);
     EXPECT_TRUE(again.front().redelivered);
     consumer->ack_all(again);
     EXPECT_EQ(client.status("q").ready, 0U);
