@@ -106,7 +106,8 @@ struct Texts {
     bool no_color = false;
 
     std::vector<std::string> queues;
-    std::string concurrency, hostname, loglevel, pool, max_tasks_per_child, max_memory_per_child;
+    std::string concurrency, autoscale, hostname, loglevel, pool, max_tasks_per_child,
+        max_memory_per_child;
     std::string worker_time_limit, worker_soft_time_limit, health_port, health_host;
     std::string task, args, kwargs, eta, countdown, expires, queue, priority;
     std::string time_limit, soft_time_limit;
@@ -211,6 +212,10 @@ Entry add_worker(CLI::App& app, Texts& texts) {
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
     worker->add_option("-c,--concurrency", texts.concurrency, "Slots; default: processors")
         ->type_name("N");
+    worker
+        ->add_option("--autoscale", texts.autoscale,
+                     "Slots between two bounds, such as 10,3: as many as there is work for")
+        ->type_name("MAX,MIN");
     worker
         ->add_option("-n,--hostname", texts.hostname,
                      "Node name, such as w1@%h (%h host, %n its first label, "
@@ -423,6 +428,7 @@ std::vector<SettingFlag> setting_flags(const Texts& texts) {
     add("broker_url", texts.broker, "-b/--broker");
     add("result_backend", texts.result_backend, "--result-backend");
     add("worker_concurrency", texts.concurrency, "-c/--concurrency");
+    add("worker_autoscale", texts.autoscale, "--autoscale");
     add("log_level", texts.loglevel, "-l/--loglevel");
     add("worker_pool", texts.pool, "-P/--pool");
     add("worker_max_tasks_per_child", texts.max_tasks_per_child, "--max-tasks-per-child");

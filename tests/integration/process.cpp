@@ -2,6 +2,9 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <ostream>
 #include <stdexcept>
 #include <thread>
@@ -107,6 +110,16 @@ void Process::kill() {
     while (waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
     }
     ending_ = Ending{.signal = SIGKILL};
+}
+
+std::vector<pid_t> children_of(pid_t parent) {
+    std::vector<pid_t> children;
+    const std::string tasks = "/proc/" + std::to_string(parent) + "/task";
+    for (const auto& task : std::filesystem::directory_iterator{tasks}) {
+        std::ifstream file{task.path() / "children"};
+        children.insert(children.end(), std::istream_iterator<pid_t>{file}, {});
+    }
+    return children;
 }
 
 bool all_children_ended() {

@@ -56,6 +56,7 @@ Process Project::start(const std::string& name, std::vector<std::string> argumen
     environment.insert({{"LOVAGE_BROKER_URL", settings.broker_url},
                         {"LOVAGE_RESULT_BACKEND", settings.result_backend},
                         {"LOVAGE_LOG_FORMAT", "text"},
+                        {"LOVAGE_WORKER_INFLIGHT_FOLDER", (folder_.path() / "inflight").string()},
                         {"TEST_LEDGER", ledger_.file().string()}});
     return Process{{.arguments = std::move(arguments),
                     .environment = std::move(environment),

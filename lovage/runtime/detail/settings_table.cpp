@@ -350,6 +350,26 @@ std::optional<std::string> read_pool(const Json& value) {
     return std::nullopt;
 }
 
+/// "10,3" in any order; one number is the most.
+std::optional<std::optional<AutoscaleRange>> read_autoscale(const Json& value) {
+    const std::string text = value.is_string() ? value.as_string() : to_json_text(value);
+    const std::size_t comma = text.find(',');
+    const auto first = read_concurrency(Json{text.substr(0, comma)});
+    if (comma == std::string::npos) {
+        return first ? std::optional{std::optional{AutoscaleRange{*first, 1}}} : std::nullopt;
+    }
+    // Celery's "10,0" may shrink to nothing; one slot stays here.
+    const auto second = read_integer(Json{text.substr(comma + 1)}, 0, 10'000);
+    if (!first || !second) return std::nullopt;
+    const auto other = static_cast<std::uint32_t>(std::max<std::int64_t>(*second, 1));
+    return std::optional{AutoscaleRange{std::max(*first, other), std::min(*first, other)}};
+}
+
+std::optional<std::string> read_folder(const Json& value) {
+    if (!value.is_string() || value.as_string().empty()) return std::nullopt;
+    return value.as_string();
+}
+
 std::vector<Setting> make_table() {
     using S = Settings;
     std::vector<Setting> table{
@@ -393,6 +413,13 @@ std::vector<Setting> make_table() {
         special("worker_concurrency", Owner::celery, "a whole number from 1 to 10000",
                 &S::worker_concurrency, read_concurrency,
                 [](std::uint32_t count) { return fmt::format("{}", count); }),
+        special("worker_autoscale", Owner::lovage,
+                "two whole numbers from 1 to 10000 such as 10,3 (most and fewest), or the most",
+                &S::worker_autoscale, read_autoscale,
+                [](const std::optional<AutoscaleRange>& range) {
+                    return range ? fmt::format("{},{}", range->max, range->min) : "off";
+                }),
+        seconds("worker_autoscale_keepalive", Owner::lovage, &S::worker_autoscale_keepalive),
         special("worker_pool", Owner::celery, "prefork, threads, coroutine or solo",
                 &S::worker_pool, read_pool,
                 [](const std::string& name) { return name.empty() ? "default" : name; }),
@@ -402,6 +429,9 @@ std::vector<Setting> make_table() {
         special("worker_max_memory_per_child", Owner::celery,
                 "a whole number of KiB, 0 for no limit", &S::worker_max_memory_per_child,
                 read_count, [](std::uint32_t count) { return fmt::format("{}", count); }),
+        special("worker_inflight_folder", Owner::lovage, "a folder", &S::worker_inflight_folder,
+                read_folder,
+                [](const std::string& name) { return name.empty() ? "default" : name; }),
         seconds("worker_shutdown_timeout", Owner::lovage, &S::worker_shutdown_timeout),
         special("log_level", Owner::lovage, "debug, info, warning, error, critical or off",
                 &S::log_level, read_level,
