@@ -79,6 +79,28 @@ struct Ending {
 [[nodiscard]] std::expected<Invocation, Ending> parse_arguments(std::vector<std::string> arguments,
                                                                 const std::string& program);
 
+/// An option, or an argument without a name, as the reference shows it.
+struct OptionReference {
+    std::string names;    ///< "-c,--concurrency"; an argument's placeholder, such as "ID".
+    std::string value;    ///< Placeholder of its value; empty for a switch.
+    std::string what;     ///< What `--help` says.
+    std::string setting;  ///< The setting it is; empty: none.
+    bool required = false;
+    bool many = false;  ///< May be given several times.
+};
+
+/// A command as the reference shows it.
+struct CommandReference {
+    std::string name;  ///< "quarantine list"; empty: the program itself.
+    std::string what;
+    bool holds_commands = false;  ///< It is not run by itself: its commands are.
+    std::vector<OptionReference> arguments;
+    std::vector<OptionReference> options;
+};
+
+/// All commands in the order of `--help`; first the program itself, with the options of all.
+[[nodiscard]] std::vector<CommandReference> describe_commands();
+
 /// "Lovage 0.1.0"
 [[nodiscard]] std::string version_text();
 

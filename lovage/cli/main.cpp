@@ -5,6 +5,7 @@
 #include <lovage/cli/commands.hpp>
 #include <lovage/cli/default_drivers.hpp>
 #include <lovage/runtime/log.hpp>
+#include <lovage/runtime/orphan_reaper.hpp>
 #include <lovage/worker/prefork/slot_main.hpp>
 #include <lovage/worker/prefork/slot_start.hpp>
 
@@ -103,6 +104,7 @@ bool wants_color() {
 int main(App& app, int argc, char** argv) {
     std::signal(SIGPIPE, SIG_IGN);
     if (slot::is_slot()) return slot::run_slot(app);
+    let_signals_end_first_process();
     slot::enable_slots();
     register_default_drivers();
     auto invocation =

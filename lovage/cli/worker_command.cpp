@@ -4,6 +4,9 @@
 #include <lovage/http/api.hpp>
 #include <lovage/http/server.hpp>
 #include <lovage/runtime/log.hpp>
+#include <lovage/runtime/orphan_reaper.hpp>
+#include <lovage/runtime/service_report.hpp>
+#include <lovage/runtime/settings.hpp>
 #include <lovage/runtime/task_scope.hpp>
 #include <lovage/worker/worker.hpp>
 
@@ -11,6 +14,7 @@
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
@@ -20,12 +24,15 @@
 #include <optional>
 #include <ostream>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include <sys/utsname.h>
+#include <unistd.h>
 
 #include <fmt/chrono.h>
 #include <fmt/core.h>
+#include <fmt/format.h>
 
 namespace lovage::cli {
 
@@ -33,15 +40,26 @@ namespace asio = boost::asio;
 
 namespace {
 
-/// Stops the worker at the first SIGTERM or SIGINT and hurries it at the next one; SIGQUIT hurries
-/// at once.
-Awaitable<void> watch_signals(asio::signal_set* signals, Worker* worker) {
+/// Celery's REMAP_SIGTERM=SIGQUIT, for platforms that send nothing else: SIGTERM means a cold stop.
+bool sigterm_is_cold() {
+    const char* const remap = std::getenv("REMAP_SIGTERM");
+    return remap != nullptr && std::string_view{remap} == "SIGQUIT";
+}
+
+/// Stops the worker at the first SIGTERM or SIGINT and hurries it at the next one; SIGQUIT stops it
+/// cold.
+Awaitable<void> watch_signals(asio::signal_set* signals, Worker* worker, ServiceReport* service) {
+    const bool cold_sigterm = sigterm_is_cold();
     while (true) {
         const auto [error, signal] =
             co_await signals->async_wait(asio::as_tuple(asio::use_awaitable));
         if (error) co_return;
-        worker->request_stop();
-        if (signal == SIGQUIT) worker->request_stop();
+        if (signal == SIGQUIT || (signal == SIGTERM && cold_sigterm)) {
+            worker->request_cold_stop();
+        } else {
+            worker->request_stop();
+        }
+        service->changed();
     }
 }
 
@@ -74,11 +92,31 @@ private:
     std::optional<http::Server> server_;
 };
 
+/// What a service manager is told. Once the worker has consumed it counts as serving, also while it
+/// makes a lost connection anew: only the status line says so.
+ServiceReport::State service_state(const Worker& worker, bool served) {
+    const WorkerStatus now = worker.status();
+    if (now.stopping) {
+        return {ServiceReport::Phase::stopping,
+                fmt::format("stopping: waiting for {} tasks", now.running)};
+    }
+    if (!now.consuming) {
+        return {served ? ServiceReport::Phase::serving : ServiceReport::Phase::starting,
+                "waiting for the broker"};
+    }
+    return {ServiceReport::Phase::serving,
+            fmt::format("consuming {}: {} of {} slots busy", fmt::join(worker.queues(), ", "),
+                        std::min(now.running, now.slots), now.slots)};
+}
+
 /// Runs the worker until it is stopped, and beside it what belongs to a worker process. `health`
 /// may be null.
-Awaitable<Result<void>> serve(asio::signal_set* signals, Worker* worker, HealthServer* health) {
+Awaitable<Result<void>> serve(asio::signal_set* signals, Worker* worker, HealthServer* health,
+                              ServiceReport* service) {
     TaskScope scope{co_await asio::this_coro::executor};
-    scope.spawn("signals", watch_signals(signals, worker));
+    scope.spawn("signals", watch_signals(signals, worker, service));
+    scope.spawn("service", service->run());
+    if (is_first_process()) scope.spawn("orphans", reap_orphans());
     if (health != nullptr) scope.spawn("health", health->server().run());
     Result<void> outcome;
     std::exception_ptr failure;
@@ -123,15 +161,24 @@ BannerFacts facts_of(App& app, const Worker& worker) {
 }  // namespace
 
 int run_worker(App& app, const WorkerArguments& arguments, Console& console) {
+    const Executor loop = app.core()->loop().executor();
     // Taken over before anything is said or opened: whoever has seen the banner may send a signal.
-    asio::signal_set signals{app.core()->loop().executor(), SIGTERM, SIGINT, SIGQUIT};
+    asio::signal_set signals{loop, SIGTERM, SIGINT, SIGQUIT};
+    std::optional<ServiceReport> service;
+    bool served = false;
     WorkerOptions options;
     options.queues = arguments.queues;
     options.hostname = arguments.hostname;
+    options.on_ready = [&] {
+        served = true;
+        service->changed();
+    };
     Worker worker{app, std::move(options)};
+    service.emplace(loop, ServiceManager{process_environment(), ::getpid()},
+                    [&] { return service_state(worker, served); });
     std::unique_ptr<HealthServer> health;
     if (arguments.health_port) {
-        health = std::make_unique<HealthServer>(app.core()->loop().executor(), app.name(), &worker);
+        health = std::make_unique<HealthServer>(loop, app.name(), &worker);
         auto listening = health->listen(arguments.health_host, *arguments.health_port);
         if (!listening) {
             report(console, listening.error());
@@ -151,7 +198,7 @@ int run_worker(App& app, const WorkerArguments& arguments, Console& console) {
     }
 
     const Result<void> outcome =
-        app.core()->loop().run_blocking(serve(&signals, &worker, health.get()));
+        app.core()->loop().run_blocking(serve(&signals, &worker, health.get(), &*service));
     if (const std::size_t left = worker.left_behind(); left != 0) {
         // Their threads cannot be ended one by one; their messages are back in the queue.
         log::warning("worker", "{} running tasks are left behind", left);

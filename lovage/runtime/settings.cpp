@@ -3,6 +3,7 @@
 #include <lovage/core/json.hpp>
 #include <lovage/runtime/detail/settings_file.hpp>
 #include <lovage/runtime/detail/settings_table.hpp>
+#include <lovage/runtime/detail/settings_values.hpp>
 #include <lovage/runtime/did_you_mean.hpp>
 
 #include <algorithm>
@@ -43,7 +44,7 @@ Result<void> assign(LoadedSettings& loaded, const Setting& setting, const Json& 
     if (!setting.assign(loaded.settings, value)) {
         return fail(Errc::invalid_argument,
                     fmt::format("{}: {} = {} does not work; the accepted form is {}", origin,
-                                setting.name, quote(value), setting.form));
+                                setting.name, quote(value), setting.form.text));
     }
     loaded.settings.origins.insert_or_assign(std::string{setting.name}, origin);
     return {};

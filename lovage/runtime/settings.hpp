@@ -97,6 +97,8 @@ struct Settings {
     std::string worker_inflight_folder;
     /// How long a worker that was asked to stop waits for running tasks. Our own.
     std::chrono::milliseconds worker_shutdown_timeout{std::chrono::seconds{25}};
+    /// How long a cold stop waits for running tasks before it gives them back.
+    std::chrono::milliseconds worker_soft_shutdown_timeout{0};
 
     log::Level log_level = log::Level::info;          ///< Our own.
     log::Format log_format = log::Format::automatic;  ///< Our own.

@@ -122,6 +122,7 @@ worker_pool = "threads"
 worker_max_tasks_per_child = 100
 worker_max_memory_per_child = 262144
 worker_shutdown_timeout = 60
+worker_soft_shutdown_timeout = 5
 log_level = "DEBUG"
 log_format = "json"
 [task_routes]
@@ -151,6 +152,7 @@ log_format = "json"
     EXPECT_EQ(settings.worker_max_tasks_per_child, 100U);
     EXPECT_EQ(settings.worker_max_memory_per_child, 262144U);
     EXPECT_EQ(settings.worker_shutdown_timeout, 60s);
+    EXPECT_EQ(settings.worker_soft_shutdown_timeout, 5s);
     EXPECT_EQ(settings.log_level, log::Level::debug);
     EXPECT_EQ(settings.log_format, log::Format::json);
     for (const SettingLine& line : describe(settings)) {

@@ -192,33 +192,28 @@ Awaitable<void> Settler::settle_together(std::vector<FinishedTask> finished) {
     }
 }
 
+Awaitable<bool> Settler::store_record(const FinishedTask* finished) {
+    if (!wants_record(*finished)) co_return true;
+    co_return co_await writer_.store(
+        make_meta(*finished->request, finished->outcome, core_.settings().result_extended));
+}
+
 Awaitable<void> Settler::settle_alone(FinishedTask finished) {
-    if (wants_record(finished)) {
-        TaskMeta meta =
-            make_meta(*finished.request, finished.outcome, core_.settings().result_extended);
-        const bool durable = co_await writer_.store(std::move(meta));
-        if (!durable) co_return;
-    }
-    settle_message(std::move(finished));
+    if (co_await store_record(&finished)) settle_message(std::move(finished));
 }
 
 Awaitable<void> Settler::settle_ignored(FinishedTask finished, StateReport last) {
-    TaskMeta meta = make_state_meta(*last.request, std::move(last.state), std::move(last.meta),
-                                    core_.settings().result_extended);
-    const bool durable = co_await writer_.store(std::move(meta));
-    if (!durable) co_return;
-    settle_message(std::move(finished));
+    const bool durable = co_await writer_.store(
+        make_state_meta(*last.request, std::move(last.state), std::move(last.meta),
+                        core_.settings().result_extended));
+    if (durable) settle_message(std::move(finished));
 }
 
 /// RETRY is stored before the message is sent, since the next attempt may start, and end, as soon
 /// as it is.
 Awaitable<void> Settler::settle_retry(FinishedTask finished) {
-    if (wants_record(finished)) {
-        TaskMeta meta =
-            make_meta(*finished.request, finished.outcome, core_.settings().result_extended);
-        const bool durable = co_await writer_.store(std::move(meta));
-        if (!durable) co_return;
-    }
+    const bool durable = co_await store_record(&finished);
+    if (!durable) co_return;
     auto sent = co_await writer_.send(make_retry_send(*finished.request, finished.outcome.retry));
     if (!sent && sent.error().code == Errc::cancelled) co_return;
     if (!sent) {

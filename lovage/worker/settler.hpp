@@ -71,6 +71,9 @@ private:
     /// one.
     Awaitable<void> settle_together(std::vector<FinishedTask> finished);
     [[nodiscard]] std::vector<TaskMeta> records_of(const std::vector<FinishedTask>& finished) const;
+    /// Stores the record of an attempt, if it shall have one; false after give_up(). `finished`
+    /// must outlive the call.
+    Awaitable<bool> store_record(const FinishedTask* finished);
     Awaitable<void> settle_alone(FinishedTask finished);
     Awaitable<void> settle_retry(FinishedTask finished);
     /// Its task took the slot along: to be run again, or kept when that has happened too often.

@@ -66,11 +66,8 @@ Awaitable<void> Settler::keep_crashing(FinishedTask finished, std::size_t crashe
     const bool kept = co_await writer_.quarantine(request.delivery.message, std::move(note));
     if (!kept) co_return;
     outcome.ending = Ending::failed;
-    if (wants_record(finished)) {
-        const bool durable =
-            co_await writer_.store(make_meta(request, outcome, core_.settings().result_extended));
-        if (!durable) co_return;
-    }
+    const bool durable = co_await store_record(&finished);
+    if (!durable) co_return;
     co_await crashes_.forget(request.message.id);
     if (Consumer* consumer = hooks_.consumer()) consumer->ack(request.delivery.tag);
     conclude(finished);

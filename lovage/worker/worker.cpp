@@ -195,11 +195,35 @@ void Worker::Impl::stop_requested() {
     changed_.notify_all();
 }
 
+void Worker::Impl::cold_stop_requested() {
+    const std::chrono::milliseconds wait = app.settings().worker_soft_shutdown_timeout;
+    const std::size_t running = watch_.running().size();
+    if (wait.count() > 0 && !soft_ && stops_ < 2 && running != 0) {
+        log::warning("worker", "Soft shutdown: {} running, waiting {} s for them", running,
+                     std::chrono::duration<double>(wait).count());
+        soft_ = Deadline::in(wait);
+        stops_ = 1;
+    } else if (stops_ < 2) {
+        log::warning("worker", "Cold shutdown: {} running tasks are given back", running);
+        stops_ = 2;
+    }
+    changed_.notify_all();
+}
+
+WorkerStatus Worker::Impl::status() const {
+    return {.consuming = ready,
+            .stopping = stops_ != 0,
+            .running = watch_.running().size(),
+            .slots = pool_->slots()};
+}
+
 Awaitable<void> Worker::Impl::wait_for_running() {
     const auto longest = options.shutdown_timeout.value_or(app.settings().worker_shutdown_timeout);
     const Deadline deadline = Deadline::in(longest);
     while (stops_ < 2 && (!watch_.running().empty() || settler_.pending() != 0)) {
-        if (!co_await changed_.wait(deadline)) break;
+        // A cold stop may come later and wait for less.
+        const Deadline until = soft_ ? deadline.no_later_than(soft_->remaining()) : deadline;
+        if (!co_await changed_.wait(until)) break;
     }
 }
 
@@ -270,11 +294,18 @@ Result<void> Worker::restart_pool() {
     return impl_->restart_pool();
 }
 
+void Worker::request_cold_stop() {
+    impl_->core->loop().post([impl = impl_] { impl->cold_stop_requested(); });
+}
+
 std::size_t Worker::left_behind() const noexcept {
     return impl_->left_behind;
 }
 bool Worker::ready() const noexcept {
     return impl_->ready;
+}
+WorkerStatus Worker::status() const {
+    return impl_->status();
 }
 const std::string& Worker::hostname() const noexcept {
     return impl_->hostname;

@@ -25,6 +25,14 @@ struct WorkerOptions {
     std::function<void()> on_ready;
 };
 
+/// What a worker does at a moment.
+struct WorkerStatus {
+    bool consuming = false;
+    bool stopping = false;    ///< A stop was requested.
+    std::size_t running = 0;  ///< Tasks in the pool: waiting for a slot, or running.
+    std::size_t slots = 0;
+};
+
 /// Consumes queues, runs tasks in a pool, stores results and acknowledges after.
 ///
 /// Lives on the app's loop; request_stop() may be called from any thread.
@@ -47,6 +55,10 @@ public:
     /// for running tasks up to the shutdown timeout. Second call: do not wait; what runs is
     /// returned to its queue.
     void request_stop();
+    /// Celery's cold shutdown: what runs is returned to its queue at once, or, when the setting
+    /// `worker_soft_shutdown_timeout` gives it time, after that. The next call of either kind ends
+    /// that wait.
+    void request_cold_stop();
 
     // What remote control does to the pool. On the app's loop, while run() is under way. Errors:
     // invalid_argument (a pool that cannot, a number that makes no sense), conflict (autoscale is
@@ -67,6 +79,8 @@ public:
 
     /// Consuming now. Any thread.
     [[nodiscard]] bool ready() const noexcept;
+    /// On the loop.
+    [[nodiscard]] WorkerStatus status() const;
 
     [[nodiscard]] const std::string& hostname() const noexcept;
     [[nodiscard]] const std::vector<std::string>& queues() const noexcept;

@@ -181,6 +181,11 @@ int main(int argc, char** argv) {
         while (context.stop_reason() == lovage::StopReason::none) std::this_thread::sleep_for(1ms);
         context.checkpoint();
     });
+    // Leaves a process behind, which belongs to whoever inherits orphans.
+    app.task(
+        "ledger.orphan",
+        [](const std::string& seconds) { return std::system(("sleep " + seconds + " &").c_str()); },
+        arg("seconds"));
     app.on_slot_start([] { note("slot-start", "-"); });
     app.on_slot_stop([] { note("slot-stop", "-"); });
     // A registry that depends on where it runs.

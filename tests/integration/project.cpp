@@ -52,13 +52,18 @@ Project::~Project() {
 Process Project::start(const std::string& name, std::vector<std::string> arguments,
                        std::map<std::string, std::string> environment) {
     arguments.insert(arguments.begin(), LOVAGE_LEDGER_APP);
+    return start_program(name, std::move(arguments), std::move(environment));
+}
+
+Process Project::start_program(const std::string& name, std::vector<std::string> command,
+                               std::map<std::string, std::string> environment) {
     const Settings& settings = app_.settings();
     environment.insert({{"LOVAGE_BROKER_URL", settings.broker_url},
                         {"LOVAGE_RESULT_BACKEND", settings.result_backend},
                         {"LOVAGE_LOG_FORMAT", "text"},
                         {"LOVAGE_WORKER_INFLIGHT_FOLDER", (folder_.path() / "inflight").string()},
                         {"TEST_LEDGER", ledger_.file().string()}});
-    return Process{{.arguments = std::move(arguments),
+    return Process{{.arguments = std::move(command),
                     .environment = std::move(environment),
                     .folder = folder_.path(),
                     .output = folder_.path() / (name + ".out"),

@@ -44,6 +44,9 @@ protected:
     /// Starts ledger_app with other arguments; its output goes to `name`.out and `name`.err.
     [[nodiscard]] Process start(const std::string& name, std::vector<std::string> arguments,
                                 std::map<std::string, std::string> environment = {});
+    /// The same with another program, such as one that starts ledger_app; its path comes first.
+    [[nodiscard]] Process start_program(const std::string& name, std::vector<std::string> command,
+                                        std::map<std::string, std::string> environment = {});
     /// Runs ledger_app with these arguments to its end.
     [[nodiscard]] Output run(std::vector<std::string> arguments);
 

@@ -11,7 +11,7 @@ case $python in
         ;;
 esac
 if ! "$python" -c 'import celery, redis' 2>/dev/null; then
-    echo "$python has no Celery; $package" >&2
+    echo "skipped: $python has no Celery; $package" >&2
     exit 77
 fi
 exec "$python" -B "$@"

@@ -116,6 +116,19 @@ run_program() {
     exec "$path" "$@"
 }
 
+# write_reference [PRESET]: the pages that are made from the code.
+write_reference() {
+    local preset=${1:-release} program page
+    prepare_build "$preset"
+    build_targets "$preset" print-reference
+    program=$(program_path "$preset" print-reference)
+    for page in settings cli; do
+        "$program" "$page" >"build/$page.md"
+        mv "build/$page.md" "docs/reference/$page.md"
+        say "wrote docs/reference/$page.md"
+    done
+}
+
 bench() {
     setup_groups build bench
     if [ "${1:-}" = --help ]; then

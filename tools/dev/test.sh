@@ -82,12 +82,25 @@ run_ctest() {
     # tee hears of an interrupt from the end of what it reads.
     "${with_servers[@]}" env LOVAGE_TEST_RUN="$mark" ctest --preset "$preset" -j 2 --no-tests=error "$@" </dev/null 2>&1 |
         tee -i "$summary" || status=$?
+    skip_reasons "build/$preset/Testing/Temporary/LastTest.log"
     if ! nothing_left_behind "$mark"; then
         status=1
     fi
     say "tests ($preset) took $(took "${dev_started:?}") with set-up and build"
     grep -E '^[0-9]+% tests passed' "$summary" || true
     return $status
+}
+
+# skip_reasons LOG: ctest names the tests that were skipped; why, is in what they wrote.
+skip_reasons() {
+    awk '/^[0-9]+\/[0-9]+ Testing: / { name = $3 }
+         /: Skipped$/ { getline; print "    " name ": " $0 }
+         /^skipped: / { print "    " name ": " substr($0, 10) }' "$1" | {
+        read -r first || return 0
+        say "why tests were skipped"
+        printf '    %s\n' "$first"
+        cat
+    }
 }
 
 # needs_servers PRESET [CTEST_OPTION…]: whether a chosen test may speak to RabbitMQ, Redis or PostgreSQL. Decided by label, so

@@ -31,7 +31,10 @@ public:
     Impl(App& app, WorkerOptions options);
 
     Awaitable<Result<void>> run();
-    void stop_requested();  // on the loop
+    // On the loop.
+    void stop_requested();
+    void cold_stop_requested();
+    [[nodiscard]] WorkerStatus status() const;
     [[nodiscard]] std::string_view pool_name() const noexcept { return pool_->name(); }
     Result<void> grow(std::size_t more);
     Result<void> shrink(std::size_t fewer);
@@ -120,6 +123,7 @@ private:
     Settler settler_;
     std::optional<Error> problem_;  // why the worker cannot go on
     int stops_ = 0;                 // how often a stop was requested
+    std::optional<Deadline> soft_;  // until when a cold stop waits
     TaskScope scope_;
 };
 

@@ -13,6 +13,13 @@ using namespace std::chrono_literals;
 constexpr auto kAnswerMargin = 5s;
 constexpr auto kStop = 1s;
 
+Call about(Call::Kind kind, std::string task_id) {
+    Call call;
+    call.kind = kind;
+    call.task_id = std::move(task_id);
+    return call;
+}
+
 }  // namespace
 
 SlotClient::SlotClient(const Executor& executor, FileDescriptor control,
@@ -91,21 +98,22 @@ Awaitable<Result<Answer>> SlotClient::ask(Call call, Deadline deadline) {
     co_return answer;
 }
 
-Awaitable<Result<void>> SlotClient::send(TaskSend task, Deadline deadline) {
-    Call call;
-    call.kind = Call::Kind::send;
-    call.send = std::move(task);
+Awaitable<Result<void>> SlotClient::tell(Call call, Deadline deadline) {
     auto answer = co_await ask(std::move(call), deadline);
     if (!answer) co_return std::unexpected{std::move(answer.error())};
     co_return Result<void>{};
 }
 
+Awaitable<Result<void>> SlotClient::send(TaskSend task, Deadline deadline) {
+    Call call;
+    call.kind = Call::Kind::send;
+    call.send = std::move(task);
+    return tell(std::move(call), deadline);
+}
+
 Awaitable<Result<std::optional<TaskMeta>>> SlotClient::result(std::string task_id,
                                                               Deadline deadline) {
-    Call call;
-    call.kind = Call::Kind::result;
-    call.task_id = std::move(task_id);
-    auto answer = co_await ask(std::move(call), deadline);
+    auto answer = co_await ask(about(Call::Kind::result, std::move(task_id)), deadline);
     if (!answer) co_return std::unexpected{std::move(answer.error())};
     if (!answer->meta) co_return std::nullopt;
     auto meta = TaskMeta::from_json(*answer->meta);
@@ -114,40 +122,25 @@ Awaitable<Result<std::optional<TaskMeta>>> SlotClient::result(std::string task_i
 }
 
 Awaitable<Result<TaskMeta>> SlotClient::wait(std::string task_id, Deadline deadline) {
-    Call call;
-    call.kind = Call::Kind::wait;
-    call.task_id = std::move(task_id);
-    auto answer = co_await ask(std::move(call), deadline);
+    auto answer = co_await ask(about(Call::Kind::wait, std::move(task_id)), deadline);
     if (!answer) co_return std::unexpected{std::move(answer.error())};
     co_return TaskMeta::from_json(answer->meta.value_or(""));
 }
 
 Awaitable<Result<void>> SlotClient::forget(std::string task_id, Deadline deadline) {
-    Call call;
-    call.kind = Call::Kind::forget;
-    call.task_id = std::move(task_id);
-    auto answer = co_await ask(std::move(call), deadline);
-    if (!answer) co_return std::unexpected{std::move(answer.error())};
-    co_return Result<void>{};
+    return tell(about(Call::Kind::forget, std::move(task_id)), deadline);
 }
 
 Awaitable<Result<bool>> SlotClient::is_known(std::string task_id, Deadline deadline) {
-    Call call;
-    call.kind = Call::Kind::is_known;
-    call.task_id = std::move(task_id);
-    auto answer = co_await ask(std::move(call), deadline);
+    auto answer = co_await ask(about(Call::Kind::is_known, std::move(task_id)), deadline);
     if (!answer) co_return std::unexpected{std::move(answer.error())};
     co_return answer->flag;
 }
 
 Awaitable<Result<void>> SlotClient::revoke(std::string task_id, bool terminate, Deadline deadline) {
-    Call call;
-    call.kind = Call::Kind::revoke;
+    Call call = about(Call::Kind::revoke, std::move(task_id));
     call.terminate = terminate;
-    call.task_id = std::move(task_id);
-    auto answer = co_await ask(std::move(call), deadline);
-    if (!answer) co_return std::unexpected{std::move(answer.error())};
-    co_return Result<void>{};
+    return tell(std::move(call), deadline);
 }
 
 }  // namespace lovage::slot

@@ -40,6 +40,8 @@ private:
     Result<void> take(const FrameReader::Frame& frame);
     /// Asks the worker; its answer, or the error in it.
     Awaitable<Result<Answer>> ask(Call call, Deadline deadline);
+    /// The same for calls whose answer says no more than whether they went well.
+    Awaitable<Result<void>> tell(Call call, Deadline deadline);
 
     FrameChannel channel_;
     std::function<void(const Interrupt&)> interrupted_;

@@ -1,0 +1,356 @@
+// With arguments.cpp the only translation unit that includes CLI11: it costs some ten seconds to
+// compile.
+#include <lovage/cli/grammar.hpp>
+
+#include <lovage/cli/option_values.hpp>
+
+#include <CLI/CLI.hpp>
+
+#include <algorithm>
+#include <deque>
+#include <utility>
+
+namespace lovage::cli {
+
+namespace {
+
+/// An option that is a setting.
+struct SettingText {
+    SettingFlag flag;  ///< Its value is empty while it is not given.
+    const CLI::Option* option = nullptr;
+};
+
+/// "-c,--concurrency" as messages call it: "-c/--concurrency".
+std::string with_slash(std::string names) {
+    std::ranges::replace(names, ',', '/');
+    return names;
+}
+
+}  // namespace
+
+/// Texts of all options as CLI11 leaves them; empty means not given.
+struct Grammar::Texts {
+    std::deque<SettingText> settings;  // a deque: CLI11 keeps pointers into it
+    std::string config;
+    bool no_color = false;
+
+    std::vector<std::string> queues, ids;
+    std::string hostname, health_port, health_host;
+    std::string task, args, kwargs, eta, countdown, expires, queue, priority;
+    std::string time_limit, soft_time_limit;
+    std::string task_id, timeout;
+    bool traceback = false, json = false, force = false, all = false;
+};
+
+/// A sub-command with what makes its arguments from the texts.
+struct Grammar::Entry {
+    const CLI::App* parser;
+    std::function<Command(const Texts&)> build;
+};
+
+/// Adds the commands. Each add_… is one command's options, followed by the function that reads
+/// them.
+class Grammar::Builder {
+public:
+    Builder(CLI::App& app, Texts& texts, std::vector<Entry>& entries)
+        : app_{app}, texts_{texts}, entries_{entries} {}
+
+    void add_all() {
+        add_global_options();
+        add_worker();
+        add_call();
+        add_result();
+        add_status();
+        add_purge();
+        add_quarantine();
+        set_up(app_);
+    }
+
+private:
+    using Build = Command (*)(const Texts&);
+
+    CLI::App& command(const char* name, const char* what, Build build) {
+        CLI::App* const parser = app_.add_subcommand(name, what);
+        entries_.push_back({parser, build});
+        return *parser;
+    }
+
+    static void add(CLI::App& command, const char* names, std::string& text, const char* value,
+                    const char* what) {
+        command.add_option(names, text, what)->type_name(value);
+    }
+
+    /// An option that is a setting.
+    void add_setting(CLI::App& command, const char* names, const char* setting, const char* value,
+                     const char* what) {
+        SettingText& text = texts_.settings.emplace_back();
+        text.flag.name = setting;
+        text.flag.flag = with_slash(names);
+        text.option = command.add_option(names, text.flag.value, what)->type_name(value);
+    }
+
+    void add_queues(CLI::App& command, const char* what) {
+        command.add_option("-Q,--queues", texts_.queues, what)
+            ->type_name("NAMES")
+            ->expected(1)
+            ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    }
+
+    void add_global_options();
+    void add_worker();
+    void add_call();
+    void add_result();
+    void add_status();
+    void add_purge();
+    void add_quarantine();
+    static void set_up(CLI::App& command);
+
+    static Command build_worker(const Texts& texts);
+    static Command build_call(const Texts& texts);
+    static Command build_result(const Texts& texts);
+    static Command build_status(const Texts& texts);
+    static Command build_purge(const Texts& texts);
+    static Command build_quarantine(QuarantineArguments::Action action, const Texts& texts);
+
+    CLI::App& app_;
+    Texts& texts_;
+    std::vector<Entry>& entries_;
+};
+
+void Grammar::Builder::add_global_options() {
+    add_setting(app_, "-b,--broker", "broker_url", "URL",
+                "Broker URL; overrides every other source");
+    add_setting(app_, "--result-backend", "result_backend", "URL", "Result backend URL");
+    add(app_, "--config", texts_.config, "FILE", "Settings file instead of lovage.toml");
+    app_.add_flag("-C,--no-color", texts_.no_color, "Plain output on terminals too");
+}
+
+void Grammar::Builder::add_worker() {
+    CLI::App& worker = command("worker", "Run tasks until told to stop", build_worker);
+    add_queues(worker, "Queues to consume, comma separated");
+    add_setting(worker, "-c,--concurrency", "worker_concurrency", "N",
+                "Slots; default: processors");
+    add_setting(worker, "--autoscale", "worker_autoscale", "MAX,MIN",
+                "Slots between two bounds, such as 10,3: as many as there is work for");
+    add(worker, "-n,--hostname", texts_.hostname, "NAME",
+        "Node name, such as w1@%h (%h host, %n its first label, %d its domain)");
+    add_setting(worker, "-l,--loglevel", "log_level", "LEVEL",
+                "debug, info, warning, error, critical");
+    add_setting(worker, "-P,--pool", "worker_pool", "POOL",
+                "How tasks run: prefork (default), threads, coroutine, solo");
+    add_setting(worker, "--max-tasks-per-child", "worker_max_tasks_per_child", "N",
+                "Tasks a prefork slot runs before it is replaced; default: no limit");
+    add_setting(worker, "--max-memory-per-child", "worker_max_memory_per_child", "KIB",
+                "Memory a prefork slot may use; default: no limit");
+    add_setting(worker, "--time-limit", "task_time_limit", "SECONDS",
+                "Kill tasks that take longer");
+    add_setting(worker, "--soft-time-limit", "task_soft_time_limit", "SECONDS",
+                "Ask tasks that take longer to stop");
+    add(worker, "--health-port", texts_.health_port, "PORT",
+        "Serve /health/live, /health/ready and /metrics on this port");
+    add(worker, "--health-host", texts_.health_host, "HOST",
+        "Address for --health-port; default: 127.0.0.1");
+}
+
+Command Grammar::Builder::build_worker(const Texts& texts) {
+    WorkerArguments worker;
+    worker.queues = to_list("worker: -Q/--queues", texts.queues);
+    worker.hostname = texts.hostname;
+    if (!texts.health_port.empty()) {
+        worker.health_port =
+            to_integer<std::uint16_t>("worker: --health-port", texts.health_port, 0, 65535);
+    }
+    if (!texts.health_host.empty()) worker.health_host = texts.health_host;
+    return worker;
+}
+
+void Grammar::Builder::add_call() {
+    CLI::App& call = command("call", "Send a task by name and print its id", build_call);
+    call.add_option("NAME", texts_.task, "The task's name")->required();
+    add(call, "-a,--args", texts_.args, "JSON-LIST", "Positional arguments");
+    add(call, "-k,--kwargs", texts_.kwargs, "JSON-MAP", "Named arguments");
+    add(call, "--eta", texts_.eta, "ISO-TIME", "Run no earlier than this time");
+    add(call, "--countdown", texts_.countdown, "SECONDS", "Run no earlier than that long from now");
+    add(call, "--expires", texts_.expires, "ISO-TIME|SECONDS", "Do not start later");
+    add(call, "--time-limit", texts_.time_limit, "SECONDS", "Kill an attempt that takes longer");
+    add(call, "--soft-time-limit", texts_.soft_time_limit, "SECONDS",
+        "Ask an attempt to stop that takes longer");
+    call.add_option_function<std::string>(
+            "--queue",
+            [&queue = texts_.queue](const std::string& name) {
+                if (name.empty()) refuse("call: --queue: the name of a queue must not be empty");
+                queue = name;
+            },
+            "Send it there whatever the routes say")
+        ->type_name("NAME");
+    add(call, "--priority", texts_.priority, "N", "0 to 255, larger is more urgent");
+}
+
+Command Grammar::Builder::build_call(const Texts& texts) {
+    CallArguments call;
+    call.task = texts.task;
+    if (!texts.args.empty()) call.args = to_json("call: -a/--args", texts.args, Json::Kind::array);
+    if (!texts.kwargs.empty())
+        call.kwargs = to_json("call: -k/--kwargs", texts.kwargs, Json::Kind::object);
+    SendOptions& options = call.options;
+    options.queue = texts.queue;
+    if (!texts.eta.empty()) options.eta = to_time("call: --eta", texts.eta);
+    if (!texts.countdown.empty())
+        options.countdown = to_seconds("call: --countdown", texts.countdown);
+    if (options.eta && options.countdown) refuse("call: give --eta or --countdown, not both");
+    if (!texts.expires.empty()) options.expires = to_expiry("call: --expires", texts.expires);
+    if (!texts.time_limit.empty())
+        options.time_limit = to_seconds("call: --time-limit", texts.time_limit);
+    if (!texts.soft_time_limit.empty())
+        options.soft_time_limit = to_seconds("call: --soft-time-limit", texts.soft_time_limit);
+    if (!texts.priority.empty()) {
+        options.priority =
+            static_cast<std::uint8_t>(to_integer("call: --priority", texts.priority, 0, 255));
+    }
+    return call;
+}
+
+void Grammar::Builder::add_result() {
+    CLI::App& result = command("result", "Wait for a task and print its value", build_result);
+    result.add_option("ID", texts_.task_id, "The task's id")->required();
+    add(result, "-t,--timeout", texts_.timeout, "SECONDS", "Longest wait; default: none");
+    result.add_flag("--traceback", texts_.traceback, "Print the traceback instead of the value");
+}
+
+Command Grammar::Builder::build_result(const Texts& texts) {
+    ResultArguments result{.task_id = texts.task_id, .traceback = texts.traceback};
+    if (!texts.timeout.empty()) result.timeout = to_seconds("result: -t/--timeout", texts.timeout);
+    return result;
+}
+
+void Grammar::Builder::add_status() {
+    CLI::App& status =
+        command("status", "Are broker and result backend there; what is queued", build_status);
+    add(status, "-t,--timeout", texts_.timeout, "SECONDS", "Longest wait for each; default: 5");
+    status.add_flag("-j,--json", texts_.json, "For programs");
+}
+
+Command Grammar::Builder::build_status(const Texts& texts) {
+    StatusArguments status{.json = texts.json};
+    if (!texts.timeout.empty()) status.timeout = to_seconds("status: -t/--timeout", texts.timeout);
+    return status;
+}
+
+void Grammar::Builder::add_purge() {
+    CLI::App& purge = command("purge", "Erase the messages that wait in queues", build_purge);
+    purge.add_flag("-f,--force", texts_.force, "Do not ask");
+    add_queues(purge, "Which; default: the default queue and those of task_routes");
+}
+
+Command Grammar::Builder::build_purge(const Texts& texts) {
+    return PurgeArguments{.queues = to_list("purge: -Q/--queues", texts.queues),
+                          .force = texts.force};
+}
+
+void Grammar::Builder::add_quarantine() {
+    using enum QuarantineArguments::Action;
+    CLI::App* const quarantine = app_.add_subcommand(
+        "quarantine", "Messages workers could not make a task of, kept with their reason");
+    quarantine->require_subcommand(0, 1);
+    const auto add_action = [&](const char* name, const char* what,
+                                QuarantineArguments::Action action) {
+        CLI::App* const parser = quarantine->add_subcommand(name, what);
+        add_queues(*parser, "Only what came from these queues");
+        if (action != list) parser->add_option("ID", texts_.ids, "Task ids, or their beginnings");
+        if (action == replay || action == drop)
+            parser->add_flag("--all", texts_.all, "Every message");
+        if (action == drop) parser->add_flag("-f,--force", texts_.force, "Do not ask");
+        entries_.push_back(
+            {parser, [action](const Texts& texts) { return build_quarantine(action, texts); }});
+    };
+    add_action("list", "One line a message", list);
+    add_action("show", "Everything about messages", show);
+    add_action("replay", "Send messages to their queue again, as they were", replay);
+    add_action("drop", "Erase messages", drop);
+}
+
+Command Grammar::Builder::build_quarantine(QuarantineArguments::Action action, const Texts& texts) {
+    using enum QuarantineArguments::Action;
+    QuarantineArguments arguments{.action = action,
+                                  .queues = to_list("quarantine: -Q/--queues", texts.queues),
+                                  .ids = texts.ids,
+                                  .all = texts.all,
+                                  .force = texts.force};
+    const bool acts = action == replay || action == drop;
+    if (acts && arguments.ids.empty() && !arguments.all) {
+        refuse("quarantine {}: name the messages by id (see `quarantine list`), or say --all",
+               action == replay ? "replay" : "drop");
+    }
+    if (acts && !arguments.ids.empty() && arguments.all)
+        refuse("quarantine: give ids or --all, not both");
+    return arguments;
+}
+
+/// What everybody has, for the program and for each sub-command.
+void Grammar::Builder::set_up(CLI::App& command) {
+    command.allow_extras();  // parse_arguments() has better messages
+    command.fallthrough();
+    command.set_help_flag("-h,--help", "This text");
+    command.get_formatter()->column_width(34);
+    for (CLI::App* inner : command.get_subcommands({})) set_up(*inner);
+}
+
+Grammar::Grammar(const std::string& program)
+    : texts_{std::make_unique<Texts>()},
+      parser_{std::make_unique<CLI::App>(
+          version_text() + ": tasks through a message broker, as Celery has them", program)} {
+    parser_->set_version_flag("--version", version_text());
+    Builder{*parser_, *texts_, entries_}.add_all();
+}
+
+Grammar::~Grammar() = default;
+
+std::optional<Invocation> Grammar::build(const CLI::App& chosen) const {
+    const auto entry = std::ranges::find(entries_, &chosen, &Entry::parser);
+    if (entry == entries_.end()) return std::nullopt;
+    Invocation invocation{entry->build(*texts_), {}, std::nullopt, !texts_->no_color};
+    for (const SettingText& setting : texts_->settings) {
+        if (!setting.flag.value.empty()) invocation.flags.push_back(setting.flag);
+    }
+    if (!texts_->config.empty()) invocation.config = texts_->config;
+    return invocation;
+}
+
+std::vector<CommandReference> Grammar::describe() const {
+    std::vector<CommandReference> commands;
+    const auto add = [&](const CLI::App& command, const auto& self) -> void {
+        CommandReference& made = commands.emplace_back();
+        made.name = full_name(command);
+        made.what = command.get_description();
+        made.holds_commands = &command != parser_.get() && !command.get_subcommands({}).empty();
+        for (const CLI::Option* option : command.get_options()) {
+            // Every command has it; it is said once, at the program itself.
+            if (option == command.get_help_ptr() && &command != parser_.get()) continue;
+            OptionReference described{.names = option->get_name(false, true),
+                                      .value = option->get_type_name(),
+                                      .what = option->get_description(),
+                                      .setting = {}};
+            const auto setting = std::ranges::find(texts_->settings, option, &SettingText::option);
+            if (setting != texts_->settings.end()) described.setting = setting->flag.name;
+            if (option->get_positional()) {
+                described.names = option->get_name(true);
+                described.required = option->get_required();
+                described.many = option->get_items_expected_max() > 1;
+                made.arguments.push_back(std::move(described));
+            } else {
+                made.options.push_back(std::move(described));
+            }
+        }
+        for (const CLI::App* inner : command.get_subcommands({})) self(*inner, self);
+    };
+    add(*parser_, add);
+    return commands;
+}
+
+std::string full_name(const CLI::App& command) {
+    if (command.get_parent() == nullptr) return "";
+    const std::string outer = full_name(*command.get_parent());
+    return outer.empty() ? command.get_name() : outer + ' ' + command.get_name();
+}
+
+}  // namespace lovage::cli
