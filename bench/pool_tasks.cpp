@@ -92,7 +92,7 @@ void noop(lovage::TaskContext& context, const std::string& /*payload*/) {
 
 void work(lovage::TaskContext& context, const std::string& /*payload*/) {
     const Noted noted{context};
-    std::this_thread::sleep_for(20ms);
+    std::this_thread::sleep_for(50ms);
 }
 
 lovage::Awaitable<void> nap(lovage::TaskContext& context, std::string /*payload*/) {

@@ -107,7 +107,7 @@ class Bench:
 
     def recoveries(self) -> list[float]:
         """Seconds from kill -9 of a busy worker to the start of the first of its tasks in its successor, started at once."""
-        self.send("work", 40)
+        self.send("work", 400)
         worker = self.worker("prefork", SLOTS)
         seconds = []
         try:
@@ -121,7 +121,7 @@ class Bench:
                 worker = self.worker("prefork", SLOTS)
                 self.page.wait(lambda: self.page.first_redelivered_start != 0, worker)
                 seconds.append(self.page.first_redelivered_start * 1e-9 - killed)
-                self.send("work", 10)
+                self.send("work", 50)
         finally:
             worker.stop()
         return seconds
