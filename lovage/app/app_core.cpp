@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 
 #include <unistd.h>
@@ -31,6 +32,15 @@ std::string_view revocation_value(Revocation revocation) noexcept {
 }
 Revocation revocation_from(std::string_view value) noexcept {
     return value == "terminate" ? Revocation::terminate : Revocation::revoked;
+}
+
+std::chrono::milliseconds revocation_lifetime(const Settings& settings) noexcept {
+    constexpr std::chrono::seconds kLeast = std::chrono::hours{3};
+    constexpr std::chrono::seconds kMost = std::chrono::hours{24 * 365};
+    return std::max(kLeast, settings.result_expires.value_or(kMost));
+}
+std::chrono::milliseconds longest_delay(const Settings& settings) noexcept {
+    return revocation_lifetime(settings) / 5 * 4;
 }
 
 AppCore::AppCore(std::string name)

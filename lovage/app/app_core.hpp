@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -108,5 +109,12 @@ enum class Revocation : std::uint8_t {
 [[nodiscard]] std::string revocation_key(const std::string& task_id);
 [[nodiscard]] std::string_view revocation_value(Revocation revocation) noexcept;
 [[nodiscard]] Revocation revocation_from(std::string_view value) noexcept;
+
+/// How long a revocation is kept: as long as the REVOKED record, and at least three hours, which is
+/// what Celery's workers do.
+[[nodiscard]] std::chrono::milliseconds revocation_lifetime(const Settings& settings) noexcept;
+/// The longest time that a broker is asked to keep a task from the workers at once: well within the
+/// lifetime of a revocation, so that a worker looks at every waiting task before it lapses.
+[[nodiscard]] std::chrono::milliseconds longest_delay(const Settings& settings) noexcept;
 
 }  // namespace lovage

@@ -10,6 +10,7 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <algorithm>
 #include <chrono>
 
 namespace lovage {
@@ -19,14 +20,6 @@ namespace asio = boost::asio;
 namespace {
 
 using namespace std::chrono_literals;
-
-/// Celery's workers keep revoked ids for three hours; here at least as long as the REVOKED record
-/// is kept, so that no task runs whose result says that it will not.
-std::chrono::milliseconds revocation_lifetime(const Settings& settings) {
-    constexpr std::chrono::seconds kLeast = 3h;
-    constexpr std::chrono::seconds kMost = std::chrono::hours{24 * 365};
-    return std::max(kLeast, settings.result_expires.value_or(kMost));
-}
 
 /// Nothing was done and trying again may help.
 bool worth_retrying(Errc code) {
@@ -83,8 +76,11 @@ Awaitable<Result<void>> DirectClient::publish_once(const TaskSend* task, Deadlin
             0ms, std::chrono::ceil<std::chrono::milliseconds>(*task->expires - wall_clock_now()));
     }
     if (task->eta && core_.broker().delays_natively()) {
-        publication.delay = std::max(
-            0ms, std::chrono::ceil<std::chrono::milliseconds>(*task->eta - wall_clock_now()));
+        // Until something is to be done about it: it may expire before its time.
+        const TimePoint due = task->expires ? std::min(*task->eta, *task->expires) : *task->eta;
+        publication.delay =
+            std::clamp(std::chrono::ceil<std::chrono::milliseconds>(due - wall_clock_now()), 0ms,
+                       longest_delay(core_.settings()));
     }
     co_return co_await core_.broker().publish(std::move(publication), deadline);
 }

@@ -55,7 +55,10 @@ struct Publication {
     bool mandatory = true;  ///< No queue takes it → Errc::unroutable instead of silence.
     /// A message that a broker has delivered is taken back whatever its size, by quarantine.
     bool any_size = false;
-    std::chrono::milliseconds delay{0};  ///< Not visible to consumers before that long from now.
+    /// Not visible to consumers before that long from now. A broker that does not delay natively
+    /// shows it sooner, after half of that time or more (below a second: at once), and takes delays
+    /// through the default exchange only: who receives it looks at its time again.
+    std::chrono::milliseconds delay{0};
 };
 
 /// Identifies one delivery of one consumer; stale tags are recognised and dropped, never
@@ -180,7 +183,7 @@ public:
 
     /// The URL without credentials, for banners and logs.
     [[nodiscard]] virtual std::string display_url() const = 0;
-    /// True when Publication::delay is honoured for any length; otherwise consumers hold the ETA.
+    /// True when Publication::delay is honoured exactly and for any length.
     [[nodiscard]] virtual bool delays_natively() const noexcept = 0;
 };
 

@@ -95,6 +95,10 @@ struct Settings {
     /// Where a worker notes which tasks run, for its successors on this host; empty:
     /// /var/tmp/lovage-<user id>. Our own.
     std::string worker_inflight_folder;
+    /// Tasks that a worker holds until their time comes; the others wait with the broker.
+    std::uint32_t worker_eta_task_limit = 10'000;
+    /// How long before its time a task is taken from the broker's delay and held. Our own.
+    std::chrono::milliseconds worker_eta_horizon{std::chrono::seconds{30}};
     /// How long a worker that was asked to stop waits for running tasks. Our own.
     std::chrono::milliseconds worker_shutdown_timeout{std::chrono::seconds{25}};
     /// How long a cold stop waits for running tasks before it gives them back.

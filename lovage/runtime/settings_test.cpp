@@ -121,6 +121,8 @@ worker_concurrency = 7
 worker_pool = "threads"
 worker_max_tasks_per_child = 100
 worker_max_memory_per_child = 262144
+worker_eta_task_limit = 500
+worker_eta_horizon = 12.5
 worker_shutdown_timeout = 60
 worker_soft_shutdown_timeout = 5
 log_level = "DEBUG"
@@ -151,6 +153,8 @@ log_format = "json"
     EXPECT_EQ(settings.worker_pool, "threads");
     EXPECT_EQ(settings.worker_max_tasks_per_child, 100U);
     EXPECT_EQ(settings.worker_max_memory_per_child, 262144U);
+    EXPECT_EQ(settings.worker_eta_task_limit, 500U);
+    EXPECT_EQ(settings.worker_eta_horizon, 12500ms);
     EXPECT_EQ(settings.worker_shutdown_timeout, 60s);
     EXPECT_EQ(settings.worker_soft_shutdown_timeout, 5s);
     EXPECT_EQ(settings.log_level, log::Level::debug);

@@ -16,6 +16,12 @@ TaskMetrics::TaskMetrics(metrics::Registry& registry)
                     .gauge("lovage_worker_unsettled",
                            "Deliveries held: waiting, running, or not yet acknowledged.")
                     .with({})},
+      waiting{
+          registry.gauge("lovage_worker_waiting", "Tasks held until their time comes.").with({})},
+      delayed{registry
+                  .counter("lovage_worker_delayed_total",
+                           "Tasks handed to the broker until their time comes.")
+                  .with({})},
       tasks_{registry.counter("lovage_tasks_total", "Tasks by name and how they ended.",
                               {"task", "outcome"})},
       run_times_{registry.histogram("lovage_task_runtime_seconds", "Run time of task functions.",

@@ -14,7 +14,8 @@ namespace lovage {
 /// lovage_tasks_total{task,outcome}: outcome is success, failure, retry, ignored, rejected,
 /// requeued, terminated, timed_out or slot_lost; for tasks that did not run revoked, expired or
 /// quarantined. lovage_task_runtime_seconds{task}, lovage_task_wait_seconds{task} (from receipt, or
-/// from its ETA, to start). lovage_worker_slots, lovage_worker_slots_busy, lovage_worker_unsettled.
+/// from its ETA, to start). lovage_worker_slots, lovage_worker_slots_busy, lovage_worker_unsettled,
+/// lovage_worker_waiting; lovage_worker_delayed_total.
 class TaskMetrics {
 public:
     using Duration = std::chrono::steady_clock::duration;
@@ -28,6 +29,8 @@ public:
     metrics::Gauge slots;
     metrics::Gauge slots_busy;
     metrics::Gauge unsettled;
+    metrics::Gauge waiting;
+    metrics::Counter delayed;
 
 private:
     struct Handles {

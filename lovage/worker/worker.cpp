@@ -23,8 +23,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// Tasks held in memory for their ETA; more stay with the broker.
-constexpr std::size_t kHeldMost = 10'000;
 constexpr auto kConnectAttempt = 10s;
 constexpr auto kCloseDeadline = 10s;
 /// How long idle slots may take for their finalisers.
@@ -66,6 +64,14 @@ std::size_t slots_of(const WorkerOptions& options, const Settings& settings) {
     return settings.worker_concurrency;
 }
 
+WaitingRoom::Options waiting_options(const Settings& settings) {
+    WaitingRoom::Options options;
+    options.policy.horizon = settings.worker_eta_horizon;
+    options.policy.longest_delay = longest_delay(settings);
+    options.tasks_most = settings.worker_eta_task_limit;
+    return options;
+}
+
 }  // namespace
 
 Worker::Impl::Impl(App& of, WorkerOptions wanted)
@@ -79,7 +85,6 @@ Worker::Impl::Impl(App& of, WorkerOptions wanted)
       pool_{make_pool(*core, {.name = options.pool, .slots = slots, .hostname = hostname})},
       metrics_{metrics::default_registry()},
       changed_{core->loop().executor()},
-      eta_{kHeldMost},
       look_ahead_{static_cast<std::uint32_t>(slots)},
       revocations_{*core},
       watch_{core->loop().executor(), *pool_, revocations_},
@@ -89,6 +94,14 @@ Worker::Impl::Impl(App& of, WorkerOptions wanted)
                {[this] { return consumer_.get(); },
                 [this](const RequestPtr& request, const TaskOutcome* outcome, auto settle_time) {
                     on_settled(request, outcome, settle_time);
+                }}},
+      waiting_{*core,
+               metrics_,
+               waiting_options(of.settings()),
+               {[this] { return consumer_.get(); },
+                [this] {
+                    update_prefetch();
+                    changed_.notify_all();
                 }}},
       scope_{core->loop().executor()} {
     metrics_.slots.set(static_cast<double>(slots));
@@ -140,7 +153,7 @@ Awaitable<Result<void>> Worker::Impl::open_consumer() {
         if (!declared) co_return declared;
     }
     ahead_ = look_ahead_.prefetch();
-    prefetch_ = static_cast<std::uint32_t>(std::min<std::size_t>(ahead_ + eta_.size(), 65'535));
+    prefetch_ = wanted_prefetch();
     ConsumeOptions consume{queues, prefetch_, hostname};
     auto opened = co_await core->broker().consume(std::move(consume), deadline);
     if (!opened) co_return std::unexpected{std::move(opened.error())};
@@ -220,7 +233,8 @@ WorkerStatus Worker::Impl::status() const {
 Awaitable<void> Worker::Impl::wait_for_running() {
     const auto longest = options.shutdown_timeout.value_or(app.settings().worker_shutdown_timeout);
     const Deadline deadline = Deadline::in(longest);
-    while (stops_ < 2 && (!watch_.running().empty() || settler_.pending() != 0)) {
+    while (stops_ < 2 &&
+           (!watch_.running().empty() || settler_.pending() != 0 || waiting_.handing_over() != 0)) {
         // A cold stop may come later and wait for less.
         const Deadline until = soft_ ? deadline.no_later_than(soft_->remaining()) : deadline;
         if (!co_await changed_.wait(until)) break;
@@ -236,12 +250,14 @@ Awaitable<void> Worker::Impl::shut_down() {
         auto quiet = co_await consumer_->cancel(Deadline::in(kCloseDeadline));
         if (!quiet) log::warning("worker", "stopping to consume: {}", quiet.error().message());
     }
+    waiting_.stop();
     withdraw_unstarted();
     co_await wait_for_running();
     if (watch_.running().empty()) co_await pool_->retire(Deadline::in(kRetireDeadline));
     for (const RequestPtr& request : watch_.running())
         pool_->request_stop(request, StopReason::shutdown);
     settler_.give_up();
+    waiting_.give_up();
     scope_.request_stop();
     left_behind = pool_->stop();  // nothing is reported from here on
     co_await pool_->join();
@@ -249,7 +265,8 @@ Awaitable<void> Worker::Impl::shut_down() {
     while (!co_await settler_.join(Deadline::in(kCloseDeadline))) {
         log::warning("worker", "still waiting for the result backend");
     }
-    while (!co_await scope_.join(Deadline::in(kCloseDeadline))) {
+    while (!co_await waiting_.join(Deadline::in(kCloseDeadline)) ||
+           !co_await scope_.join(Deadline::in(kCloseDeadline))) {
         log::warning("worker", "still waiting for the broker");
     }
     if (consumer_) {
@@ -266,7 +283,7 @@ void Worker::Impl::withdraw_unstarted() {
         watch_.ended(request);
         give_back(request);
     }
-    for (const RequestPtr& request : eta_.take_all()) give_back(request);
+    for (const RequestPtr& request : waiting_.withdraw()) give_back(request);
 }
 
 Worker::Worker(App& app, WorkerOptions options)

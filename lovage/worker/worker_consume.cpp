@@ -4,11 +4,10 @@
 #include <lovage/runtime/log.hpp>
 #include <lovage/worker/detail/worker_impl.hpp>
 
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <boost/system/system_error.hpp>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <exception>
 #include <string>
@@ -30,8 +29,6 @@ constexpr auto kLongestPause = 2s;
 /// revocations, waking a slot, storing and acknowledging cost nearly as much for one as for ten.
 constexpr auto kGather = 1ms;
 constexpr std::size_t kGathered = 32;
-/// How long a task that does not fit into the ETA queue stays away before it is given back.
-constexpr auto kBackAfter = 1s;
 
 /// After these the consumer goes on by itself; its deliveries stay valid.
 bool still_usable(Errc code) {
@@ -53,6 +50,13 @@ TaskFailure failure_of(BadMessage reason, const std::string& detail) {
             break;
     }
     return {"InvalidTaskError", detail, "celery.exceptions", ""};
+}
+
+/// When something is to be done about a task: at its ETA, or when it expires before that.
+TimePoint due_time(const TaskMessage& message) {
+    const TimePoint due = message.eta.value_or(TimePoint::min());
+    // A moment later, since a task expires only after that time.
+    return message.expires ? std::min(due, *message.expires + 1us) : due;
 }
 
 using Limit = std::optional<std::chrono::milliseconds>;
@@ -283,16 +287,8 @@ void Worker::Impl::triage(RequestPtr request, Revocation revocation, TimePoint n
         settler_.revoke(std::move(request), "revoked");
     } else if (message.expires && *message.expires < now) {
         settler_.revoke(std::move(request), "expired");
-    } else if (message.eta && *message.eta > now) {
-        const TimePoint eta = *message.eta;
-        RequestPtr held = request;
-        if (!eta_.push(std::move(held), eta)) {
-            // Given back a little later: it would come again at once.
-            scope_.spawn("give back", give_back_later(std::move(request)));
-            return;
-        }
-        update_prefetch();
-        changed_.notify_all();
+    } else if (const TimePoint due = due_time(message); due > now) {
+        waiting_.add(std::move(request), due, now);
     } else {
         runnable.push_back(std::move(request));
     }
@@ -309,13 +305,6 @@ void Worker::Impl::give_back(const RequestPtr& request) {
     if (consumer_) consumer_->reject(request->delivery.tag, Requeue::yes);
 }
 
-Awaitable<void> Worker::Impl::give_back_later(RequestPtr request) {
-    const std::uint64_t generation = generation_;
-    boost::asio::steady_timer timer{core->loop().executor(), kBackAfter};
-    co_await timer.async_wait(boost::asio::use_awaitable);
-    if (generation == generation_) give_back(request);
-}
-
 Awaitable<void> Worker::Impl::release_due() {
     while (stops_ == 0) {
         try {
@@ -330,9 +319,9 @@ Awaitable<void> Worker::Impl::release_due() {
 
 Awaitable<void> Worker::Impl::release_due_until_stop() {
     while (stops_ == 0) {
-        std::vector<RequestPtr> due = eta_.pop_due(wall_clock_now());
+        std::vector<RequestPtr> due = waiting_.pop_due(wall_clock_now());
         if (due.empty()) {
-            const auto next = eta_.next_due();
+            const auto next = waiting_.next_due();
             // Looked at anew at least every minute, since the wall clock may be set.
             const auto wait = next ? std::min<std::chrono::microseconds>(*next - wall_clock_now(),
                                                                          std::chrono::minutes{1})
@@ -380,14 +369,21 @@ void Worker::Impl::on_settled(const RequestPtr& /*request*/, const TaskOutcome* 
     if (stops_ != 0) changed_.notify_all();
 }
 
+std::uint32_t Worker::Impl::wanted_prefetch() const noexcept {
+    // Each waiting task counts, or waiting ones would take the slots' places. Many are counted in
+    // steps, since every change is a word to the broker.
+    const std::size_t places = waiting_.places();
+    const std::size_t step = std::max<std::size_t>(std::bit_floor(places) / 8, 1);
+    const std::size_t waiting = (places + step - 1) / step * step;
+    return static_cast<std::uint32_t>(std::min<std::size_t>(ahead_ + waiting, 65'535));
+}
+
 void Worker::Impl::update_prefetch() {
-    // Small changes of the look-ahead are not worth a word to the broker; each held task counts, or
-    // held ones would take the slots' places.
+    // Small changes of the look-ahead are not worth a word to the broker either.
     const std::uint32_t ahead = look_ahead_.prefetch();
     const std::uint32_t change = ahead > ahead_ ? ahead - ahead_ : ahead_ - ahead;
     if (change * 8 >= ahead_ || ahead == look_ahead_.slots()) ahead_ = ahead;
-    const auto wanted =
-        static_cast<std::uint32_t>(std::min<std::size_t>(ahead_ + eta_.size(), 65'535));
+    const std::uint32_t wanted = wanted_prefetch();
     if (wanted == prefetch_) return;
     prefetch_ = wanted;
     if (consumer_) consumer_->set_prefetch(prefetch_);

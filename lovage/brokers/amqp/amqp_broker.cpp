@@ -1,8 +1,10 @@
 #include <lovage/brokers/amqp/amqp_broker.hpp>
 
 #include <lovage/brokers/amqp/conversion.hpp>
+#include <lovage/brokers/amqp/delay_queues.hpp>
 #include <lovage/brokers/declaration.hpp>
 #include <lovage/clients/amqp/options.hpp>
+#include <lovage/runtime/notifier.hpp>
 
 #include <fmt/format.h>
 
@@ -102,10 +104,27 @@ Result<void> without_value(Result<amqp::Reply> reply) {
     return {};
 }
 
+/// One at a time: whoever waits is told of the end, however it comes.
+class Turn {
+public:
+    Turn(bool& taken, Notifier& ended) : taken_{taken}, ended_{ended} { taken_ = true; }
+    ~Turn() {
+        taken_ = false;
+        ended_.notify_all();
+    }
+    Turn(const Turn&) = delete;
+    Turn& operator=(const Turn&) = delete;
+
+private:
+    bool& taken_;
+    Notifier& ended_;
+};
+
 class AmqpBroker final : public Broker {
 public:
     AmqpBroker(Executor executor, amqp::ClientOptions options, const std::string& name)
         : display_{display_of(options)},
+          declared_{executor},
           worker_{executor, named(options, name, "consume")},
           producer_{executor, named(options, name, "publish")},
           publisher_{producer_} {}
@@ -128,15 +147,13 @@ public:
 
     Awaitable<Result<void>> declare_queue(QueueDeclaration queue, Deadline deadline) override {
         if (auto valid = check_declaration(queue); !valid) co_return valid;
-        const std::string name = queue.name;
-        amqp::QueueSpec spec = amqp_broker::queue_spec(std::move(queue));
-        const Json* const type = spec.arguments.find("x-queue-type");
-        const bool quorum = type != nullptr && *type == Json{"quorum"};
-        auto declared = co_await worker_.declare(std::move(spec), deadline);
-        if (declared && quorum) quorum_queues_.insert(name);
-        if (declared) co_return Result<void>{};
-        co_return std::unexpected{
-            amqp_broker::declaration_error(std::move(declared.error()), "queue", name)};
+        auto declared = co_await worker_.declare(amqp_broker::queue_spec(queue), deadline);
+        if (!declared) {
+            co_return std::unexpected{
+                amqp_broker::declaration_error(std::move(declared.error()), "queue", queue.name)};
+        }
+        delays_.work_queue(queue);
+        co_return Result<void>{};
     }
     Awaitable<Result<void>> declare_exchange(ExchangeDeclaration exchange,
                                              Deadline deadline) override {
@@ -161,11 +178,16 @@ public:
         // RabbitMQ deletes what is not there without a word.
         auto exists = co_await worker_.look_up(queue, deadline);
         if (!exists) co_return std::unexpected{std::move(exists.error())};
+        auto delayed = co_await drop_delayed(queue, deadline);
+        if (!delayed) co_return std::unexpected{std::move(delayed.error())};
         co_return without_value(co_await worker_.delete_queue(std::move(queue), deadline));
     }
 
     Awaitable<Result<void>> publish(Publication publication, Deadline deadline) override {
         if (auto fits = check_publication(publication, 0, {}); !fits) return refused(fits.error());
+        if (const auto rung = amqp_broker::rung_for(publication.delay)) {
+            return publish_delayed(std::move(publication), *rung, deadline);
+        }
         return publisher_.publish(amqp_broker::outgoing(std::move(publication)), deadline);
     }
 
@@ -174,7 +196,7 @@ public:
         if (auto valid = check_consume(options); !valid) co_return std::unexpected{valid.error()};
         amqp::ConsumerOptions consumer_options{.prefetch = AmqpConsumer::limited(options.prefetch),
                                                .tag = std::move(options.tag)};
-        const auto is_quorum = [this](const std::string& q) { return quorum_queues_.contains(q); };
+        const auto is_quorum = [this](const std::string& q) { return delays_.is_quorum(q); };
         if (std::ranges::any_of(options.queues, is_quorum)) {
             consumer_options.qos = amqp::QosScope::queue;
         }
@@ -188,9 +210,11 @@ public:
     }
 
     Awaitable<Result<std::uint64_t>> purge(std::string queue, Deadline deadline) override {
-        auto purged = co_await worker_.purge(std::move(queue), deadline);
+        auto purged = co_await worker_.purge(queue, deadline);
         if (!purged) co_return std::unexpected{std::move(purged.error())};
-        co_return purged->messages;
+        auto delayed = co_await drop_delayed(std::move(queue), deadline);
+        if (!delayed) co_return delayed;
+        co_return purged->messages + *delayed;
     }
     Awaitable<Result<QueueStatus>> queue_status(std::string queue, Deadline deadline) override {
         auto found = co_await worker_.look_up(queue, deadline);
@@ -232,8 +256,64 @@ public:
 private:
     static Awaitable<Result<void>> refused(Error why) { co_return std::unexpected{std::move(why)}; }
 
+    Awaitable<Result<void>> publish_delayed(Publication publication, std::chrono::seconds rung,
+                                            Deadline deadline) {
+        if (!publication.exchange.empty()) {
+            co_return fail(Errc::invalid_argument,
+                           "RabbitMQ delays only what goes through the default exchange");
+        }
+        auto there = co_await make_delay_queue(publication.routing_key, rung, deadline);
+        if (!there) co_return there;
+        const std::string queue = amqp_broker::delay_queue_name(publication.routing_key, rung);
+        publication.routing_key = queue;
+        publication.mandatory = true;  // somebody may have deleted it
+        auto done =
+            co_await publisher_.publish(amqp_broker::outgoing(std::move(publication)), deadline);
+        if (!done && done.error().code == Errc::unroutable) delays_.gone(queue);
+        co_return done;
+    }
+    /// One declaration at a time, however many messages wait for it.
+    Awaitable<Result<void>> make_delay_queue(std::string work, std::chrono::seconds rung,
+                                             Deadline deadline) {
+        using Clock = std::chrono::steady_clock;
+        while (auto wanted = delays_.to_declare(work, rung, Clock::now())) {
+            if (declaring_) {
+                if (!co_await declared_.wait(deadline))
+                    co_return fail(Errc::deadline_exceeded,
+                                   "the delay queue was not declared in time");
+                continue;
+            }
+            const std::string name = wanted->name;
+            const auto now = Clock::now();
+            const Turn turn{declaring_, declared_};
+            auto declared =
+                co_await worker_.declare(amqp_broker::queue_spec(std::move(*wanted)), deadline);
+            if (!declared) {
+                co_return std::unexpected{
+                    amqp_broker::declaration_error(std::move(declared.error()), "queue", name)};
+            }
+            delays_.declared(name, now);
+        }
+        co_return Result<void>{};
+    }
+    /// Deletes the delay queues of a work queue; returns how many messages were in them. RabbitMQ
+    /// deletes what is not there without a word.
+    Awaitable<Result<std::uint64_t>> drop_delayed(std::string work, Deadline deadline) {
+        std::uint64_t messages = 0;
+        for (const std::chrono::seconds rung : amqp_broker::all_rungs()) {
+            std::string queue = amqp_broker::delay_queue_name(work, rung);
+            delays_.gone(queue);
+            auto deleted = co_await worker_.delete_queue(std::move(queue), deadline);
+            if (!deleted) co_return std::unexpected{std::move(deleted.error())};
+            messages += deleted->messages;
+        }
+        co_return messages;
+    }
+
     std::string display_;
-    std::set<std::string, std::less<>> quorum_queues_;  ///< Declared here; they want their own QoS.
+    amqp_broker::DelayQueues delays_;
+    Notifier declared_;  ///< A delay queue was declared, or could not be.
+    bool declaring_ = false;
     std::shared_ptr<Siblings> siblings_ = std::make_shared<Siblings>();
     amqp::Client worker_;
     amqp::Client producer_;

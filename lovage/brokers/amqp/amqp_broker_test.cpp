@@ -70,5 +70,78 @@ TEST_F(RabbitMqOnly, AQuorumQueueMadeByOthersIsConsumedToo) {
     EXPECT_EQ(got->front().message.body, "a");
 }
 
+using namespace std::chrono_literals;
+
+Publication delayed(std::string queue, std::chrono::milliseconds delay) {
+    Publication publication{.routing_key = std::move(queue), .delay = delay};
+    publication.message.properties.priority = 3;
+    publication.message.properties.correlation_id = "c";
+    publication.message.headers = Json::object({{"task", "t"}, {"wide", 1LL << 40}});
+    publication.message.body = "later";
+    return publication;
+}
+
+class RabbitMqDelays : public RabbitMqOnly, public testing::WithParamInterface<const char*> {
+protected:
+    RabbitMqDelays() {
+        QueueDeclaration queue{.name = "q"};
+        queue.arguments.set("x-queue-type", GetParam());
+        EXPECT_TRUE(client_.declare(std::move(queue)));
+    }
+    TestClient client_{[&](Executor executor) { return store_.make_broker(std::move(executor)); }};
+};
+INSTANTIATE_TEST_SUITE_P(Queues, RabbitMqDelays, testing::Values("classic", "quorum"),
+                         [](const auto& info) { return std::string{info.param}; });
+
+TEST_P(RabbitMqDelays, AMessageComesBackAsItWasAfterHalfOfItsDelayOrMore) {
+    const auto consumer = client_.consume({"q"}, 2);
+    for (int round = 0; round < 2; ++round) {
+        const auto start = std::chrono::steady_clock::now();
+        ASSERT_TRUE(client_.publish(delayed("q", 1900ms)));
+        const Delivery got = consumer->receive_one();
+        const auto took = std::chrono::steady_clock::now() - start;
+        EXPECT_GE(took, 990ms);
+        EXPECT_LE(took, 1900ms);
+        EXPECT_EQ(got.queue, "q");
+        EXPECT_EQ(got.routing_key, "q");
+        EXPECT_EQ(got.message.body, "later");
+        EXPECT_EQ(got.message.properties.correlation_id, "c");
+        EXPECT_EQ(got.message.properties.priority, 3);
+        EXPECT_EQ(got.message.properties.delivery_mode, 2);
+        EXPECT_EQ(to_json_text(got.message.headers), R"({"task": "t", "wide": 1099511627776})");
+        consumer->ack(got);
+    }
+}
+
+TEST_P(RabbitMqDelays, ManyAtOnceNeedOneDeclaration) {
+    std::vector<std::future<Result<void>>> sent;
+    for (int i = 0; i < 200; ++i) {
+        sent.push_back(client_.start(client_.broker().publish(delayed("q", 1s), soon())));
+    }
+    for (auto& each : sent) EXPECT_TRUE(each.get());
+    EXPECT_EQ(client_.consume({"q"}, 200)->receive_many(200).size(), 200U);
+}
+
+TEST_P(RabbitMqDelays, PurgingIncludesWhatIsDelayed) {
+    client_.send("q", "now");
+    ASSERT_TRUE(client_.publish(delayed("q", 24h)));
+    ASSERT_TRUE(client_.publish(delayed("q", 2h)));
+    const auto purged = client_.run(client_.broker().purge("q", soon()));
+    ASSERT_TRUE(purged) << purged.error().message();
+    EXPECT_EQ(*purged, 3U);
+    // Its delay queues are made again.
+    EXPECT_TRUE(client_.publish(delayed("q", 24h)));
+}
+
+TEST_P(RabbitMqDelays, ADelayQueueThatSomebodyDeletedIsMadeAgain) {
+    ASSERT_TRUE(client_.publish(delayed("q", 1s)));
+    EXPECT_EQ(client_.consume({"q"}, 1)->receive_one().message.body, "later");
+    TestClient other{[&](Executor executor) { return store_.make_broker(std::move(executor)); }};
+    ASSERT_TRUE(other.run(other.broker().delete_queue("q.delay.1s", soon())));
+    const auto lost = client_.publish(delayed("q", 1s));
+    EXPECT_EQ(lost.error().code, Errc::unroutable);
+    EXPECT_TRUE(client_.publish(delayed("q", 1s)));
+}
+
 }  // namespace
 }  // namespace lovage::conformance

@@ -1,5 +1,7 @@
 #include <lovage/brokers/amqp/conversion.hpp>
 
+#include <lovage/brokers/amqp/delay_queues.hpp>
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -108,6 +110,7 @@ Delivery delivery(amqp::Incoming incoming) {
     to.redelivered = from.redelivered;
     to.message.body = std::move(from.body);
     if (properties.headers) to.message.headers = std::move(*properties.headers);
+    erase_delay_marks(to.message.headers);
     MessageProperties& kept = to.message.properties;
     kept.content_type = std::move(properties.content_type).value_or("");
     kept.content_encoding = std::move(properties.content_encoding).value_or("");

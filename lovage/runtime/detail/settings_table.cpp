@@ -34,6 +34,13 @@ constexpr std::array<Word<DeliveryProfile>, 3> kDeliveries{{{"celery", DeliveryP
                                                             {"durable", DeliveryProfile::durable},
                                                             {"quorum", DeliveryProfile::quorum}}};
 
+/// Messages held for longer than RabbitMQ's consumer timeout would come back.
+std::optional<std::chrono::milliseconds> read_horizon(const Json& value) {
+    const auto time = read_seconds(value);
+    const bool fits = time && *time >= std::chrono::seconds{1} && *time <= std::chrono::minutes{15};
+    return fits ? time : std::nullopt;
+}
+
 // The rows, by the headings of the reference.
 
 std::vector<Setting> server_rows() {
@@ -174,6 +181,17 @@ std::vector<Setting> worker_rows() {
                              "Where a worker notes which tasks run, for whoever finds that it "
                              "died.",
                              read_folder, show_folder)),
+        whole_number("worker_eta_task_limit", Owner::celery, {.low = 1, .high = 50'000},
+                     &S::worker_eta_task_limit,
+                     "Tasks a worker holds until their time comes; more wait with the broker."),
+        special("worker_eta_horizon", Owner::lovage,
+                {.type = "number",
+                 .unit = "seconds",
+                 .range = "1 to 900",
+                 .text = "a number of seconds from 1 to 900"},
+                &S::worker_eta_horizon,
+                "How long before its time a task is taken from the broker and held.", read_horizon,
+                show_seconds),
         seconds("worker_shutdown_timeout", Owner::lovage, &S::worker_shutdown_timeout,
                 "How long a worker that was asked to stop waits for running tasks."),
         seconds("worker_soft_shutdown_timeout", Owner::celery, &S::worker_soft_shutdown_timeout,

@@ -12,13 +12,13 @@
 #include <lovage/runtime/task_scope.hpp>
 #include <lovage/worker/attempt_watch.hpp>
 #include <lovage/worker/autoscale.hpp>
-#include <lovage/worker/eta_queue.hpp>
 #include <lovage/worker/journal/dead_workers.hpp>
 #include <lovage/worker/look_ahead.hpp>
 #include <lovage/worker/pool.hpp>
 #include <lovage/worker/revocations.hpp>
 #include <lovage/worker/settler.hpp>
 #include <lovage/worker/task_metrics.hpp>
+#include <lovage/worker/waiting_room.hpp>
 #include <lovage/worker/worker.hpp>
 
 namespace lovage {
@@ -59,7 +59,7 @@ private:
     Awaitable<Result<void>> open_consumer();
     Awaitable<void> stop_wanted();
     Awaitable<void> shut_down();
-    /// Takes back from pool and ETA queue what has not started.
+    /// Takes back from pool and waiting room what has not started.
     void withdraw_unstarted();
     Awaitable<void> wait_for_running();
     Awaitable<void> pause(std::chrono::milliseconds length);
@@ -93,22 +93,21 @@ private:
     Awaitable<void> open_journal();
     /// How often each of the tasks has crashed; empty when none was delivered before.
     Awaitable<std::vector<std::size_t>> look_up_crashes(const std::vector<RequestPtr>& requests);
-    /// Expired, revoked, held for its ETA, or put into `runnable`.
+    /// Expired, revoked, waiting for its ETA, or put into `runnable`.
     void triage(RequestPtr request, Revocation revocation, TimePoint now,
                 std::vector<RequestPtr>& runnable);
     void submit(std::vector<RequestPtr> runnable);
     void give_back(const RequestPtr& request);
-    Awaitable<void> give_back_later(RequestPtr request);
     void on_finished(std::vector<FinishedTask> finished);
     void on_settled(const RequestPtr& request, const TaskOutcome* outcome,
                     LookAhead::Duration settle_time);
+    [[nodiscard]] std::uint32_t wanted_prefetch() const noexcept;
     void update_prefetch();
 
     const DeliveryRules delivery_;
     std::unique_ptr<Pool> pool_;
     TaskMetrics metrics_;
     Notifier changed_;
-    EtaQueue<RequestPtr> eta_;
     std::optional<Autoscale> autoscale_;
     LookAhead look_ahead_;
     std::uint32_t prefetch_ = 0;
@@ -121,6 +120,7 @@ private:
     bool told_of_hard_limits_ = false;
     std::unique_ptr<Consumer> consumer_;
     Settler settler_;
+    WaitingRoom waiting_;
     std::optional<Error> problem_;  // why the worker cannot go on
     int stops_ = 0;                 // how often a stop was requested
     std::optional<Deadline> soft_;  // until when a cold stop waits

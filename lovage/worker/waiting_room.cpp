@@ -1,0 +1,164 @@
+#include <lovage/worker/waiting_room.hpp>
+
+#include <lovage/runtime/log.hpp>
+
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <string>
+#include <utility>
+
+namespace lovage {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+/// One attempt to publish (reliability contract, clause 8).
+constexpr auto kAttempt = 30s;
+/// After a hand-over that failed, and before a delivery is given back that there is no room for.
+constexpr auto kPause = 1s;
+
+/// Waiting does not help: this message, or any, will not be delayed by this broker.
+bool never_possible(Errc code) {
+    return code == Errc::too_large || code == Errc::invalid_argument || code == Errc::conflict ||
+           code == Errc::rejected;
+}
+
+/// Adds to a number for as long as it lives.
+class Counted {
+public:
+    Counted(std::size_t& number, std::size_t amount) : number_{number}, amount_{amount} {
+        number_ += amount_;
+    }
+    ~Counted() { number_ -= amount_; }
+    Counted(const Counted&) = delete;
+    Counted& operator=(const Counted&) = delete;
+
+private:
+    std::size_t& number_;
+    std::size_t amount_;
+};
+
+}  // namespace
+
+WaitingRoom::WaitingRoom(AppCore& core, TaskMetrics& metrics, Options options, Hooks hooks)
+    : core_{core},
+      metrics_{metrics},
+      options_{options},
+      hooks_{std::move(hooks)},
+      held_{options.tasks_most},
+      scope_{core.loop().executor()} {}
+
+bool WaitingRoom::room_for(const TaskRequest& request) const noexcept {
+    // One message, however large, always finds an empty room.
+    return !held_.full() &&
+           (bytes_ == 0 || bytes_ + request.delivery.message.body.size() <= options_.bytes_most);
+}
+
+void WaitingRoom::add(RequestPtr request, TimePoint due, TimePoint now) {
+    const auto delay = options_.policy.broker_delay(due - now, room_for(*request));
+    if (delay) {
+        scope_.spawn("hand over", hand_over(std::move(request), due, *delay));
+    } else {
+        hold(std::move(request), due);
+    }
+    tell();
+}
+
+void WaitingRoom::hold(RequestPtr request, TimePoint due) {
+    if (!room_for(*request)) {
+        scope_.spawn("give back", give_back_later(std::move(request)));
+        return;
+    }
+    bytes_ += request->delivery.message.body.size();
+    (void)held_.push(std::move(request), due);  // there is room
+}
+
+std::vector<WaitingRoom::RequestPtr> WaitingRoom::pop_due(TimePoint now) {
+    std::vector<RequestPtr> due = held_.pop_due(now);
+    for (const RequestPtr& request : due) bytes_ -= request->delivery.message.body.size();
+    metrics_.waiting.set(static_cast<double>(held_.size()));
+    return due;
+}
+
+std::vector<WaitingRoom::RequestPtr> WaitingRoom::withdraw() {
+    ++generation_;
+    bytes_ = 0;
+    metrics_.waiting.set(0);
+    return held_.take_all();
+}
+
+std::size_t WaitingRoom::places() const noexcept {
+    const bool too_large = handing_over_bytes_ > options_.bytes_most;
+    return held_.size() + (too_large ? 0 : std::min(handing_over_, kHandOversMost));
+}
+
+Awaitable<void> WaitingRoom::hand_over(RequestPtr request, TimePoint due,
+                                       std::chrono::milliseconds delay) {
+    const std::uint64_t generation = generation_;
+    Result<void> sent;
+    {
+        const Counted counted{handing_over_, 1};
+        const Counted bytes{handing_over_bytes_, request->delivery.message.body.size()};
+        Publication again;
+        again.routing_key = request->delivery.queue;
+        again.message = request->delivery.message;
+        again.any_size = true;  // it has come that way
+        again.delay = delay;
+        sent = co_await core_.broker().publish(std::move(again), Deadline::in(kAttempt));
+        if (sent) {
+            told_of_trouble_ = false;
+            metrics_.delayed.increment();
+            if (Consumer* consumer = hooks_.consumer()) consumer->ack(request->delivery.tag);
+        }
+    }
+    tell();
+    if (sent || generation != generation_) co_return;
+    if (!std::exchange(told_of_trouble_, true)) {
+        log::warning("worker",
+                     "The broker did not take task {}[{}] until its time comes: {}. Such tasks are "
+                     "held by the worker meanwhile",
+                     request->message.display_name(), request->message.id, sent.error().message());
+    }
+    if (stopping_) {
+        give_back(request);
+    } else if (never_possible(sent.error().code)) {
+        hold(std::move(request), due);
+    } else {
+        co_await pause();
+        if (generation != generation_) co_return;
+        if (stopping_) {
+            give_back(request);
+        } else {
+            add(std::move(request), due, wall_clock_now());
+        }
+    }
+    tell();
+}
+
+void WaitingRoom::tell() {
+    metrics_.waiting.set(static_cast<double>(held_.size()));
+    hooks_.changed();
+}
+
+void WaitingRoom::give_back(const RequestPtr& request) {
+    if (Consumer* consumer = hooks_.consumer()) {
+        consumer->reject(request->delivery.tag, Requeue::yes);
+    }
+}
+
+Awaitable<void> WaitingRoom::give_back_later(RequestPtr request) {
+    const std::uint64_t generation = generation_;
+    co_await pause();
+    if (generation == generation_) give_back(request);
+}
+
+Awaitable<void> WaitingRoom::pause() {
+    boost::asio::steady_timer timer{scope_.executor(), kPause};
+    co_await timer.async_wait(boost::asio::use_awaitable);
+}
+
+}  // namespace lovage

@@ -1,0 +1,207 @@
+// Tasks that shall run later, and what may come in between.
+
+#include "both_brokers.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <map>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <gmock/gmock.h>
+
+#include <lovage/runtime/metrics.hpp>
+
+#include <tests/support/running_worker.hpp>
+
+namespace lovage::integration {
+namespace {
+
+using ::testing::Each;
+using ::testing::Ge;
+using ::testing::HasSubstr;
+using ::testing::Le;
+using ::testing::Not;
+using ::testing::SizeIs;
+
+/// The value of a metric without labels.
+double metric(const std::string& name) {
+    const std::string text = metrics::default_registry().scrape();
+    const std::size_t at = text.find("\n" + name + " ");
+    return at == std::string::npos ? 0 : std::stod(text.substr(at + name.size() + 2));
+}
+
+/// A moment as an argument of a task.
+std::int64_t as_number(TimePoint when) {
+    return when.time_since_epoch().count();
+}
+std::chrono::microseconds since(std::int64_t when) {
+    return wall_clock_now().time_since_epoch() - std::chrono::microseconds{when};
+}
+
+/// How late each run of a task was; any thread.
+class Lateness {
+public:
+    void note(int task, std::chrono::microseconds late) {
+        const std::lock_guard lock{mutex_};
+        late_[task].push_back(late);
+    }
+    [[nodiscard]] std::size_t tasks() const {
+        const std::lock_guard lock{mutex_};
+        return late_.size();
+    }
+    [[nodiscard]] std::vector<double> seconds() const {
+        const std::lock_guard lock{mutex_};
+        std::vector<double> all;
+        for (const auto& [task, runs] : late_) {
+            EXPECT_THAT(runs, SizeIs(1)) << "task " << task;
+            for (const auto late : runs) all.push_back(std::chrono::duration<double>(late).count());
+        }
+        return all;
+    }
+
+private:
+    mutable std::mutex mutex_;
+    std::map<int, std::vector<std::chrono::microseconds>> late_;
+};
+
+class Delays : public BothBrokers {
+protected:
+    Delays() { settings_.worker_eta_horizon = 1s; }
+
+    /// Waits until `done`, while looking at how many tasks the worker holds; returns the most.
+    template <class Done>
+    static double most_held(Done done) {
+        double most = 0;
+        const Deadline deadline = Deadline::in(5 * kLong);
+        while (!done() && !deadline.passed()) {
+            most = std::max(most, metric("lovage_worker_waiting"));
+            std::this_thread::sleep_for(10ms);
+        }
+        return most;
+    }
+    /// `count` tasks due evenly within `span`, each of which must run once and on time.
+    void expect_all_on_time(App& app, int count, std::chrono::milliseconds span, double held_most);
+};
+LOVAGE_ON_BOTH_BROKERS(Delays);
+
+void Delays::expect_all_on_time(App& app, int count, std::chrono::milliseconds span,
+                                double held_most) {
+    Lateness lateness;
+    auto task = app.task(
+        "task", [&](int number, std::int64_t due) { lateness.note(number, since(due)); },
+        arg("number"), arg("due"));
+    const RunningWorker worker{app, 2};
+    const TimePoint start = wall_clock_now() + 1s;
+    for (int i = 0; i < count; ++i) {
+        const TimePoint due = start + span * i / count;
+        task.apply_async({i, as_number(due)}, {.eta = due});
+    }
+    const auto all = static_cast<std::size_t>(count);
+    EXPECT_LE(most_held([&] { return lateness.tasks() == all; }), held_most);
+    EXPECT_EQ(lateness.tasks(), all);
+    EXPECT_THAT(lateness.seconds(), Each(::testing::AllOf(Ge(0.0), Le(1.0))));
+}
+
+TEST_P(Delays, TasksRunOnTimeAndOnlyNearOnesAreHeld) {
+    App app{"test", settings_};
+    // 40 a second, held for the second of the horizon and what a rung's end brings together.
+    expect_all_on_time(app, 400, 10s, 160);
+}
+
+TEST_P(Delays, MoreThanTheWorkerMayHoldWaitWithTheBroker) {
+    settings_.worker_eta_horizon = 15min;
+    settings_.worker_eta_task_limit = 10;
+    App app{"test", settings_};
+    std::atomic<int> runs{0};
+    std::atomic<int> early{0};
+    const TimePoint due = wall_clock_now() + 4s;
+    auto task = app.task("task", [&] {
+        early += wall_clock_now() < due ? 1 : 0;
+        ++runs;
+    });
+    const RunningWorker worker{app};
+    for (int i = 0; i < 100; ++i) task.apply_async({}, {.eta = due});
+    EXPECT_LE(most_held([&] { return runs == 100; }), 10);
+    EXPECT_EQ(runs, 100);
+    EXPECT_EQ(early, 0);
+}
+
+TEST_P(Delays, AFarTaskHoldsUpNobodyAndIsRevocable) {
+    App app{"test", settings_};
+    std::atomic<int> runs{0};
+    auto far = app.task("far", [&] { ++runs; });
+    auto near = app.task("near", [] { return 1; });
+    const double delayed = metric("lovage_worker_delayed_total");
+    RunningWorker worker{app};
+    std::vector<AsyncResult<void>> waiting;
+    for (int i = 0; i < 5; ++i) waiting.push_back(far.apply_async({}, {.countdown = 6s}));
+    EXPECT_EQ(near.delay().get(kLong), 1);
+    for (const auto& each : waiting) each.revoke();
+    for (const auto& each : waiting) EXPECT_EQ(each.wait(kLong).status, "REVOKED");
+    if (GetParam() == std::string{"rabbitmq"}) {
+        EXPECT_GE(metric("lovage_worker_delayed_total") - delayed, 5);
+    }
+    // Their messages end as well.
+    const auto last = far.apply_async({}, {.countdown = 6s});
+    EXPECT_EQ(last.wait(kLong).status, "SUCCESS");
+    EXPECT_EQ(runs, 1);
+    EXPECT_TRUE(worker.stop());
+    const QueueStatus left = status_of(app, "celery");
+    EXPECT_EQ(left.ready + left.delayed + left.unsettled, 0U);
+}
+
+TEST_P(Delays, ATaskThatExpiresBeforeItsTimeIsRevokedThen) {
+    App app{"test", settings_};
+    std::atomic<int> runs{0};
+    auto task = app.task("task", [&] { ++runs; });
+    const RunningWorker worker{app};
+    const auto start = std::chrono::steady_clock::now();
+    const auto result = task.apply_async({}, {.countdown = 4s, .expires = 1500ms});
+    const TaskMeta meta = result.wait(kLong);
+    EXPECT_EQ(meta.status, "REVOKED");
+    EXPECT_EQ(meta.failure()->exc_message, "expired");
+    EXPECT_GE(std::chrono::steady_clock::now() - start, 1500ms);
+    EXPECT_EQ(runs, 0);
+}
+
+TEST_P(Delays, WhatIsHandedOverWhileTheWorkerStopsIsNeitherLostNorDoubled) {
+    constexpr int kTasks = 500;
+    std::atomic<int> runs{0};
+    const auto count = [&runs] { ++runs; };
+    std::vector<AsyncResult<void>> results;
+    App first{"first", settings_};
+    auto task = first.task("task", count);
+    const TimePoint due = wall_clock_now() + 5s;
+    for (int i = 0; i < kTasks; ++i) results.push_back(task.apply_async({}, {.eta = due}));
+    for (int i = 0; i < 3; ++i) {
+        RunningWorker worker{first};
+        EXPECT_TRUE(worker.stop());
+    }
+    App second{"second", settings_};
+    second.task("task", count);
+    RunningWorker worker{second};
+    for (const auto& each : results) EXPECT_EQ(each.wait(kLong).status, "SUCCESS");
+    EXPECT_TRUE(worker.stop());
+    EXPECT_EQ(runs, kTasks);
+}
+
+TEST_P(Delays, ADelayedTaskAndItsRetryShowNothingOfIt) {
+    settings_.task_queue_max_priority = 9;
+    App app{"test", settings_};
+    std::string headers;
+    auto task = app.task("task", [&](TaskContext& context) {
+        if (context.retries() == 0) context.retry({.countdown = 3s});
+        headers = to_json_text(context.request().headers);
+    });
+    const RunningWorker worker{app};
+    const auto result = task.apply_async({}, {.countdown = 3s, .priority = 7});
+    EXPECT_EQ(result.wait(kLong).status, "SUCCESS");
+    EXPECT_THAT(headers, Not(HasSubstr("death")));
+}
+
+}  // namespace
+}  // namespace lovage::integration
