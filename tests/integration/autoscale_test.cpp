@@ -79,7 +79,7 @@ class NoAutoscaleOf : public AutoscaleOf {};
 
 TEST_P(NoAutoscaleOf, IsRefusedByName) {
     Process worker = start_scaling("4,1");
-    EXPECT_EQ(worker.wait(soon()), Ending{.exit_code = 1});
+    EXPECT_EQ(worker.wait(soon()), Ending{.exit_code = 2});
     EXPECT_THAT(logs(), HasSubstr(fmt::format("the pool '{}' cannot grow or shrink", GetParam())));
 }
 

@@ -90,7 +90,7 @@ class PoolThatCannotKill : public LimitTest, public testing::WithParamInterface<
 
 TEST_P(PoolThatCannotKill, RefusesAHardLimitAtStart) {
     Process worker = start_with(GetParam(), {{"LOVAGE_TASK_TIME_LIMIT", "5"}});
-    EXPECT_EQ(worker.wait(soon()), Ending{.exit_code = 1});
+    EXPECT_EQ(worker.wait(soon()), Ending{.exit_code = 2});
     EXPECT_THAT(logs(), HasSubstr(fmt::format("the pool '{}' cannot end a task", GetParam())));
 }
 
