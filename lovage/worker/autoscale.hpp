@@ -51,7 +51,9 @@ public:
         }
         if (slots > bounds_.max) return bounds_.max;
         if (!needed_) needed_ = now;
-        return now - *needed_ >= keepalive_ ? wanted : slots;
+        if (now - *needed_ < keepalive_) return slots;
+        needed_ = now;  // those that stay are
+        return wanted;
     }
 
 private:

@@ -7,6 +7,7 @@
 #include <iterator>
 #include <ostream>
 #include <stdexcept>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -114,9 +115,11 @@ void Process::kill() {
 
 std::vector<pid_t> children_of(pid_t parent) {
     std::vector<pid_t> children;
-    const std::string tasks = "/proc/" + std::to_string(parent) + "/task";
-    for (const auto& task : std::filesystem::directory_iterator{tasks}) {
-        std::ifstream file{task.path() / "children"};
+    // A thread that ends meanwhile takes its folder along.
+    std::error_code ended;
+    const auto threads = "/proc/" + std::to_string(parent) + "/task";
+    for (const auto& thread : std::filesystem::directory_iterator{threads, ended}) {
+        std::ifstream file{thread.path() / "children"};
         children.insert(children.end(), std::istream_iterator<pid_t>{file}, {});
     }
     return children;

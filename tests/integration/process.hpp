@@ -51,7 +51,7 @@ private:
     std::optional<Ending> ending_;
 };
 
-/// The children of a process: a prefork worker's slots.
+/// The children of a process.
 [[nodiscard]] std::vector<pid_t> children_of(pid_t parent);
 
 /// Whether every child of this process is gone, waiting a moment: slots of a worker that was killed
