@@ -50,6 +50,8 @@ public:
     void signal(int number) noexcept { process_.signal(number); }
 
     [[nodiscard]] pid_t pid() const noexcept { return process_.pid(); }
+    /// What it has in memory; 0 when that cannot be told. Celery's measure, too.
+    [[nodiscard]] std::uint64_t resident_bytes() const;
     /// What its crash handler wrote; nullptr when there is no such memory.
     [[nodiscard]] const CrashPage* crash_page() const noexcept { return crash_page_.get(); }
     /// The last it wrote to standard error, at most 4 KiB.
