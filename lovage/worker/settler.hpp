@@ -49,6 +49,8 @@ public:
     void tasks_finished(std::vector<FinishedTask> finished);
     /// Ends a task as REVOKED without running it; `reason` is "revoked" or "expired".
     void revoke(std::shared_ptr<TaskRequest> request, std::string reason);
+    /// Keeps the message of a task that has crashed too often to be run again.
+    void refuse_crashing(std::shared_ptr<TaskRequest> request, std::size_t crashes);
     /// Keeps a message that cannot become a task. When its id is known, `failure` becomes its
     /// result.
     void quarantine(Delivery delivery, std::string reason, std::string detail,
@@ -85,6 +87,8 @@ private:
     Awaitable<void> store_states();
     /// What must be durable is: now the message's end.
     void settle_message(FinishedTask finished);
+    /// For tests that want to see what happens when messages are acknowledged before their time.
+    Awaitable<void> acknowledge_early(std::vector<DeliveryTag> tags);
     Awaitable<void> keep_message(FinishedTask finished);
     Awaitable<void> requeue_later(FinishedTask finished);
     /// The delivery is done: tells the worker.
