@@ -5,6 +5,7 @@
 #include <chrono>
 #include <csignal>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -215,6 +216,13 @@ TEST(Revocation, IsReadFromWhatIsStored) {
     // Of a later version, or nobody's.
     EXPECT_EQ(revocation_from("terminate SIGNOTHING"), Revocation::terminate);
     EXPECT_EQ(revocation_signal("terminate SIGNOTHING"), SIGTERM);
+}
+
+TEST(App, AHandleThatOutlivesItsAppStillAnswers) {
+    std::optional<App> app{std::in_place, "test", memory_settings()};
+    const auto result = app->send_task("t");
+    app.reset();
+    EXPECT_EQ(result.state(), "PENDING");
 }
 
 TEST(App, SettingsCannotChangeOnceInUse) {
