@@ -77,6 +77,7 @@ Process Stack::start(const std::string& name, std::vector<std::string> arguments
                         {"LOVAGE_LOG_FORMAT", "text"},
                         {"CHAOS_LEDGER", folder_.path() / "ledger"},
                         {"CHAOS_RUN", run_}});
+    environment.insert(settings_.begin(), settings_.end());
     const auto log = folder_.path() / (name + ".log");
     return Process{{.arguments = std::move(arguments),
                     .environment = std::move(environment),

@@ -58,6 +58,10 @@ protected:
         std::string results;
     };
     void use(Servers servers) { servers_ = std::move(servers); }
+    /// A setting of every program that is started from now on, as its environment variable.
+    void set(const std::string& variable, std::string value) {
+        settings_[variable] = std::move(value);
+    }
 
     /// Its log is NAME.log.
     void start_worker(const std::string& name = "worker",
@@ -137,6 +141,7 @@ private:
         std::size_t end_of_each = std::numeric_limits<std::size_t>::max()) const;
 
     Servers servers_;
+    std::map<std::string, std::string> settings_;
     std::string run_;  ///< The first eight digits of this test's task ids.
 };
 
