@@ -61,6 +61,7 @@ protected:
             << "accepted tasks did not run";
         stop(*worker_);
         worker_.reset();
+        allow_resends();
         TaskLedger::Report report = ledger_.check(faults_);
         std::erase_if(report.lost,
                       [&](std::uint32_t task) { return !std::ranges::binary_search(owed, task); });
