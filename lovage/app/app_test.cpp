@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <optional>
 #include <string>
 
 #include <gmock/gmock.h>
@@ -178,6 +179,13 @@ TEST(App, ARevokedTaskReadsAsRevoked) {
         EXPECT_EQ(error.code(), Errc::task_failed);
         EXPECT_EQ(error.error().failure->exc_type, "TaskRevokedError");
     }
+}
+
+TEST(App, AHandleThatOutlivesItsAppStillAnswers) {
+    std::optional<App> app{std::in_place, "test", memory_settings()};
+    const auto result = app->send_task("t");
+    app.reset();
+    EXPECT_EQ(result.state(), "PENDING");
 }
 
 TEST(App, SettingsCannotChangeOnceInUse) {
