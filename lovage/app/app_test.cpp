@@ -245,5 +245,21 @@ TEST(App, ASendInsideATaskHasThatTaskAsParent) {
     EXPECT_THAT(parent.children(), testing::ElementsAre(child));
 }
 
+TEST(App, OnlyWhatWasSentIsATasksChildAndOnce) {
+    App app{"test", memory_settings()};
+    TaskContext parent{{.id = "p", .root_id = "r"}};
+    {
+        const TaskContext::Scope scope{parent};
+        EXPECT_THROW(
+            (void)app.send_task("t", Json::array(), Json::object(),
+                                {.headers = Json::object({{"id", "x"}}), .task_id = "refused"}),
+            SendError);
+        (void)app.send_task("t", Json::array(), Json::object(), {.task_id = "sent"});
+        (void)app.send_task("t", Json::array(), Json::object(), {.task_id = "sent"});
+        (void)app.send_task("t", Json::array(), Json::object(), {.task_id = "next"});
+    }
+    EXPECT_THAT(parent.children(), testing::ElementsAre("sent", "next"));
+}
+
 }  // namespace
 }  // namespace lovage
