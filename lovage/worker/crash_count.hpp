@@ -30,8 +30,8 @@ public:
     /// is what the message says, for a store that does not answer.
     [[nodiscard]] Awaitable<std::size_t> charge(std::string task_id, std::size_t known,
                                                 TimePoint now);
-    /// Its message is in quarantine: a replay begins anew.
-    [[nodiscard]] Awaitable<void> forget(std::string task_id);
+    /// Its message is in quarantine: a replay begins anew. Errors: the state store's.
+    [[nodiscard]] Awaitable<Result<void>> forget(std::string task_id);
 
 private:
     AppCore& core_;
