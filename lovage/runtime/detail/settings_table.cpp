@@ -145,6 +145,19 @@ std::vector<Setting> worker_rows() {
                      whole_number("worker_concurrency", Owner::celery, {.low = 1, .high = 10'000},
                                   &S::worker_concurrency,
                                   "Slots of a worker: how many tasks it runs at a time.")),
+        special("worker_autoscale", Owner::lovage,
+                {.type = "text",
+                 .unit = "",
+                 .range = "MAX,MIN or MAX, each from 1 to 10000",
+                 .text = "two whole numbers from 1 to 10000 such as 10,3 (most and fewest), or the "
+                         "most"},
+                &S::worker_autoscale,
+                "Keep between MIN and MAX slots, as many as there is work for, instead of "
+                "worker_concurrency; Celery's --autoscale.",
+                read_autoscale, show_autoscale),
+        seconds("worker_autoscale_keepalive", Owner::lovage, &S::worker_autoscale_keepalive,
+                "How long worker_autoscale keeps slots that are not needed; Celery's "
+                "AUTOSCALE_KEEPALIVE."),
         with_default("prefork in programs that call lovage::main, else threads",
                      word("worker_pool", Owner::celery, {"prefork", "threads", "coroutine", "solo"},
                           &S::worker_pool, "default",
@@ -158,6 +171,16 @@ std::vector<Setting> worker_rows() {
                      &S::worker_max_memory_per_child,
                      "Resident memory of a prefork slot, above which it is replaced after its "
                      "task, or killed when that goes on growing."),
+        with_default("/var/tmp/lovage-<user id>",
+                     special("worker_inflight_folder", Owner::lovage,
+                             {.type = "text",
+                              .unit = "",
+                              .range = "a folder of this user's alone, on a local disk",
+                              .text = "a folder"},
+                             &S::worker_inflight_folder,
+                             "Where a worker notes which tasks run, for whoever finds that it "
+                             "died.",
+                             read_folder, show_folder)),
         whole_number("worker_eta_task_limit", Owner::celery, {.low = 1, .high = 50'000},
                      &S::worker_eta_task_limit,
                      "Tasks a worker holds until their time comes; more wait with the broker."),
