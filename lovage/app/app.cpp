@@ -16,6 +16,7 @@ struct PreparedSend {
     TaskSend send;
     Deadline deadline;
     std::optional<Error> error;
+    std::shared_ptr<TaskContext::Trail> trail;  ///< Of the task that sends; nullptr outside of one.
 };
 
 std::optional<TimePoint> expiry(const SendOptions& options, TimePoint now) {
@@ -82,13 +83,13 @@ bool limit(AppCore& core, const detail::Call& call, TaskMessage& message) {
     return !hard || !soft || *soft <= *hard;
 }
 
-/// A task that sends becomes the parent of what it sends.
-void inherit(TaskMessage& message) {
-    TaskContext* parent = TaskContext::current();
-    if (parent == nullptr) return;
+/// A task that sends becomes the parent of what it sends. The trail for the child, once it is sent.
+std::shared_ptr<TaskContext::Trail> inherit(TaskMessage& message) {
+    const TaskContext* parent = TaskContext::current();
+    if (parent == nullptr) return nullptr;
     message.parent_id = parent->id();
     message.root_id = parent->request().root_id;
-    parent->add_child(message.id);
+    return parent->trail();
 }
 
 PreparedSend prepare(AppCore& core, detail::Call call) {
@@ -96,7 +97,8 @@ PreparedSend prepare(AppCore& core, detail::Call call) {
     PreparedSend prepared{
         {},
         Deadline::in(call.options.timeout.value_or(settings.task_publish_timeout)),
-        check(call)};
+        check(call),
+        nullptr};
     TaskSend& send = prepared.send;
     TaskMessage message;
     message.id = call.options.task_id.empty() ? uuid4() : call.options.task_id;
@@ -120,7 +122,7 @@ PreparedSend prepare(AppCore& core, detail::Call call) {
                   fmt::format("task '{}': soft_time_limit must be at most time_limit", call.task)};
         return prepared;
     }
-    inherit(message);
+    prepared.trail = inherit(message);
     message.args = std::move(call.args);
     message.kwargs = std::move(call.kwargs);
     message.user_headers = std::move(call.options.headers);
@@ -149,8 +151,9 @@ Awaitable<Sent<Json>> run_send(std::shared_ptr<AppCore> core, PreparedSend prepa
     if (prepared.error) co_return Sent<Json>{SendOutcome::rejected, result, prepared.error};
     auto sending = send_on_loop(core, std::move(prepared.send), prepared.deadline);
     Result<void> outcome = co_await on_loop(core, std::move(sending));
+    const bool unknown = !outcome && outcome.error().code == Errc::unknown_outcome;
+    if (prepared.trail && (outcome || unknown)) prepared.trail->add(id);
     if (outcome) co_return Sent<Json>{SendOutcome::accepted, result, std::nullopt};
-    const bool unknown = outcome.error().code == Errc::unknown_outcome;
     co_return Sent<Json>{unknown ? SendOutcome::unknown : SendOutcome::rejected, result,
                          std::move(outcome.error())};
 }

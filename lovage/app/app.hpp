@@ -20,8 +20,8 @@ class AppCore;
 /// A program's tasks and its way to broker and result backend: Celery's `Celery` object.
 ///
 /// Register tasks first, on one thread; everything else is thread-safe. Nothing connects before the
-/// first send, read or worker. The App owns the event loop its connections live on; destroy it
-/// last.
+/// first send, read or worker. The event loop its connections live on ends with the App and
+/// the last AsyncResult it gave out, on the thread that destroys that.
 class App {
 public:
     /// Settings come from environment and `lovage.toml` when they are first needed, unless

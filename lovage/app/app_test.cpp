@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <optional>
 #include <string>
 
 #include <gmock/gmock.h>
@@ -180,6 +181,13 @@ TEST(App, ARevokedTaskReadsAsRevoked) {
     }
 }
 
+TEST(App, AHandleThatOutlivesItsAppStillAnswers) {
+    std::optional<App> app{std::in_place, "test", memory_settings()};
+    const auto result = app->send_task("t");
+    app.reset();
+    EXPECT_EQ(result.state(), "PENDING");
+}
+
 TEST(App, SettingsCannotChangeOnceInUse) {
     App app{"test", memory_settings()};
     app.send_task("t");
@@ -198,6 +206,22 @@ TEST(App, ASendInsideATaskHasThatTaskAsParent) {
     EXPECT_EQ(header(message, "parent_id"), "\"p\"");
     EXPECT_EQ(header(message, "root_id"), "\"r\"");
     EXPECT_THAT(parent.children(), testing::ElementsAre(child));
+}
+
+TEST(App, OnlyWhatWasSentIsATasksChildAndOnce) {
+    App app{"test", memory_settings()};
+    TaskContext parent{{.id = "p", .root_id = "r"}};
+    {
+        const TaskContext::Scope scope{parent};
+        EXPECT_THROW(
+            (void)app.send_task("t", Json::array(), Json::object(),
+                                {.headers = Json::object({{"id", "x"}}), .task_id = "refused"}),
+            SendError);
+        (void)app.send_task("t", Json::array(), Json::object(), {.task_id = "sent"});
+        (void)app.send_task("t", Json::array(), Json::object(), {.task_id = "sent"});
+        (void)app.send_task("t", Json::array(), Json::object(), {.task_id = "next"});
+    }
+    EXPECT_THAT(parent.children(), testing::ElementsAre("sent", "next"));
 }
 
 }  // namespace

@@ -26,8 +26,9 @@ struct RevokeOptions {
     bool terminate = false;
 };
 
-/// The result of a task by its id, untyped. Thread-safe; copies refer to the same task. Valid as
-/// long as the App lives.
+/// The result of a task by its id, untyped. Thread-safe; copies refer to the same task. Keeps
+/// the App's connections and loop alive, so it answers when the App is gone, too; do not let the
+/// last handle end on that loop.
 class AsyncResultBase {
 public:
     AsyncResultBase(std::shared_ptr<AppCore> core, std::string task_id)

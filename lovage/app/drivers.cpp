@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <lovage/runtime/log.hpp>
+#include <lovage/runtime/url.hpp>
 
 #include <map>
 #include <mutex>
@@ -27,10 +27,10 @@ public:
         for (const auto& [name, driver] : drivers_) {
             known += (known.empty() ? "" : ", ") + name + "://";
         }
-        throw LovageError{Error{
-            Errc::invalid_argument,
-            fmt::format("{} = '{}': no driver for '{}://' is registered; there are: {}", setting,
-                        log::mask_secrets(url), scheme, known.empty() ? "none" : known)}};
+        throw LovageError{
+            Error{Errc::invalid_argument,
+                  fmt::format("{} = '{}': no driver for '{}://' is registered; there are: {}",
+                              setting, display_urls(url), scheme, known.empty() ? "none" : known)}};
     }
 
 private:

@@ -3,6 +3,7 @@
 #include <lovage/cli/commands.hpp>
 
 #include <lovage/app/app_core.hpp>
+#include <lovage/app/drivers.hpp>
 #include <lovage/app/queues.hpp>
 #include <lovage/cli/default_drivers.hpp>
 #include <lovage/core/json.hpp>
@@ -291,6 +292,35 @@ TEST_F(Commands, QuarantineDropsEverythingOnlyAfterAYes) {
     EXPECT_EQ(quarantine_command({.action = Action::drop, .all = true, .force = true}), kSuccess);
     EXPECT_EQ(out.str(), "Dropped 2 messages.\n");
     EXPECT_EQ(ready_in("celery.quarantine") + ready_in("slow.quarantine"), 0U);
+}
+
+TEST_F(Commands, AnEmptyIdIsNoMessagesName) {
+    quarantine("celery", "id-1", "[]");
+    quarantine("celery", "id-2", "[]");
+    EXPECT_EQ(quarantine_command({.action = Action::drop, .ids = {""}}), kFailure);
+    EXPECT_EQ(err.str(), "Error: no message '' is in quarantine\n");
+    EXPECT_EQ(ready_in("celery.quarantine"), 2U);
+    EXPECT_EQ(quarantine_command({.action = Action::drop, .ids = {"", "id-1"}}), kFailure);
+    EXPECT_EQ(err.str(), "Error: no message '' is in quarantine\n");
+    EXPECT_EQ(ready_in("celery.quarantine"), 1U);
+}
+
+TEST_F(Commands, QuarantineDropsMoreThanOneVisitTakes) {
+    for (int message = 0; message < 1'100; ++message) {
+        quarantine("celery", "id-" + std::to_string(message), "[]");
+    }
+    EXPECT_EQ(quarantine_command({.action = Action::drop, .all = true, .force = true}), kSuccess);
+    EXPECT_EQ(out.str(), "Dropped 1100 messages.\n");
+    EXPECT_EQ(ready_in("celery.quarantine"), 0U);
+}
+
+TEST_F(Commands, EveryUrlOfTheRedisClientHasADriver) {
+    for (const char* url : {"redis://h/0", "rediss://h/0", "redis+socket:///run/redis.sock",
+                            "socket:///run/redis.sock", "unix:///run/redis.sock?db=1"}) {
+        Settings settings;
+        settings.result_backend = url;
+        EXPECT_NO_THROW((void)make_results(app.core()->loop().executor(), settings)) << url;
+    }
 }
 
 TEST_F(Commands, KnownQueuesComeFromSettingsAndTasks) {

@@ -110,7 +110,7 @@ void register_default_drivers() {
     }
     register_result_driver("memory", {memory_results, memory_state});
     register_result_driver("sqlite", {sqlite_results, sqlite_state});
-    for (const char* scheme : {"redis", "rediss", "redis+socket"}) {
+    for (const char* scheme : {"redis", "rediss", "redis+socket", "socket", "unix"}) {
         register_result_driver(scheme, {redis_results, redis_state});
     }
 }

@@ -283,6 +283,8 @@ Command Grammar::Builder::build_quarantine(QuarantineArguments::Action action, c
     }
     if (acts && !arguments.ids.empty() && arguments.all)
         refuse("quarantine: give ids or --all, not both");
+    if (std::ranges::any_of(arguments.ids, &std::string::empty))
+        refuse("quarantine: an id is empty, which every message's begins with");
     return arguments;
 }
 

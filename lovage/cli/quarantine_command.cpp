@@ -25,8 +25,11 @@ using Action = QuarantineArguments::Action;
 using CorePtr = std::shared_ptr<AppCore>;
 
 constexpr std::string_view kSuffix = ".quarantine";
-/// Most messages of one visit; they are held in memory.
+/// Most messages one visit can look through: the broker sends them all, to see the last of them.
 constexpr std::uint64_t kVisitMax = 10'000;
+/// Most of a visit that acts on whatever comes: another goes on where it ends.
+constexpr std::uint64_t kActMax = 500;
+/// For what comes before the first message, for each message acted on, and for the end.
 constexpr auto kPatience = 30s;
 constexpr auto kReceivePatience = 2s;
 
@@ -65,10 +68,15 @@ Kept describe(Delivery delivery) {
     return kept;
 }
 
+/// Is `id` the message's, or its beginning? An empty one is nobody's.
+bool names(const std::string& id, const Kept& kept) {
+    return !id.empty() && kept.id.starts_with(id);
+}
+
 bool is_wanted(const Kept& kept, const QuarantineArguments& arguments) {
     if (arguments.ids.empty()) return true;
     return std::ranges::any_of(arguments.ids,
-                               [&](const std::string& id) { return kept.id.starts_with(id); });
+                               [&](const std::string& id) { return names(id, kept); });
 }
 
 /// Without the message itself, which may be large.
@@ -129,10 +137,10 @@ Awaitable<Result<void>> act(CorePtr core, Consumer* consumer, Kept kept, Action 
 /// Takes up to `expected` messages, and acts on those that are asked for. The others, and all of
 /// them after `list` and `show`, go back when the consumer closes.
 Awaitable<Visit> take(CorePtr core, Consumer* consumer, QuarantineArguments arguments,
-                      std::uint64_t expected, Deadline deadline) {
+                      std::uint64_t expected) {
     Visit visit;
     for (std::uint64_t seen = 0; seen < expected;) {
-        auto deliveries = co_await consumer->receive(deadline.no_later_than(kReceivePatience));
+        auto deliveries = co_await consumer->receive(Deadline::in(kReceivePatience));
         if (!deliveries) {
             // Another visitor has them.
             if (deliveries.error().code != Errc::deadline_exceeded)
@@ -145,7 +153,8 @@ Awaitable<Visit> take(CorePtr core, Consumer* consumer, QuarantineArguments argu
             if (!is_wanted(kept, arguments)) continue;
             visit.messages.push_back(arguments.action == Action::show ? kept : summary(kept));
             if (arguments.action == Action::list || arguments.action == Action::show) continue;
-            auto acted = co_await act(core, consumer, std::move(kept), arguments.action, deadline);
+            auto acted = co_await act(core, consumer, std::move(kept), arguments.action,
+                                      Deadline::in(kPatience));
             if (!acted) {
                 visit.problem = std::move(acted.error());
                 co_return visit;
@@ -167,13 +176,15 @@ Awaitable<Result<Visit>> visit_quarantines(CorePtr core, QuarantineArguments arg
     if (!ready) co_return std::unexpected{ready.error()};
     if (*ready == 0) co_return Visit{};
 
-    const std::uint64_t expected = std::min(*ready, kVisitMax);
+    const bool acts_on_all =
+        arguments.all && (arguments.action == Action::replay || arguments.action == Action::drop);
+    const std::uint64_t expected = std::min(*ready, acts_on_all ? kActMax : kVisitMax);
     ConsumeOptions consume{std::move(*queues), static_cast<std::uint32_t>(expected), "quarantine"};
     auto consumer = co_await core->broker().consume(std::move(consume), deadline);
     if (!consumer) co_return std::unexpected{std::move(consumer.error())};
-    Visit visit = co_await take(core, consumer->get(), std::move(arguments), expected, deadline);
+    Visit visit = co_await take(core, consumer->get(), std::move(arguments), expected);
     visit.more = *ready > expected;
-    auto closed = co_await (*consumer)->close(deadline);
+    auto closed = co_await (*consumer)->close(Deadline::in(kPatience));
     if (!closed && !visit.problem) visit.problem = std::move(closed.error());
     co_return visit;
 }
@@ -240,8 +251,8 @@ void print(Console& console, const QuarantineArguments& arguments, const Visit& 
 bool all_found(Console& console, const QuarantineArguments& arguments, const Visit& visit) {
     bool found_all = true;
     for (const std::string& id : arguments.ids) {
-        const bool found = std::ranges::any_of(
-            visit.messages, [&](const Kept& kept) { return kept.id.starts_with(id); });
+        const bool found =
+            std::ranges::any_of(visit.messages, [&](const Kept& kept) { return names(id, kept); });
         if (found) continue;
         console.err << "Error: no message '" << lovage::detail::printable_line(id)
                     << "' is in quarantine\n";

@@ -5,7 +5,7 @@
 #include <lovage/app/drivers.hpp>
 #include <lovage/cli/table.hpp>
 #include <lovage/runtime/detail/printable.hpp>
-#include <lovage/runtime/log.hpp>
+#include <lovage/runtime/url.hpp>
 
 #include <cstdint>
 #include <optional>
@@ -57,8 +57,8 @@ Awaitable<Result<void>> read_queues(Broker* broker, std::vector<std::string> kno
 Awaitable<Report> read_report(CorePtr core, std::vector<std::string> known,
                               std::chrono::milliseconds timeout) {
     const Settings& settings = core->settings();
-    Report report{{log::mask_secrets(settings.broker_url), std::nullopt},
-                  {log::mask_secrets(settings.result_backend), std::nullopt},
+    Report report{{display_urls(settings.broker_url), std::nullopt},
+                  {display_urls(settings.result_backend), std::nullopt},
                   {}};
     // Both before either connects: an unknown scheme throws.
     const auto broker = make_broker(core->loop().executor(), settings);

@@ -8,6 +8,7 @@
 #include <lovage/runtime/service_report.hpp>
 #include <lovage/runtime/settings.hpp>
 #include <lovage/runtime/task_scope.hpp>
+#include <lovage/runtime/url.hpp>
 #include <lovage/worker/worker.hpp>
 
 #include <boost/asio/as_tuple.hpp>
@@ -150,8 +151,8 @@ BannerFacts facts_of(App& app, const Worker& worker) {
             .platform = platform_name(),
             .started = fmt::format("{:%Y-%m-%d %H:%M:%S}", fmt::localtime(std::time(nullptr))),
             .app = app.name(),
-            .transport = log::mask_secrets(settings.broker_url),
-            .results = log::mask_secrets(settings.result_backend),
+            .transport = display_urls(settings.broker_url),
+            .results = display_urls(settings.result_backend),
             .concurrency = worker.concurrency(),
             .pool = std::string{worker.pool()},
             .queues = worker.queues(),

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include <lovage/core/issue_input.hpp>
 #include <lovage/core/python_repr.hpp>
 
 namespace lovage {
@@ -47,13 +48,13 @@ bool fits(const Json& value, std::size_t& budget) {
     }
 }
 
+}  // namespace
+
 Json issue_input(const Json& value) {
     std::size_t budget = kIssueInputBytesMax;
     if (fits(value, budget)) return value;
     return Json{fmt::format("({}, too large to repeat)", value.python_type_name())};
 }
-
-}  // namespace
 
 std::string describe_issue(const JsonIssue& issue) {
     std::string text;

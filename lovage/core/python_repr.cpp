@@ -266,12 +266,17 @@ private:
     void container(const Json& value, int level, bool as_tuple) {
         const bool list = is_list(value);
         if (level >= kLevels) return token(cut(list ? "[...]" : "{...}"));
+        if (!value.is_raw()) return contents(value, level, as_tuple);
         const Result<Json> open = value.expanded({.depth = kJsonDepthMax});
         if (!open) return token(cut(kEllipsis));
-        if (list) {
-            array(open->as_array(), level, as_tuple);
+        contents(*open, level, as_tuple);
+    }
+
+    void contents(const Json& value, int level, bool as_tuple) {
+        if (value.is_array()) {
+            array(value.as_array(), level, as_tuple);
         } else {
-            object(open->as_object(), level);
+            object(value.as_object(), level);
         }
     }
 

@@ -97,14 +97,14 @@ void TaskContext::checkpoint() {
     }
 }
 
-void TaskContext::add_child(std::string task_id) {
+void TaskContext::Trail::add(std::string task_id) {
     const std::lock_guard lock{mutex_};
-    children_.push_back(std::move(task_id));
+    if (known_.insert(task_id).second) ids_.push_back(std::move(task_id));
 }
 
-std::vector<std::string> TaskContext::children() const {
+std::vector<std::string> TaskContext::Trail::ids() const {
     const std::lock_guard lock{mutex_};
-    return children_;
+    return ids_;
 }
 
 TaskContext* TaskContext::current() noexcept {

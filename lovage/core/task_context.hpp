@@ -3,9 +3,11 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <stop_token>
 #include <string>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -97,9 +99,22 @@ public:
     void forbid_start() noexcept { may_start_.store(false); }
     [[nodiscard]] bool may_start() const noexcept { return may_start_.load(); }
 
-    /// Notes a task that this one started; listed under `children` in the result.
-    void add_child(std::string task_id);
-    [[nodiscard]] std::vector<std::string> children() const;
+    /// The tasks that this one started, which the result lists as `children` (Celery's trail).
+    /// A send that is under way may outlive the context. Thread-safe.
+    class Trail {
+    public:
+        /// An id that is there already (a task sent again under its id) is one child.
+        void add(std::string task_id);
+        [[nodiscard]] std::vector<std::string> ids() const;
+
+    private:
+        mutable std::mutex mutex_;
+        std::vector<std::string> ids_;  // in the order they came
+        std::unordered_set<std::string> known_;
+    };
+    [[nodiscard]] std::shared_ptr<Trail> trail() const noexcept { return trail_; }
+    void add_child(std::string task_id) { trail_->add(std::move(task_id)); }
+    [[nodiscard]] std::vector<std::string> children() const { return trail_->ids(); }
 
     /// The context of the task that runs on this thread, or nullptr: sends made inside a task use
     /// it for `parent_id` and `root_id`.
@@ -123,8 +138,8 @@ private:
     std::stop_source stop_;
     std::atomic<std::uint8_t> stops_{0};  // bits: one a StopReason, and one for "was told"
     std::atomic<bool> may_start_{true};
-    mutable std::mutex mutex_;  // guards what follows
-    std::vector<std::string> children_;
+    std::shared_ptr<Trail> trail_ = std::make_shared<Trail>();
+    std::mutex mutex_;  // guards what follows
     std::function<void()> stop_notice_;
 };
 

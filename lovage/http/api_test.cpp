@@ -9,12 +9,16 @@
 #include <string>
 #include <vector>
 
+#include <malloc.h>
+
 #include <boost/describe.hpp>
 #include <boost/multiprecision/cpp_int.hpp>
 
 #include <lovage/core/convert_cpp_int.hpp>
+#include <lovage/http/exchange.hpp>
 #include <lovage/http/test_client.hpp>
 #include <lovage/http/uuid_value.hpp>
+#include <lovage/http/wire/request_reader.hpp>
 #include <lovage/runtime/log.hpp>
 
 namespace lovage::http {
@@ -115,6 +119,69 @@ TEST_F(ApiTest, PathsAndDefaults) {
     const auto reply = client().get("/tasks/x/result?forget=z");
     EXPECT_EQ(reply.status(), 307);
     EXPECT_EQ(reply.response.header("location"), "/tasks/x/result/?forget=z");
+}
+
+TEST_F(ApiTest, AStatusThatMayHaveNoBodyHasNone) {
+    api_.delete_("/none", [] {}).status(204);
+    api_.get("/same", [] { return Response::text("as before", 304); });
+    const auto none = client().request("DELETE", "/none", {});
+    EXPECT_EQ(shown(none), "204 ");
+    EXPECT_EQ(none.response.content_type(), "");
+    EXPECT_EQ(get("/same"), "304 ");
+}
+
+TEST_F(ApiTest, ARedirectNeverLeavesTheServer) {
+    api_.get("/{x}", [](const std::string& x) { return x; }, path<std::string>("x"));
+    EXPECT_EQ(client().get("/evil.example/").status(), 307);
+    EXPECT_EQ(client().get("/\\evil.example/").status(), 404);
+}
+
+TEST_F(ApiTest, AnAnsweredRequestsBodyIsNotKept) {
+    api_.post("/", [](const Json&) {}, body<Json>());
+    api_.freeze();
+    std::string sent = "[1";
+    while (sent.size() < 1'000'000) sent += ",1";
+    sent += ']';
+    wire::RequestReader reader;
+    reader.append(
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: " +
+        std::to_string(sent.size()) + "\r\n\r\n" + sent);
+    RequestIds ids;
+    Exchange exchange{api_, ids};
+    ASSERT_EQ(reader.next(), wire::RequestReader::Status::head);
+    exchange.open(reader.request(), "test");
+    ASSERT_EQ(reader.next(), wire::RequestReader::Status::request);
+    exchange.run();
+    EXPECT_EQ(exchange.response().status(), 200);
+    const auto in_use = [] {
+        const auto info = ::mallinfo2();
+        return info.uordblks + info.hblkhd;
+    };
+    const std::size_t before = in_use();
+    exchange.close();
+    if (before == 0) GTEST_SKIP() << "a sanitizer's allocator does not say what is in use";
+    EXPECT_LT(in_use() + 5'000'000, before) << "the connection may idle for a minute";
+}
+
+TEST_F(ApiTest, WhatARefusalRepeatsIsBounded) {
+    api_.post(
+        "/list", [](const std::vector<int>& list) { return list.size(); },
+        body<std::vector<int>>().max_length(3));
+    api_.post(
+        "/text", [](const std::string& text) { return text; }, body<std::string>().max_length(3));
+    api_.post("/member", [](int a) { return a; }, query_or_body<int>("a"));
+    std::string list = "[1";
+    while (list.size() < 200'000) list += ",1";
+    list += ']';
+    const auto refused = [&](const std::string& target, const std::string& sent) {
+        const auto reply = client().post(target, sent);
+        EXPECT_EQ(reply.status(), 422) << target;
+        EXPECT_LT(reply.body().size(), 20'000U) << target;
+        EXPECT_THAT(reply.body(), HasSubstr("too large to repeat")) << target;
+    };
+    refused("/list", list);
+    refused("/member", list);
+    refused("/text", '"' + std::string(200'000, 'x') + '"');
 }
 
 TEST_F(ApiTest, BodiesAreReadIntoStructs) {

@@ -12,6 +12,7 @@
 
 #include <lovage/http/api_impl.hpp>
 #include <lovage/http/wire/characters.hpp>
+#include <lovage/http/wire/response_writer.hpp>
 #include <lovage/runtime/log.hpp>
 
 namespace lovage::http {
@@ -221,6 +222,9 @@ void Exchange::fail(int status, std::string_view detail) {
 
 void Exchange::close() {
     open_ = false;
+    // The connection may idle for long; a parsed body is many times the size of its text.
+    input_.reset();
+    if (!wire::may_have_body(response_.status())) response_.set_body({}, {});
     add_cors_headers();
     const auto duration = Clock::now() - started_;
     metrics_->finished(response_.status(), std::chrono::duration<double>(duration).count());

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include <lovage/core/issue_input.hpp>
+
 namespace lovage::http {
 
 namespace {
@@ -55,9 +57,13 @@ std::string_view to_string(Source source) noexcept {
 
 std::optional<Input::Found> Input::find(Source source, std::string_view name, int path_index,
                                         bool list) {
-    const auto found = [](std::optional<Json> value, Source where) -> std::optional<Found> {
+    const auto in_query = [&]() -> std::optional<Found> {
+        auto value = find_in_query(name, list);
         if (!value) return std::nullopt;
-        return Found{*std::move(value), where};
+        return Found{*std::move(value), Source::query};
+    };
+    const auto in_body = [](const Json* value) {
+        return value != nullptr ? std::optional{Found{value, Source::body}} : std::nullopt;
     };
     switch (source) {
         case Source::path:
@@ -68,17 +74,14 @@ std::optional<Input::Found> Input::find(Source source, std::string_view name, in
             return Found{Json{*value}, source};
         }
         case Source::query:
-            return found(find_in_query(name, list), source);
-        case Source::body: {
-            const auto* value = body();
-            if (value == nullptr) return std::nullopt;
-            return Found{*value, source};
-        }
+            return in_query();
+        case Source::body:
+            return in_body(body());
         case Source::query_or_body:
             break;
     }
-    if (auto value = find_in_query(name, list)) return found(std::move(value), Source::query);
-    return found(find_in_body(name), Source::body);
+    if (auto found = in_query()) return found;
+    return in_body(find_in_body(name));
 }
 
 const wire::QueryPairs& Input::query() {
@@ -96,21 +99,20 @@ std::optional<Json> Input::find_in_query(std::string_view name, bool list) {
     return std::move(values.back());
 }
 
-std::optional<Json> Input::find_in_body(std::string_view name) {
+const Json* Input::find_in_body(std::string_view name) {
     const auto* value = body();
-    if (value == nullptr) return std::nullopt;
+    if (value == nullptr) return nullptr;
     if (!value->is_object()) {
         if (!std::exchange(body_reported_, true)) {
             issues_.push_back({.loc = {step("body")},
                                .type = "model_attributes_type",
                                .msg = "Input should be a valid dictionary or object to extract "
                                       "fields from",
-                               .input = *value});
+                               .input = issue_input(*value)});
         }
-        return std::nullopt;
+        return nullptr;
     }
-    const auto* member = value->find(name);
-    return member != nullptr ? std::optional{*member} : std::nullopt;
+    return value->find(name);
 }
 
 const Json* Input::body() {

@@ -38,9 +38,19 @@ public:
 
     [[nodiscard]] const Request& request() const noexcept { return request_; }
 
-    struct Found {
-        Json value;
-        Source source = Source::query;  ///< Where it was: never query_or_body.
+    /// Lifetime: until the Input's, which keeps the body.
+    class Found {
+    public:
+        Found(Json value, Source where) : source{where}, made_{std::move(value)} {}
+        Found(const Json* in_body, Source where) : source{where}, in_body_{in_body} {}
+        [[nodiscard]] const Json& value() const noexcept {
+            return in_body_ != nullptr ? *in_body_ : made_;
+        }
+        Source source;  ///< Where it was: never query_or_body.
+
+    private:
+        Json made_;
+        const Json* in_body_ = nullptr;
     };
     /// A parameter's value as JSON: text for everything but bodies, an array of text when `list`. A
     /// name given several times counts with its last value, as in FastAPI.
@@ -62,7 +72,7 @@ private:
     [[nodiscard]] const Json* body();
     [[nodiscard]] const wire::QueryPairs& query();
     [[nodiscard]] std::optional<Json> find_in_query(std::string_view name, bool list);
-    [[nodiscard]] std::optional<Json> find_in_body(std::string_view name);
+    [[nodiscard]] const Json* find_in_body(std::string_view name);
     void parse_body();
     void report_invalid_json(const Error& error);
 

@@ -54,9 +54,9 @@ inline constexpr BoundWords kGt{"exclusiveMinimum", "greater_than", "greater tha
 inline constexpr BoundWords kLe{"maximum", "less_than_equal", "less than or equal to", "le"};
 inline constexpr BoundWords kLt{"exclusiveMaximum", "less_than", "less than", "lt"};
 
-[[nodiscard]] JsonIssue bound_issue(const BoundWords& words, const Json& bound, Json input);
+[[nodiscard]] JsonIssue bound_issue(const BoundWords& words, const Json& bound, const Json& input);
 [[nodiscard]] JsonIssue length_issue(bool list, bool too_short, std::size_t limit,
-                                     std::size_t actual, Json input);
+                                     std::size_t actual, const Json& input);
 
 }  // namespace detail
 
@@ -144,12 +144,12 @@ public:
             input.report_missing(source_, name_);
             return std::nullopt;
         }
-        auto value = from_json<T>(found->value, ConversionMode::lax);
+        auto value = from_json<T>(found->value(), ConversionMode::lax);
         if (!value) {
             input.report(found->source, name_, std::move(value.error()));
             return std::nullopt;
         }
-        if (auto issue = check(*value, found->value)) {
+        if (auto issue = check(*value, found->value())) {
             std::vector<JsonIssue> issues;
             issues.push_back(*std::move(issue));
             input.report(found->source, name_, std::move(issues));

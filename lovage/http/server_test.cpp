@@ -6,11 +6,14 @@
 
 #include <array>
 #include <atomic>
+#include <filesystem>
 #include <future>
 #include <memory>
 #include <optional>
 #include <string>
 #include <thread>
+
+#include <unistd.h>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/use_future.hpp>
@@ -32,11 +35,9 @@ using testing::StartsWith;
 /// A blocking client on the test's own thread, by way of a loop of its own.
 class Wire {
 public:
-    explicit Wire(std::uint16_t port) {
-        loop_.start();
-        stream_ = value_or_throw(
-            loop_.run_blocking(net::connect_tcp("127.0.0.1", port, Deadline::in(10s))));
-    }
+    explicit Wire(std::uint16_t port)
+        : Wire{net::connect_tcp("127.0.0.1", port, Deadline::in(10s))} {}
+    explicit Wire(std::string unix_path) : Wire{net::connect_unix(std::move(unix_path))} {}
     ~Wire() {
         loop_.post(
             [stream = std::shared_ptr<net::Stream>{std::move(stream_)}] { stream->close(); });
@@ -61,6 +62,10 @@ public:
     }
 
 private:
+    explicit Wire(Awaitable<Result<std::unique_ptr<net::Stream>>> connecting) {
+        loop_.start();
+        stream_ = value_or_throw(loop_.run_blocking(std::move(connecting)));
+    }
     static Awaitable<void> write(net::Stream* stream, std::string text) {
         const std::array<std::string_view, 1> parts{text};
         value_or_throw(co_await stream->write(parts));
@@ -86,11 +91,12 @@ class ServerTest : public testing::Test {
 protected:
     ~ServerTest() override { stop(); }
 
-    void start(ServerOptions options = {}) {
+    void start(ServerOptions options = {}, const std::string& unix_path = {}) {
         log::configure({.level = log::Level::warning});
         loop_.start();
         server_ = std::make_unique<Server>(loop_.executor(), api_, options);
         value_or_throw(server_->listen("127.0.0.1", 0));
+        if (!unix_path.empty()) value_or_throw(server_->listen_unix(unix_path));
         ended_ = asio::co_spawn(loop_.executor(), server_->run(), asio::use_future);
     }
     /// Stops the server; false when it had to cut connections off.
@@ -124,6 +130,33 @@ TEST_F(ServerTest, AnswersPipelinedRequestsInOrderOnOneConnection) {
         order += text[at + 4];
     EXPECT_EQ(order, "123H5") << "HEAD has no body: the next reply follows at once";
     EXPECT_THAT(text, HasSubstr("connection: close"));
+}
+
+TEST_F(ServerTest, AReplyThatMayHaveNoBodyHasNone) {
+    api_.delete_("/x", [] {}).status(204);
+    api_.get("/n/{n}", [](int n) { return n; }, path<int>("n"));
+    start();
+    auto wire = connect();
+    wire.send("DELETE /x HTTP/1.1\r\nHost: a\r\n\r\n" + get("/n/7", "Connection: close\r\n"));
+    EXPECT_THAT(wire.until("\r\n\r\n"), StartsWith("HTTP/1.1 204 "));
+    EXPECT_THAT(wire.rest(), StartsWith("HTTP/1.1 200 ")) << "a body would stand before it";
+}
+
+TEST_F(ServerTest, ServesOnAUnixSocket) {
+    const auto folder =
+        std::filesystem::temp_directory_path() / ("lovage-http-" + std::to_string(::getpid()));
+    std::filesystem::create_directory(folder);
+    const std::string socket = folder / "api.sock";
+    api_.get("/n/{n}", [](int n) { return n; }, path<int>("n"));
+    start(ServerOptions{}, socket);
+    EXPECT_THAT(server_->urls(), testing::Contains("unix:" + socket));
+    {
+        Wire wire{socket};
+        wire.send(get("/n/7", "Connection: close\r\n"));
+        EXPECT_THAT(wire.rest(), testing::EndsWith("\r\n\r\n7"));
+    }
+    EXPECT_TRUE(stop());
+    std::filesystem::remove_all(folder);
 }
 
 TEST_F(ServerTest, BodiesOfEverySizeComeBackWhole) {

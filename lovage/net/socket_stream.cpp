@@ -1,4 +1,5 @@
 // The only translation unit that names a socket type.
+#include <lovage/net/detail/accept_errors.hpp>
 #include <lovage/net/detail/look_up.hpp>
 #include <lovage/net/listener.hpp>
 #include <lovage/net/port_holder.hpp>
@@ -175,15 +176,6 @@ bool out_of_resources(const error_code& error) {
            error == asio::error::no_buffer_space || error == asio::error::no_memory;
 }
 
-/// Errors of the connection that was about to be accepted, not of the listening socket (accept(2)).
-bool only_this_connection(const error_code& error) {
-    return error == asio::error::connection_aborted || error == asio::error::connection_reset ||
-           error == asio::error::network_down || error == asio::error::host_unreachable ||
-           error == asio::error::network_unreachable ||
-           error == boost::system::errc::protocol_error ||
-           error == boost::system::errc::operation_not_permitted;
-}
-
 using TcpAcceptor = asio::ip::tcp::acceptor;
 using LocalAcceptor = asio::local::stream_protocol::acceptor;
 
@@ -198,7 +190,7 @@ Awaitable<Result<std::unique_ptr<Stream>>> accept_one(Acceptor* acceptor, bool* 
             *short_of_resources = false;
             co_return std::make_unique<SocketStream<Socket>>(std::move(socket));
         }
-        if (only_this_connection(error)) continue;
+        if (detail::only_this_connection(error.value())) continue;
         if (!out_of_resources(error)) {
             co_return std::unexpected{io_error(error, "accept on " + address)};
         }

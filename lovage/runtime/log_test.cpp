@@ -133,12 +133,38 @@ TEST(JsonLine, MasksSecretsBeforeItCuts) {
     EXPECT_THAT(json({url}), AllOf(HasSubstr("amqp://guest:********@host"), Not(HasSubstr("sss"))));
 }
 
+TEST(JsonLine, ASecretAcrossTheCutIsHiddenWhole) {
+    const std::string before(detail::kTextBytesMax - 20, '.');
+    const std::string line =
+        json({before + " amqp://guest:s3cret" + std::string(50, 's') + "@host"});
+    EXPECT_THAT(line, AllOf(HasSubstr("amqp://guest:**"), Not(HasSubstr("s3cret"))));
+}
+
 TEST(MaskSecrets, HidesPasswordsOfUrls) {
     EXPECT_EQ(mask_secrets("amqp://guest:guest@host:5672//"), "amqp://guest:********@host:5672//");
     EXPECT_EQ(mask_secrets("redis://:s3cret@host/0"), "redis://:********@host/0");
     EXPECT_EQ(mask_secrets("a://u:p@h,b://v:q@i"), "a://u:********@h,b://v:********@i");
     EXPECT_EQ(mask_secrets("a://u:p@ss@h"), "a://u:********@h");
     EXPECT_EQ(mask_secrets("a://u:p/w?x#y@h/path"), "a://u:********@h/path");
+}
+
+TEST(MaskSecrets, APasswordMayHoldQuotes) {
+    EXPECT_EQ(mask_secrets("amqp://user:it's@host//"), "amqp://user:********@host//");
+    EXPECT_EQ(mask_secrets("no driver for 'a://u:it's@h' is"),
+              "no driver for 'a://u:********@h' is");
+    EXPECT_EQ(mask_secrets("a://u:p\"<|>`w@h"), "a://u:********@h");
+    EXPECT_EQ(mask_secrets("a://u:p@'s@h"), "a://u:********@h");
+    EXPECT_EQ(mask_secrets("a://u:p/'w@h"), "a://u:********@h");
+}
+
+TEST(MaskSecrets, TakesTimeInProportionToTheText) {
+    // Once quadratic: a megabyte of it would not end within the test's time limit.
+    for (const std::string_view unit : {"://", "a://b:c/", "a://b:c'", "a://@", "password='",
+                                        "password=\"x ", "token=a'.", "://u:p@", "'", "@:/"}) {
+        std::string text;
+        while (text.size() < (std::size_t{1} << 20U)) text += unit;
+        EXPECT_FALSE(mask_secrets(text).empty()) << unit;
+    }
 }
 
 TEST(MaskSecrets, LeavesUrlsWithoutPasswordsAlone) {
@@ -153,6 +179,9 @@ TEST(MaskSecrets, HidesSecretsGivenByName) {
     EXPECT_EQ(mask_secrets("host=h Password=abc dbname=d"), "host=h Password=******** dbname=d");
     EXPECT_EQ(mask_secrets("my_token=abc mytoken=abc"), "my_token=abc mytoken=abc");
     EXPECT_EQ(mask_secrets("token="), "token=");
+    EXPECT_EQ(mask_secrets("?password=ab'cd&db=1"), "?password=********&db=1");
+    EXPECT_EQ(mask_secrets("password='it\\'s a secret' dbname=d"), "password=******** dbname=d");
+    EXPECT_EQ(mask_secrets("'a://h?token=abc': down"), "'a://h?token=********': down");
 }
 
 TEST(Utf8, PrefixNeverCutsASequence) {

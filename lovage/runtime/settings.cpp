@@ -1,6 +1,7 @@
 #include <lovage/runtime/settings.hpp>
 
 #include <lovage/core/json.hpp>
+#include <lovage/runtime/detail/mask_secrets.hpp>
 #include <lovage/runtime/detail/settings_file.hpp>
 #include <lovage/runtime/detail/settings_table.hpp>
 #include <lovage/runtime/detail/settings_values.hpp>
@@ -31,10 +32,10 @@ using detail::to_lower;
 using detail::to_upper;
 
 /// A value as an error message quotes it: a string without its secrets, anything else as JSON.
-std::string quote(const Json& value) {
+std::string quote(const Setting& setting, const Json& value) {
     constexpr std::size_t kShownMax = 100;
     std::string text = value.is_string() ? value.as_string() : to_json_text(value);
-    text = log::mask_secrets(text);
+    text = setting.form.type == "URL" ? detail::mask_url(text) : log::mask_secrets(text);
     if (text.size() > kShownMax) text = text.substr(0, kShownMax) + "…";
     return "'" + text + "'";
 }
@@ -44,7 +45,7 @@ Result<void> assign(LoadedSettings& loaded, const Setting& setting, const Json& 
     if (!setting.assign(loaded.settings, value)) {
         return fail(Errc::invalid_argument,
                     fmt::format("{}: {} = {} does not work; the accepted form is {}", origin,
-                                setting.name, quote(value), setting.form.text));
+                                setting.name, quote(setting, value), setting.form.text));
     }
     loaded.settings.origins.insert_or_assign(std::string{setting.name}, origin);
     return {};

@@ -1,5 +1,6 @@
 #include <lovage/runtime/url.hpp>
 
+#include <lovage/runtime/detail/mask_secrets.hpp>
 #include <lovage/runtime/log.hpp>
 
 #include <algorithm>
@@ -13,7 +14,8 @@ namespace lovage {
 namespace {
 
 constexpr std::size_t kUrlBytesMax = 4096;
-constexpr std::string_view kMask = "********";
+/// Shown as they are in names and values of a query.
+constexpr std::string_view kQueryMarks = "/:@!$'()*,;";
 
 bool is_alpha(char c) {
     return std::isalpha(static_cast<unsigned char>(c)) != 0;
@@ -193,16 +195,17 @@ const std::string* Url::find_query(std::string_view name) const noexcept {
 std::string Url::display() const {
     std::string text = scheme + "://";
     text += encode(user, "!$&'()*+,;=");
-    if (!password.empty()) text.append(":").append(kMask);
+    if (!password.empty()) text.append(":").append(detail::kSecretMask);
     if (!user.empty() || !password.empty()) text += '@';
     text += host.contains(':') ? "[" + host + "]" : encode(host, "!$&'()*+,;=");
     if (port) text += fmt::format(":{}", *port);
     text += encode(path, "/:@!$&'()*+,;=");
     char mark = '?';
     for (const auto& [name, value] : query) {
-        // mask_secrets() knows which names hold secrets.
-        text += mark +
-                log::mask_secrets(encode(name, "/:@!$'()*,;") + "=" + encode(value, "/:@!$'()*,;"));
+        text += mark + encode(name, kQueryMarks) + "=";
+        text += detail::is_secret_name(name) && !value.empty()
+                    ? std::string{detail::kSecretMask}
+                    : log::mask_secrets(encode(value, kQueryMarks));
         mark = '&';
     }
     return text;
@@ -211,9 +214,21 @@ std::string Url::display() const {
 Result<Url> parse_url(std::string_view text) {
     Reader reader;
     if (auto url = reader.read(text)) return std::move(*url);
-    std::string shown = log::mask_secrets(text.substr(0, kUrlBytesMax));
+    std::string shown = detail::mask_url(text);
     if (shown.size() > 120) shown = shown.substr(0, 120) + "…";
     return fail(Errc::malformed, fmt::format("'{}' is no URL: {}", shown, reader.problem));
+}
+
+std::string display_urls(std::string_view text) {
+    std::string shown;
+    for (std::string_view rest = text;;) {
+        const std::size_t end = std::min(rest.find(';'), rest.size());
+        const auto url = parse_url(rest.substr(0, end));
+        if (!url) return detail::mask_url(text);
+        shown += (shown.empty() ? "" : ";") + url->display();
+        if (end == rest.size()) return shown;
+        rest.remove_prefix(end + 1);
+    }
 }
 
 Result<std::filesystem::path> url_folder(const Url& url) {

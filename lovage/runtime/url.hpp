@@ -33,6 +33,10 @@ struct Url {
 /// read them). Errors: malformed, naming what is wrong; the detail never holds the password.
 [[nodiscard]] Result<Url> parse_url(std::string_view text);
 
+/// One URL or several with ';' between them, as Url::display() shows them. A text that cannot be
+/// read as such is shown without what may be a password.
+[[nodiscard]] std::string display_urls(std::string_view text);
+
 /// The folder a file-based URL names, with SQLAlchemy's slashes: `sqlite:///relative` and
 /// `sqlite:////absolute`. Errors: invalid_argument when the URL has a host (two slashes) or no
 /// folder.

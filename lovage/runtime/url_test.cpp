@@ -69,6 +69,23 @@ TEST(Url, DisplayHidesSecretsOnly) {
     EXPECT_EQ(parsed("amqp://h/a%20b%1B").display(), "amqp://h/a%20b%1B");
 }
 
+TEST(Url, DisplayHidesSecretsOfAnyCharacters) {
+    EXPECT_EQ(parsed("amqp://user:it's@h//").display(), "amqp://user:********@h//");
+    EXPECT_EQ(parsed("redis://h?password=ab'cd'&db=1").display(),
+              "redis://h?password=********&db=1");
+    EXPECT_EQ(parsed("redis://h?password=").display(), "redis://h?password=");
+    EXPECT_EQ(parsed("http://h?next=amqp://u:p@i").display(), "http://h?next=amqp://u:********@i");
+}
+
+TEST(DisplayUrls, ShowsSeveralAndHidesWhatCannotBeRead) {
+    EXPECT_EQ(display_urls("amqp://u:it's@h;amqp://v:x y@i//"),
+              "amqp://u:********@h;amqp://v:********@i//");
+    EXPECT_EQ(display_urls("memory://"), "memory://");
+    EXPECT_EQ(display_urls("amqp://u:a;b@h"), "amqp://u:********@h");
+    EXPECT_EQ(display_urls("u:s3 cret@host:5672"), "u:********@host:5672");
+    EXPECT_EQ(display_urls(""), "");
+}
+
 TEST(Url, ProblemsAreNamedWithoutThePassword) {
     EXPECT_THAT(problem_of("localhost:5672"), HasSubstr("no '://'"));
     EXPECT_THAT(problem_of("://host"), HasSubstr("no scheme"));
@@ -80,6 +97,12 @@ TEST(Url, ProblemsAreNamedWithoutThePassword) {
     EXPECT_THAT(problem_of("amqp://h/%4"), HasSubstr("two hexadecimal digits"));
     EXPECT_THAT(problem_of("amqp://u:s3/cret@host"), AllOf(HasSubstr("%2F"), Not(HasSubstr("s3"))));
     EXPECT_THAT(problem_of("amqp://u:s3cret%@host"), Not(HasSubstr("s3cret")));
+    EXPECT_THAT(problem_of("amqp://u:it's@h:99999"), Not(HasSubstr("it's")));
+    EXPECT_THAT(problem_of("amqp://u:it's@h:99999"), Not(HasSubstr("s@")));
+    EXPECT_THAT(problem_of("amqp://u:my pass@h:99999"), Not(HasSubstr("my")));
+    EXPECT_THAT(problem_of("u:s3cret@host"), Not(HasSubstr("s3cret")));
+    EXPECT_THAT(problem_of("amqp://u:s3cret" + std::string(5000, 'x') + "@h"),
+                Not(HasSubstr("s3cret")));
     EXPECT_THAT(problem_of("amqp://" + std::string(5000, 'x')), HasSubstr("4,096 bytes"));
 }
 

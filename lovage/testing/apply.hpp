@@ -47,7 +47,11 @@ struct Applied {
     template <class T>
     [[nodiscard]] T get() const {
         auto converted = from_json<T>(required(), ConversionMode::strict);
-        if (!converted) throw LovageError{Error{Errc::malformed, "the result has another type"}};
+        if (!converted) {
+            throw LovageError{
+                Error{Errc::malformed, "the result is no " + JsonConverter<T>::type_name() + ": " +
+                                           describe_issue(converted.error().front())}};
+        }
         return std::move(*converted);
     }
 

@@ -29,6 +29,14 @@ TEST(Apply, RunsATaskHereWithArgumentsThroughJson) {
     EXPECT_EQ(wrong.state, "FAILURE");
     EXPECT_EQ(wrong.failure->exc_type, "TypeError");
     EXPECT_THROW((void)wrong.get<int>(), LovageError);
+    const auto sum = kit::apply(app, "add", Json::array({2}));
+    try {
+        (void)sum.get<std::vector<int>>();
+        FAIL() << "12 is no list";
+    } catch (const LovageError& error) {
+        EXPECT_EQ(error.error().detail,
+                  "the result is no list of int: expected list of int, received int 12");
+    }
 }
 
 TEST(Apply, FollowsRetriesAndTellsTheWaits) {

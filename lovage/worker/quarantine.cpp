@@ -36,6 +36,14 @@ std::string text_of(const Json& headers, std::string_view name) {
     return value != nullptr && value->is_string() ? value->as_string() : std::string{};
 }
 
+/// What header_object() kept. Others may use the name as well: their text is JSON of a map, or
+/// none.
+std::optional<Json> headers_that_were_no_map(const Json& headers) {
+    auto kept = parse_json_shallow(text_of(headers, kHeaders), 1);
+    if (!kept || kept->is_object()) return std::nullopt;
+    return *std::move(kept);
+}
+
 }  // namespace
 
 Publication to_quarantine(const Message& message, const QuarantineNote& note) {
@@ -111,9 +119,8 @@ Publication from_quarantine(const Message& message, const QuarantineNote& note) 
         publication.message.properties.expiration =
             std::chrono::milliseconds{expiration->as_int64().value_or(0)};
     }
-    if (const Json* original = headers.find(kHeaders);
-        original != nullptr && original->is_string()) {
-        publication.message.headers = Json::raw(original->as_string());
+    if (auto original = headers_that_were_no_map(headers)) {
+        publication.message.headers = *std::move(original);
         return publication;
     }
     for (const auto name : std::array{kReason, kDetail, kQueue, kWorker, kTime, kExpiration, kCause,

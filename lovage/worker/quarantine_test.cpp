@@ -64,6 +64,15 @@ TEST(Quarantine, KeepsAMessageWhoseHeadersAreNoMap) {
     EXPECT_EQ(to_json_text(from_quarantine(kept.message, kNote).message.headers), "[]");
 }
 
+TEST(Quarantine, AForeignHeaderOfOurNameIsOnlyAHeader) {
+    for (const char* text : {"", "no JSON", "{}", R"({"task": "other"})", "[", "1 2"}) {
+        Message foreign = original();
+        foreign.headers.set("x-lovage-headers", text);
+        const Publication kept = to_quarantine(foreign, kNote);
+        EXPECT_EQ(from_quarantine(kept.message, kNote).message.headers, foreign.headers) << text;
+    }
+}
+
 TEST(Quarantine, AnOrdinaryMessageCarriesNoNote) {
     EXPECT_FALSE(read_note(original()));
 }

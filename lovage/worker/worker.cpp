@@ -2,6 +2,7 @@
 
 #include <lovage/app/queues.hpp>
 #include <lovage/runtime/log.hpp>
+#include <lovage/runtime/url.hpp>
 #include <lovage/worker/coroutine_pool.hpp>
 #include <lovage/worker/detail/worker_impl.hpp>
 #include <lovage/worker/make_pool.hpp>
@@ -145,7 +146,7 @@ Awaitable<Result<void>> Worker::Impl::wait_for_servers() {
         wait = std::min<std::chrono::milliseconds>(
             wait, away(connected.error().code) ? kAwayPause : kRefusedPause);
         log::error("worker", "consumer: cannot start on {}: {}. Trying again in {:.0f} s …",
-                   log::mask_secrets(app.settings().broker_url), connected.error().message(),
+                   display_urls(app.settings().broker_url), connected.error().message(),
                    std::chrono::duration<double>(wait).count());
         co_await pause(wait);
     }

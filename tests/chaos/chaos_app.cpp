@@ -82,6 +82,16 @@ std::int64_t vary(lovage::TaskContext& context, std::int64_t number, std::int64_
     return number;
 }
 
+/// Kills its slot the first time.
+std::int64_t crash_once(std::int64_t number, std::int64_t milliseconds) {
+    const auto task = static_cast<std::uint32_t>(number);
+    if (ledger().started(task) == 0) {
+        ledger().note(Event::started, task);
+        raise(SIGKILL);
+    }
+    return work(number, milliseconds);
+}
+
 /// Never returns.
 void spin() {
     for (volatile bool forever = true; forever;) {
@@ -170,6 +180,7 @@ int main(int argc, char** argv) {
     lovage::App app{"chaos"};
     app.task("chaos.work", work, arg("number"), arg("milliseconds"));
     app.task("chaos.vary", vary, arg("number"), arg("milliseconds"));
+    app.task("chaos.crash-once", crash_once, arg("number"), arg("milliseconds"));
     app.task("chaos.spin", spin);
     app.task("chaos.crash", [] { raise(SIGKILL); });
     if (argc == 5 && std::string{argv[1]} == "produce") {

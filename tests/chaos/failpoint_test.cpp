@@ -91,6 +91,7 @@ void Failpoint::expect_ends() {
     stop(*worker_);
     worker_.reset();
 
+    allow_resends();
     TaskLedger::Report report = ledger_.check(faults_);
     // These start twice by themselves.
     std::erase_if(report.unexplained, [](std::uint32_t task) {

@@ -61,6 +61,7 @@ protected:
             << "accepted tasks did not run";
         stop(*worker_);
         worker_.reset();
+        allow_resends();
         TaskLedger::Report report = ledger_.check(faults_);
         std::erase_if(report.lost,
                       [&](std::uint32_t task) { return !std::ranges::binary_search(owed, task); });
@@ -180,24 +181,24 @@ TEST_F(SqliteSafetyLine, HardLimit) {
 /// The worker dies between the two steps of `point`; whatever was accepted still comes to its end.
 class SqliteSafetyLineAt : public SqliteSafetyLine {
 protected:
-    void run_into(const std::string& point) {
+    void run_into(const std::string& point, const std::string& task) {
         start_worker("worker", {{"LOVAGE_FAILPOINT", point + "=kill"},
                                 {"LOVAGE_FAILPOINT_FILE", folder_.path() / "evidence"}});
-        start_producer(50, 2ms, "chaos.vary");
+        start_producer(20, 2ms, task);
         EXPECT_EQ(worker_->wait(soon()), Ending{.signal = SIGKILL});
         start_worker("successor");
-        wait_for_progress(30);
+        wait_for_progress(20);
         stop_producer();
     }
 };
 
 TEST_F(SqliteSafetyLineAt, AgainBeforeAck) {
-    run_into("again-unsent");
+    run_into("again-unsent", "chaos.crash-once");
     EXPECT_TRUE(ledger_.wait_for_effects(Deadline::in(kStill))) << "accepted tasks did not run";
 }
 
 TEST_F(SqliteSafetyLineAt, KeptBeforeAck) {
-    run_into("quarantine-unsent");
+    run_into("quarantine-unsent", "chaos.vary");
     EXPECT_TRUE(ledger_.wait_for_effects(Deadline::in(kStill))) << "accepted tasks did not run";
     std::size_t rejected = 0;
     for (std::uint32_t task = 0; task < ledger_.tasks(); ++task) {

@@ -211,6 +211,11 @@ void Stack::note_fault(Clock::time_point begin, std::vector<pid_t> befell) {
     faults_.push_back({begin, Clock::now() + kAftermath, std::move(befell)});
 }
 
+void Stack::allow_resends() {
+    faults_.push_back(
+        {Clock::time_point::min(), Clock::time_point::max(), {}, /*only_resent=*/true});
+}
+
 std::vector<std::uint32_t> Stack::accepted_since(Clock::time_point from) const {
     std::map<std::uint32_t, Clock::time_point> first_word;
     for (const TaskLedger::Entry& entry : ledger_.trace()) {

@@ -102,6 +102,9 @@ protected:
     /// producer whose fault it was, so that it explains nothing else; nobody in particular when it
     /// is a server's.
     void note_fault(Clock::time_point begin, std::vector<pid_t> befell = {});
+    /// A machine that is slow enough makes producers send again what was not confirmed in time:
+    /// that explains repeats of what was sent more than once, and of nothing else.
+    void allow_resends();
     /// Ends the load and checks the delivery contract: every accepted task has had its effect, none
     /// that was rejected ran, no task ran twice without a fault. Tasks first sent before
     /// `owed_from` may be gone: an operator has thrown them away.

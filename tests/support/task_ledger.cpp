@@ -79,13 +79,20 @@ std::uint8_t count_up(std::uint8_t& counter) {
     return value;
 }
 
-/// Whether a fault can be the cause of a start at `time` of a task first heard of at `first_word`
-/// that these processes, in order, had to do with.
-bool explains(const TaskLedger::Fault& fault, TaskLedger::Clock::time_point first_word,
-              TaskLedger::Clock::time_point time, const std::set<pid_t>& involved) {
-    if (fault.begin > time || fault.end < first_word) return false;
+/// What was known of a task that started more than once, up to one of its starts.
+struct Before {
+    TaskLedger::Clock::time_point first_word;
+    std::set<pid_t> involved;
+    unsigned sent = 0;
+};
+
+/// Whether a fault can be the cause of a start at `time`.
+bool explains(const TaskLedger::Fault& fault, const Before& before,
+              TaskLedger::Clock::time_point time) {
+    if (fault.begin > time || fault.end < before.first_word) return false;
+    if (fault.only_resent && before.sent < 2) return false;
     return fault.processes.empty() || std::ranges::any_of(fault.processes, [&](pid_t process) {
-               return involved.contains(process);
+               return before.involved.contains(process);
            });
 }
 
@@ -320,8 +327,7 @@ TaskLedger::Report TaskLedger::check(std::span<const Fault> faults) const {
     }
 
     struct Starts {
-        Clock::time_point first_word;
-        std::set<pid_t> involved;
+        Before before;
         unsigned explained = 0;
         bool started = false;
     };
@@ -331,12 +337,13 @@ TaskLedger::Report TaskLedger::check(std::span<const Fault> faults) const {
         const auto found = repeated.find(entry.task);
         if (found == repeated.end()) continue;
         Starts& starts = found->second;
-        if (starts.first_word == Clock::time_point{}) starts.first_word = entry.time;
-        starts.involved.insert({entry.pid, entry.worker});
+        Before& before = starts.before;
+        if (before.first_word == Clock::time_point{}) before.first_word = entry.time;
+        before.involved.insert({entry.pid, entry.worker});
+        before.sent += entry.event == Event::sending ? 1 : 0;
         if (entry.event != Event::started) continue;
-        const bool explained = std::ranges::any_of(faults, [&](const Fault& fault) {
-            return explains(fault, starts.first_word, entry.time, starts.involved);
-        });
+        const bool explained = std::ranges::any_of(
+            faults, [&](const Fault& fault) { return explains(fault, before, entry.time); });
         if (explained || !starts.started) ++starts.explained;
         starts.started = true;
     }

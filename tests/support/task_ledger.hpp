@@ -89,6 +89,9 @@ public:
         /// Whom it befell: workers, slots, producers. It explains repeats of tasks that one of them
         /// sent or started, and of no other. Empty: everybody, as when a server dies.
         std::vector<pid_t> processes;
+        /// It only made producers send again what they could not be sure of: it explains repeats of
+        /// tasks that were sent more than once, and of no other.
+        bool only_resent = false;
     };
 
     /// The contract, section by section; Jepsen's names where they differ.

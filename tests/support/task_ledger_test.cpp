@@ -112,6 +112,15 @@ TEST_F(Ledger, ExplainsByWhomAFaultBefell) {
     EXPECT_EQ(ledger_.trace()[3].worker, getpid());
 }
 
+TEST_F(Ledger, ExplainsResendsByTasksThatWereSentAgain) {
+    const auto begin = TaskLedger::Clock::now();
+    note(0, {Event::sending, Event::unknown, Event::sending, Event::started, Event::started});
+    note(1, {Event::sending, Event::started, Event::started, Event::sending});
+    const std::array fault{TaskLedger::Fault{
+        .begin = begin, .end = TaskLedger::Clock::now(), .processes = {}, .only_resent = true}};
+    EXPECT_THAT(ledger_.check(fault).unexplained, ElementsAre(1));
+}
+
 TEST_F(Ledger, GivesEachTaskToOneProducer) {
     TaskLedger other = TaskLedger::open(file_);
     for (std::uint32_t task = 0; task < 10; task += 2) {

@@ -39,4 +39,20 @@ expect 0 '^$' env LOVAGE_OS_RELEASE="$work/debian" \
 expect 0 '^1 min 05 s$' bash -c 'source tools/dev/common.sh; took $(($(date +%s) - 65))'
 expect 0 '^7$' env LOVAGE_JOBS=7 bash -c 'source tools/dev/common.sh; jobs_limit'
 
+# A taken port is told about, though /proc can only be read in part.
+exec 4< <(exec python3 -c '
+import socket, time
+taken = socket.create_server(("127.0.0.1", 0))
+print(taken.getsockname()[1], flush=True)
+time.sleep(60)')
+holder=$!
+read -r port <&4
+# shellcheck disable=SC2016
+expect 1 "port $port of 127.0.0.1 is taken by process $holder " bash -c 'set -euo pipefail
+    source tools/dev/common.sh; source tools/dev/build.sh
+    program_path() { :; }
+    find() { command find "$@"; return 1; }
+    refuse_taken_port --port "$1"' sh "$port"
+kill "$holder"
+
 exit $((failures > 0))

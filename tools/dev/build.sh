@@ -84,9 +84,10 @@ refuse_taken_port() {
     [ -z "$(program_path release project-demo 2>/dev/null)" ] || return 0
     (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || return 0
     inode=$(awk -v port=":$(printf %04X "$port")" '$4 == "0A" && substr($2, length($2) - 4) == port { print $10; exit }' \
-        /proc/net/tcp /proc/net/tcp6)
-    holder=$(find /proc/[0-9]*/fd -lname "socket:\[$inode\]" -print -quit 2>/dev/null | cut -d/ -f3)
-    holder=${holder:+process $holder ($(cat "/proc/$holder/comm"))}
+        /proc/net/tcp /proc/net/tcp6 2>/dev/null) || true
+    # Processes of others, and those that end meanwhile, make find fail whatever it has found.
+    holder=$(find /proc/[0-9]*/fd -lname "socket:\[$inode\]" -print -quit 2>/dev/null | cut -d/ -f3) || true
+    holder=${holder:+process $holder ($(cat "/proc/$holder/comm" 2>/dev/null || true))}
     die "port $port of 127.0.0.1 is taken by ${holder:-a process of another user}; choose another with --port"
 }
 

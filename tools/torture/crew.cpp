@@ -97,8 +97,11 @@ Inflicted Crew::inflict(const PlannedFault& fault) {
             return stop_slot(worker, fault);
         case FaultKind::kill_producer:
             return kill_producer(producer);
-        case FaultKind::stop_producer:
-            return suspend_member(producer, fault);
+        case FaultKind::stop_producer: {
+            Inflicted stopped = suspend_member(producer, fault);
+            stopped.excuse->only_resent = true;
+            return stopped;
+        }
         default:
             return {};  // the servers'
     }

@@ -79,6 +79,11 @@ Awaitable<Leftovers> look_around(std::shared_ptr<AppCore> core, std::string run,
     co_return left;
 }
 
+/// Nobody loses what he holds, but a send may have to be tried again.
+bool only_delays(FaultKind kind) {
+    return kind == FaultKind::lock_broker || kind == FaultKind::stop_rabbitmq;
+}
+
 /// One run, from its servers to its report.
 class Run {
 public:
@@ -208,7 +213,10 @@ void Run::inflict(const PlannedFault& fault) {
             FaultKind::kill_redis,    FaultKind::stop_redis,      FaultKind::reset_results,
             FaultKind::close_results, FaultKind::silence_results, FaultKind::lock_results};
         if (record.evidence && !of_results.contains(fault.kind)) {
-            done.excuse = {.begin = begin, .end = Clock::now() + kAftermath, .processes = {}};
+            done.excuse = {.begin = begin,
+                           .end = Clock::now() + kAftermath,
+                           .processes = {},
+                           .only_resent = only_delays(fault.kind)};
         }
     }
     if (done.excuse) excuses_.push_back(*done.excuse);

@@ -53,6 +53,23 @@ TEST_F(RabbitMqOnly, QuorumQueuesAreConsumedWithAPrefetchThatMayChange) {
     EXPECT_EQ(consumer->consumer().unsettled(), 0U);
 }
 
+TEST_F(RabbitMqOnly, AnExpiryFarAwayHoldsNothingElseUp) {
+    using namespace std::chrono_literals;
+    TestClient client{[&](Executor executor) { return store_.make_broker(std::move(executor)); }};
+    ASSERT_TRUE(client.declare({.name = "q"}));
+    const auto send = [&](std::string body, std::optional<std::chrono::milliseconds> expiration) {
+        Publication publication{.routing_key = "q"};
+        publication.message.body = std::move(body);
+        publication.message.properties.expiration = expiration;
+        return client.publish(std::move(publication));
+    };
+    EXPECT_TRUE(send("before", std::nullopt));
+    EXPECT_TRUE(send("longest", 315'360'000'000ms));
+    EXPECT_TRUE(send("year 2100", 24h * 365 * 74));
+    EXPECT_TRUE(send("after", std::nullopt));
+    EXPECT_EQ(client.status("q").ready, 4U);
+}
+
 TEST_F(RabbitMqOnly, AQuorumQueueMadeByOthersIsConsumedToo) {
     TestClient maker{[&](Executor executor) { return store_.make_broker(std::move(executor)); }};
     QueueDeclaration quorum{.name = "q"};

@@ -15,6 +15,10 @@ namespace {
 
 using std::chrono::milliseconds;
 
+/// Ten years: RabbitMQ closes the channel over a longer one, and whatever else is on its way there
+/// is lost with it. Such a message says when it expires in its headers only.
+constexpr milliseconds kExpirationMax{315'360'000'000};
+
 std::optional<std::string> unless_empty(std::string text) {
     if (text.empty()) return std::nullopt;
     return text;
@@ -95,7 +99,7 @@ amqp::Outgoing outgoing(Publication publication) {
     to.priority = from.priority;
     to.correlation_id = unless_empty(std::move(from.correlation_id));
     to.reply_to = unless_empty(std::move(from.reply_to));
-    if (from.expiration) {
+    if (from.expiration && *from.expiration <= kExpirationMax) {
         to.expiration = std::to_string(std::max(*from.expiration, milliseconds{0}).count());
     }
     return message;

@@ -121,6 +121,16 @@ TEST(AmqpGolden, QueueArgumentsAreKombus) {
               R"("x-queue-type": "quorum"})");
 }
 
+TEST(AmqpConversion, AnExpiryBeyondWhatRabbitMqTakesIsLeftOut) {
+    const auto expiration = [](std::chrono::milliseconds of) {
+        return outgoing({.message = {.properties = {.expiration = of}}}).properties.expiration;
+    };
+    EXPECT_EQ(expiration(std::chrono::milliseconds{315'360'000'000}), "315360000000");
+    EXPECT_EQ(expiration(std::chrono::milliseconds{315'360'000'001}), std::nullopt);
+    EXPECT_EQ(expiration(std::chrono::hours{24 * 365 * 74}), std::nullopt);
+    EXPECT_EQ(expiration(std::chrono::milliseconds{-1}), "0");
+}
+
 TEST(AmqpConversion, ARefusedDeclarationSaysWhatToDo) {
     const auto told = [](std::string text) {
         return declaration_error({Errc::conflict, std::move(text)}, "queue", "q").detail;

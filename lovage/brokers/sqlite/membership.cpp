@@ -161,9 +161,10 @@ Awaitable<void> Membership::run() {
             continue;
         }
         const PeerId id = id_;
-        if (failpoint::left_out(failpoint::Line::lease_renewal)) continue;
+        const bool renews = !failpoint::left_out(failpoint::Line::lease_renewal);
         auto renewed = co_await session_.run(
-            [id, lease = options_.lease](Connection& connection) {
+            [id, lease = renews ? options_.lease
+                                : std::chrono::milliseconds{0}](Connection& connection) {
                 const Now now = Now::read();
                 return renew(connection, id, boot_id(), now.boot + lease.count(), now);
             },

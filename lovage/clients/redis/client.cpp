@@ -108,7 +108,7 @@ private:
     bool started_ = false;
     bool connected_ = false;
     bool closed_ = false;
-    bool subscribes_ = false;
+    bool subscribes_ = false;  ///< Ever: without, any array is an answer.
     int failures_ = 0;
     Error last_problem_{Errc::disconnected, "not connected yet"};
     TaskScope scope_;
@@ -125,6 +125,7 @@ Awaitable<void> Client::Connection::stay_connected() {
             const Error error = co_await serve(session->get());
             (*session)->close();
             session_ended(error);
+            if (closed_) co_return;  // close() ends what is left.
         } else {
             attempt_failed(session.error());
         }
@@ -154,12 +155,14 @@ void Client::Connection::session_began(const Session& session) {
 void Client::Connection::session_ended(const Error& error) {
     last_problem_ = error;
     connected_ = false;
-    if (closed_) return;
-    log::warning("redis", "the connection to {} is lost: {}; {} calls wait", label_,
-                 error.message(), queue_.calls());
+    if (!closed_) {
+        log::warning("redis", "the connection to {} is lost: {}; {} calls wait", label_,
+                     error.message(), queue_.calls());
+    }
+    // While close() waits, too: no answer will come, and none may be taken for another call's.
     queue_.connection_lost("the connection to " + url_ + " was lost: " + error.detail);
     changed_.notify_all();
-    if (hooks_.lost) hooks_.lost();
+    if (!closed_ && hooks_.lost) hooks_.lost();
 }
 
 // ---- A connection at work
@@ -188,8 +191,8 @@ Awaitable<Error> Client::Connection::read_replies(Session* session) {
 }
 
 Result<void> Client::Connection::dispatch(const Session& session, Reply reply) {
-    const bool push =
-        reply.kind == Reply::Kind::push || (session.protocol() == 2 && is_resp2_push(reply));
+    const bool push = reply.kind == Reply::Kind::push ||
+                      (session.protocol() == 2 && subscribes_ && is_resp2_push(reply));
     if (push && !is_subscription_word(reply)) {
         if (hooks_.pushed) hooks_.pushed(std::move(reply));
         return {};

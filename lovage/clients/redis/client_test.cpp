@@ -271,6 +271,15 @@ public:
         co_await write(stream.get(), "+PONG\r\n");
         co_return stream;
     }
+    /// The same as a server that speaks RESP2 only.
+    Awaitable<std::unique_ptr<net::Stream>> greet_in_resp2() {
+        auto stream = value_or_throw(co_await listener_.accept());
+        (void)co_await read(stream.get());
+        co_await write(stream.get(), "-ERR unknown command 'HELLO'\r\n");
+        (void)co_await read(stream.get());
+        co_await write(stream.get(), "+PONG\r\n");
+        co_return stream;
+    }
     static Awaitable<std::string> read(net::Stream* stream) {
         std::string buffer(65'536, '\0');
         const auto bytes = co_await stream->read_some(buffer);
@@ -359,6 +368,44 @@ TEST_F(RedisClientAndFake, AnAnswerLostWithTheConnectionLeavesTheOutcomeUnknown)
                           client->run_one(echo("safe"), {.resend = Resend::when_unsure}, soon()));
             EXPECT_EQ(shown(unsafe), "unknown_outcome");
             EXPECT_EQ(shown(safe), "safe");
+        });
+}
+
+TEST_F(RedisClientAndFake, CloseDoesNotWaitForAnswersThatWereLost) {
+    talk(
+        [](FakeServer* server, Client*) -> Awaitable<void> {
+            auto stream = co_await server->greet();
+            (void)co_await FakeServer::read(stream.get());
+        },
+        [](FakeServer*, Client* client) -> Awaitable<void> {
+            using namespace boost::asio::experimental::awaitable_operators;
+            value_or_throw(co_await client->connected(soon()));
+            const Deadline hours = Deadline::in(2h);
+            const Deadline closing = soon();
+            const Commands pop{"BLPOP", "list", "0"};
+            const auto popped = co_await (client->run_one(pop, {.blocks_for = 1h}, hours) &&
+                                          client->close(closing));
+            EXPECT_EQ(shown(popped), "unknown_outcome");
+            EXPECT_FALSE(closing.passed());
+            EXPECT_EQ(client->calls(), 0U);
+        });
+}
+
+TEST_F(RedisClientAndFake, WithoutSubscriptionsAnyArrayIsAnAnswer) {
+    talk(
+        [](FakeServer* server, Client*) -> Awaitable<void> {
+            auto stream = co_await server->greet_in_resp2();
+            (void)co_await FakeServer::read(stream.get());
+            co_await FakeServer::write(
+                stream.get(), "*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\nb\r\n$4\r\nnext\r\n");
+        },
+        [](FakeServer*, Client* client) -> Awaitable<void> {
+            using namespace boost::asio::experimental::awaitable_operators;
+            const Commands range{"LRANGE", "list", "0", "-1"};
+            auto [list, next] = co_await (client->run_one(range, {}, soon()) &&
+                                          client->run_one(echo("next"), {}, soon()));
+            EXPECT_EQ(list ? list->items.size() : 0U, 3U);
+            EXPECT_EQ(shown(next), "next");
         });
 }
 

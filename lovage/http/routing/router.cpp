@@ -9,6 +9,15 @@
 
 namespace lovage::http {
 
+namespace {
+
+/// "//host" and, to browsers, "/\host" name another server: a redirect there would leave this one.
+bool may_be_redirected(std::string_view path) noexcept {
+    return path.size() > 1 && path[1] != '/' && path[1] != '\\';
+}
+
+}  // namespace
+
 void Router::add(Method method, const PathTemplate& path, int route) {
     for (const auto& entry : entries_) {
         if (route_for(*entry, method) == kNoRoute || !entry->path.ambiguous_with(path)) continue;
@@ -49,6 +58,7 @@ int Router::route_for(const Entry& entry, Method method) noexcept {
 
 std::vector<std::string> Router::split(std::string_view path) {
     std::vector<std::string> segments;
+    if (!path.starts_with('/')) return segments;
     while (!path.empty()) {
         path.remove_prefix(1);
         const auto end = std::min(path.find('/'), path.size());
@@ -65,57 +75,66 @@ bool Router::matches(const Entry& entry, const std::vector<std::string>& segment
                               });
 }
 
-std::vector<const Router::Entry*> Router::entries_on(std::string_view path) const {
-    std::vector<const Entry*> found;
-    if (!path.starts_with('/')) return found;
-    const auto segments = split(path);
+const Router::Entry* Router::literal_on(const std::vector<std::string>& segments) const {
     std::string decoded;
     for (const auto& segment : segments) decoded.append("/").append(segment);
-    if (const auto literal = literal_.find(decoded);
-        literal != literal_.end() && matches(*literal->second, segments)) {
-        found.push_back(literal->second);
+    const auto literal = literal_.find(decoded);
+    // A decoded '/' inside a segment makes the same text of other segments.
+    const bool same = literal != literal_.end() && matches(*literal->second, segments);
+    return same ? literal->second : nullptr;
+}
+
+template <class Wanted>
+const Router::Entry* Router::first_on(const std::vector<std::string>& segments,
+                                      Wanted wanted) const {
+    if (segments.empty()) return nullptr;
+    const auto* literal = literal_on(segments);
+    if (literal != nullptr && wanted(*literal)) return literal;
+    if (segments.size() >= with_parameters_.size()) return nullptr;
+    for (const auto* entry : with_parameters_[segments.size()]) {
+        if (matches(*entry, segments) && wanted(*entry)) return entry;
     }
-    if (segments.size() < with_parameters_.size()) {
-        std::ranges::copy_if(with_parameters_[segments.size()], std::back_inserter(found),
-                             [&](const Entry* entry) { return matches(*entry, segments); });
-    }
-    return found;
+    return nullptr;
 }
 
 Router::Match Router::find(Method method, std::string_view path,
                            std::vector<std::string>& values) const {
     values.clear();
-    // The common case needs no decoding and no list of candidates.
+    // The common case needs no decoding.
     if (const auto literal = literal_.find(path); literal != literal_.end()) {
         const int route = route_for(*literal->second, method);
         if (route != kNoRoute) return {Outcome::found, route, {}};
     }
-    const auto candidates = entries_on(path);
-    for (const auto* entry : candidates) {
-        const int route = route_for(*entry, method);
-        if (route == kNoRoute) continue;
-        auto segments = split(path);
+    auto segments = split(path);
+    bool known = false;
+    const auto* entry = first_on(segments, [&](const Entry& candidate) {
+        known = true;
+        return route_for(candidate, method) != kNoRoute;
+    });
+    if (entry != nullptr) {
         for (std::size_t i = 0; i < segments.size(); ++i) {
             if (entry->path.segments()[i].parameter) values.push_back(std::move(segments[i]));
         }
-        return {Outcome::found, route, {}};
+        return {Outcome::found, route_for(*entry, method), {}};
     }
-    if (!candidates.empty()) return {Outcome::method_not_allowed, kNoRoute, allowed_methods(path)};
-    if (path.size() > 1 && !path.starts_with("//")) {
+    if (known) return {Outcome::method_not_allowed, kNoRoute, allowed_methods(path)};
+    if (may_be_redirected(path)) {
         const auto other = path.ends_with('/') ? std::string{path.substr(0, path.size() - 1)}
                                                : std::string{path} + '/';
-        if (!entries_on(other).empty()) return {Outcome::other_slash, kNoRoute, {}};
+        const auto any = [](const Entry&) { return true; };
+        if (first_on(split(other), any) != nullptr) return {Outcome::other_slash, kNoRoute, {}};
     }
     return {};
 }
 
 std::string Router::allowed_methods(std::string_view path) const {
     std::array<bool, 8> allowed{};
-    for (const auto* entry : entries_on(path)) {
+    first_on(split(path), [&](const Entry& entry) {
         for (std::size_t method = 0; method < allowed.size(); ++method) {
-            allowed[method] |= route_for(*entry, static_cast<Method>(method)) != kNoRoute;
+            allowed[method] |= route_for(entry, static_cast<Method>(method)) != kNoRoute;
         }
-    }
+        return false;
+    });
     std::string list;
     for (std::size_t method = 0; method < allowed.size(); ++method) {
         if (!allowed[method]) continue;

@@ -60,9 +60,13 @@ private:
 
     Entry& entry_of(const PathTemplate& path);
     [[nodiscard]] static int route_for(const Entry& entry, Method method) noexcept;
+    /// The decoded segments; none for what does not begin with '/'.
     [[nodiscard]] static std::vector<std::string> split(std::string_view path);
     [[nodiscard]] static bool matches(const Entry& entry, const std::vector<std::string>& segments);
-    [[nodiscard]] std::vector<const Entry*> entries_on(std::string_view path) const;
+    [[nodiscard]] const Entry* literal_on(const std::vector<std::string>& segments) const;
+    /// The first entry on a path for which `wanted` says true, most specific first.
+    template <class Wanted>
+    const Entry* first_on(const std::vector<std::string>& segments, Wanted wanted) const;
 
     std::vector<std::unique_ptr<Entry>> entries_;
     std::unordered_map<std::string, const Entry*, Hash, std::equal_to<>> literal_;

@@ -60,6 +60,9 @@ TEST_F(RouterTest, TheTrailingSlashCountsAndTheOtherFormIsKnown) {
     EXPECT_EQ(find(Method::get, "/p/3/"), "slash");
     EXPECT_EQ(find(Method::get, "//p/3/"), "none")
         << "a redirect to //host would leave this server";
+    add(Method::get, "/{x}");
+    EXPECT_EQ(find(Method::get, "/evil.example/"), "slash");
+    EXPECT_EQ(find(Method::get, "/\\evil.example/"), "none") << "browsers read a backslash as '/'";
 }
 
 TEST_F(RouterTest, TellsWhichMethodsThereAre) {

@@ -20,12 +20,11 @@ void append_field(std::string& out, std::string_view name, std::string_view valu
     out.append(name).append(": ").append(value).append("\r\n");
 }
 
-/// Replies of these statuses have no body and announce none (RFC 9110, 8.6 and 15.4.5).
-bool is_bodiless(int status) noexcept {
-    return status == 204 || status == 304;
-}
-
 }  // namespace
+
+bool may_have_body(int status) noexcept {
+    return status != 204 && status != 304;
+}
 
 void append_head(std::string& out, const Response& response, const Framing& framing) {
     out.append("HTTP/1.1 ");
@@ -37,7 +36,7 @@ void append_head(std::string& out, const Response& response, const Framing& fram
         // A browser must not guess another type from the content.
         out.append("x-content-type-options: nosniff\r\n");
     }
-    if (!is_bodiless(response.status())) {
+    if (may_have_body(response.status())) {
         out.append("content-length: ");
         append_number(out, response.body().size());
         out.append("\r\n");

@@ -17,6 +17,10 @@ struct Framing {
     std::string_view request_id;
 };
 
+/// Replies of 204 and 304 have no body and announce none (RFC 9110, 8.6 and 15.4.5). A byte of one
+/// would be read as the beginning of the next reply.
+[[nodiscard]] bool may_have_body(int status) noexcept;
+
 /// Appends status line, headers and the empty line of `response` to `out`.
 void append_head(std::string& out, const Response& response, const Framing& framing);
 

@@ -7,6 +7,9 @@
 #include <lovage/runtime/log.hpp>
 #include <lovage/runtime/task_scope.hpp>
 
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -54,6 +57,7 @@ return 1
 /// Records read in one round trip after subscribing.
 constexpr std::size_t kReadAtOnce = 32;
 constexpr auto kReadAttempt = 30s;
+constexpr auto kReadPause = 200ms;
 
 const redis::Script& store_script() {
     static const redis::Script script{kStore};
@@ -304,7 +308,13 @@ Awaitable<void> RedisResults::read_records(std::vector<std::string> channels) {
         auto replies = co_await connections_->client.run(std::move(commands), kRepeatable,
                                                          Deadline::in(kReadAttempt));
         if (!replies && replies.error().code == Errc::closed) co_return;
-        if (!replies) continue;  // Those who wait have deadlines of their own.
+        if (!replies) {
+            // Those who wait have deadlines of their own. A full queue refuses at once: without a
+            // pause nothing else would run on this loop.
+            boost::asio::steady_timer pause{executor_, kReadPause};
+            co_await pause.async_wait(boost::asio::use_awaitable);
+            continue;
+        }
         for (std::size_t index = 0; index < count; ++index) {
             Reply& reply = (*replies)[index];
             if (reply.is_text()) deliver(channels[index], std::move(reply.text));

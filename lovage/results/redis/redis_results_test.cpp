@@ -290,6 +290,33 @@ TEST(RedisResults, ReadAgainAfterAReconnectWhatWasPublishedMeanwhile) {
     EXPECT_EQ(wait.get()->task_id, "missed");
 }
 
+TEST(RedisResults, AWaitEndsByItsDeadlineWhenTheQueueOfCallsIsFull) {
+    redis::TestServer server;
+    RedisResultsOptions options{.server = server.options()};
+    options.server.queue.calls = 1;
+    ResultConnection reader{
+        [&](Executor executor) { return make_redis_results(std::move(executor), options); }};
+    reader.connect();
+    // Another wait of the same connection ends, so the first one's subscription is in force.
+    auto wait = reader.wait("late", soon());
+    auto other = reader.wait("other", soon());
+    const auto writer = connected(server);
+    ASSERT_EQ(writer->store(record("other")), StoreOutcome::stored);
+    ASSERT_TRUE(other.get());
+
+    server.pause();
+    // Reads once more, unanswered; the next finds no room. Once it tried again without a pause.
+    auto reading = reader.wait("late", Deadline::in(20ms));
+    auto refused = reader.wait("late", Deadline::in(20ms));
+    const bool ended = refused.wait_for(30s) == std::future_status::ready;
+    server.resume();
+    ASSERT_TRUE(ended) << "the loop is frozen";
+    EXPECT_EQ(refused.get().error().code, Errc::deadline_exceeded);
+    EXPECT_EQ(reading.get().error().code, Errc::deadline_exceeded);
+    ASSERT_EQ(writer->store(record("late")), StoreOutcome::stored);
+    EXPECT_TRUE(wait.get());
+}
+
 TEST(RedisResults, WaitersOutliveARestartOfTheServer) {
     redis::TestServer server;
     const auto reader = connected(server);

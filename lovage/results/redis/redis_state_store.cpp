@@ -106,7 +106,7 @@ constexpr redis::Client::RunOptions kWrite{.resend = redis::Resend::never};
 /// Entries read in one round trip by list(): bounds the memory a reply takes.
 constexpr std::size_t kReadAtOnce = 64;
 
-Result<std::optional<StateEntry>> entry(Result<Reply> reply) {
+Result<std::optional<StateEntry>> entry(Result<Reply> reply, std::string_view key) {
     reply = redis::accepted(std::move(reply));
     if (!reply) return std::unexpected{std::move(reply.error())};
     if (reply->is_null()) return std::optional<StateEntry>{};
@@ -115,7 +115,8 @@ Result<std::optional<StateEntry>> entry(Result<Reply> reply) {
     const char* end = text.data() + text.size();
     const auto [colon, error] = std::from_chars(text.data(), end, found.version);
     if (error != std::errc{} || colon == end || *colon != ':') {
-        return fail(Errc::malformed, "an entry of the state store does not begin with its version");
+        return fail(Errc::malformed,
+                    fmt::format("the entry '{}' does not begin with its version", key));
     }
     found.value.assign(colon + 1, end);
     return found;
@@ -131,7 +132,8 @@ public:
 
     Awaitable<Result<std::optional<StateEntry>>> get(std::string key, Deadline deadline) override {
         client_->start();
-        co_return entry(co_await client_->run_one({"GET", keys_.state(key)}, kRead, deadline));
+        auto reply = co_await client_->run_one({"GET", keys_.state(key)}, kRead, deadline);
+        co_return entry(std::move(reply), key);
     }
 
     Awaitable<Result<std::vector<std::optional<StateEntry>>>> get_many(
@@ -143,8 +145,8 @@ public:
         if (!replies) co_return std::unexpected{std::move(replies.error())};
         std::vector<std::optional<StateEntry>> entries;
         entries.reserve(replies->size());
-        for (Reply& reply : *replies) {
-            auto found = entry(std::move(reply));
+        for (std::size_t index = 0; index < replies->size(); ++index) {
+            auto found = entry(std::move((*replies)[index]), keys[index]);
             if (!found) co_return std::unexpected{std::move(found.error())};
             entries.push_back(std::move(*found));
         }
@@ -156,8 +158,9 @@ public:
                                                      std::optional<std::chrono::milliseconds> ttl,
                                                      Deadline deadline) override {
         if (value.size() > options_.value_bytes_max) {
-            co_return fail(Errc::too_large, fmt::format("a value of {} bytes; the limit is {}",
-                                                        value.size(), options_.value_bytes_max));
+            co_return fail(Errc::too_large,
+                           fmt::format("the entry '{}' would be {} bytes; the limit is {}", key,
+                                       value.size(), options_.value_bytes_max));
         }
         // Redis takes no time to live below a millisecond.
         const auto live_for = ttl ? std::max<std::int64_t>(ttl->count(), 1) : 0;

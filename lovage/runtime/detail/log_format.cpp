@@ -1,5 +1,6 @@
 #include <lovage/runtime/detail/log_format.hpp>
 
+#include <lovage/runtime/detail/mask_secrets.hpp>
 #include <lovage/runtime/detail/printable.hpp>
 #include <lovage/runtime/detail/utf8.hpp>
 
@@ -158,14 +159,16 @@ void append_json_field(std::string& out, const Field& field, std::string_view va
     out += value;
 }
 
-/// Secrets masked first, so that a cut can never hide the end of a URL from the mask.
+/// Secrets are hidden while the text is cut, so that no cut hides the end of a URL from the mask.
+/// One byte more than is shown tells whether the last character is whole.
 std::string presentable(std::string_view text) {
-    std::string masked = mask_secrets(text);
-    if (masked.size() <= kTextBytesMax) return masked;
-    const std::size_t whole = masked.size();
-    masked.resize(utf8_prefix(masked, kTextBytesMax).size());
-    masked += fmt::format("… ({} bytes left out)", whole - masked.size());
-    return masked;
+    lovage::detail::MaskedText masked = lovage::detail::mask_secrets(text, kTextBytesMax + 1);
+    const std::size_t shown = utf8_prefix(masked.text, kTextBytesMax).size();
+    const std::size_t left_out = masked.bytes_left_out + masked.text.size() - shown;
+    if (left_out == 0) return std::move(masked.text);
+    masked.text.resize(shown);
+    masked.text += fmt::format("… ({} bytes left out)", left_out);
+    return std::move(masked.text);
 }
 
 }  // namespace

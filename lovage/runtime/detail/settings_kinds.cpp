@@ -4,6 +4,8 @@
 
 #include <fmt/core.h>
 
+#include <lovage/runtime/url.hpp>
+
 namespace lovage::detail {
 
 namespace {
@@ -145,26 +147,22 @@ Setting expiry(std::string_view name, Owner owner,
 }
 
 Setting url(std::string_view name, Owner owner, std::string Settings::* member, Sentence sentence) {
-    return {
-        .name = name,
-        .owner = owner,
-        .form = {.type = "URL",
-                 .unit = "",
-                 .range = "",
-                 .text = "a URL such as sqlite:///.lovage or amqp://user:password@host:5672// "
-                         "(special characters of a password as %40 for '@', %2F for '/')"},
-        .sentence = sentence,
-        .assign =
-            [member](Settings& settings, const Json& value) {
-                if (!value.is_string() || !show_urls(value.as_string())) return false;
-                settings.*member = value.as_string();
-                return true;
-            },
-        .show =
-            [member](const Settings& settings) {
-                return show_urls(settings.*member).value_or(log::mask_secrets(settings.*member));
-            },
-        .save = [member](const Settings& settings) { return settings.*member; }};
+    return {.name = name,
+            .owner = owner,
+            .form = {.type = "URL",
+                     .unit = "",
+                     .range = "",
+                     .text = "a URL such as sqlite:///.lovage or amqp://user:password@host:5672// "
+                             "(special characters of a password as %40 for '@', %2F for '/')"},
+            .sentence = sentence,
+            .assign =
+                [member](Settings& settings, const Json& value) {
+                    if (!value.is_string() || !show_urls(value.as_string())) return false;
+                    settings.*member = value.as_string();
+                    return true;
+                },
+            .show = [member](const Settings& settings) { return display_urls(settings.*member); },
+            .save = [member](const Settings& settings) { return settings.*member; }};
 }
 
 Setting word(std::string_view name, Owner owner, std::vector<std::string_view> words,
