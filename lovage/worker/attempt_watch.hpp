@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <unordered_set>
 #include <vector>
 
@@ -21,8 +22,12 @@ class AttemptWatch {
 public:
     using RequestPtr = std::shared_ptr<TaskRequest>;
 
+    using Clock = std::chrono::steady_clock;
+
+    /// `held_most`: the broker takes messages back that are held for longer; empty: it does not.
     /// Lifetime: `pool` and `revocations` must outlive the watch.
-    AttemptWatch(Executor executor, Pool& pool, Revocations& revocations);
+    AttemptWatch(Executor executor, Pool& pool, Revocations& revocations,
+                 std::optional<std::chrono::minutes> held_most = std::nullopt);
 
     void submitted(const std::vector<RequestPtr>& requests);
     /// An attempt with `report_start` begins.
@@ -35,18 +40,23 @@ public:
         return running_;
     }
 
+    /// The first attempt whose message will soon have been held for too long; once, then nothing.
+    [[nodiscard]] RequestPtr held_too_long(Clock::time_point now);
+
     [[nodiscard]] Awaitable<void> watch_limits();
     /// Costs nothing while tasks end within a second: only older ones are looked up, once a second.
     [[nodiscard]] Awaitable<void> watch_revocations();
 
 private:
     [[nodiscard]] std::vector<RequestPtr> older_ones() const;
+    void warn_of_long_ones();
     Awaitable<void> look_for_revoked(std::vector<RequestPtr> requests);
 
     Executor executor_;
     Pool& pool_;
     Revocations& revocations_;
     std::unordered_set<RequestPtr> running_;
+    std::optional<std::chrono::minutes> held_most_;
     SoftLimits limits_;
     Notifier limits_changed_;
 };

@@ -1,5 +1,6 @@
 #include <lovage/worker/durable_writer.hpp>
 
+#include <lovage/app/queues.hpp>
 #include <lovage/worker/quarantine.hpp>
 
 #include <atomic>
@@ -12,6 +13,7 @@
 
 #include <tests/support/memory_app.hpp>
 #include <tests/support/running_worker.hpp>
+#include <tests/support/wrapped_broker.hpp>
 
 namespace lovage {
 namespace {
@@ -24,56 +26,17 @@ struct Refusals {
 Refusals refusals;
 
 /// A memory broker that refuses what `refusals` says, as a server that is out of sorts does.
-class RefusingBroker final : public Broker {
+class RefusingBroker final : public WrappedBroker {
 public:
-    explicit RefusingBroker(std::unique_ptr<Broker> inner) : inner_{std::move(inner)} {}
+    using WrappedBroker::WrappedBroker;
 
     Awaitable<Result<void>> publish(Publication publication, Deadline deadline) override {
         if (publication.routing_key.ends_with(refusals.suffix) && refusals.left > 0) {
             --refusals.left;
             co_return fail(Errc::rejected, "not now");
         }
-        co_return co_await inner_->publish(std::move(publication), deadline);
+        co_return co_await inner().publish(std::move(publication), deadline);
     }
-
-    Awaitable<Result<void>> connect(Deadline deadline) override {
-        return inner_->connect(deadline);
-    }
-    Awaitable<void> close(Deadline deadline) override { return inner_->close(deadline); }
-    Awaitable<Result<void>> declare_queue(QueueDeclaration queue, Deadline deadline) override {
-        return inner_->declare_queue(std::move(queue), deadline);
-    }
-    Awaitable<Result<void>> declare_exchange(ExchangeDeclaration exchange,
-                                             Deadline deadline) override {
-        return inner_->declare_exchange(std::move(exchange), deadline);
-    }
-    Awaitable<Result<void>> bind(Binding binding, Deadline deadline) override {
-        return inner_->bind(std::move(binding), deadline);
-    }
-    Awaitable<Result<void>> delete_queue(std::string queue, Deadline deadline) override {
-        return inner_->delete_queue(std::move(queue), deadline);
-    }
-    Awaitable<Result<std::unique_ptr<Consumer>>> consume(ConsumeOptions options,
-                                                         Deadline deadline) override {
-        return inner_->consume(std::move(options), deadline);
-    }
-    Awaitable<Result<std::uint64_t>> purge(std::string queue, Deadline deadline) override {
-        return inner_->purge(std::move(queue), deadline);
-    }
-    Awaitable<Result<QueueStatus>> queue_status(std::string queue, Deadline deadline) override {
-        return inner_->queue_status(std::move(queue), deadline);
-    }
-    Awaitable<Result<std::vector<std::string>>> list_queues(Deadline deadline) override {
-        return inner_->list_queues(deadline);
-    }
-    Awaitable<Result<void>> ping(Deadline deadline) override { return inner_->ping(deadline); }
-    [[nodiscard]] std::string display_url() const override { return inner_->display_url(); }
-    [[nodiscard]] bool delays_natively() const noexcept override {
-        return inner_->delays_natively();
-    }
-
-private:
-    std::unique_ptr<Broker> inner_;
 };
 
 /// memory_settings() with a RefusingBroker.
@@ -111,6 +74,35 @@ TEST(DurableWriter, AMessageThatIsRefusedByQuarantineIsOfferedAgain) {
     const auto result = task.delay();
     EXPECT_EQ(take_quarantined(app).properties.correlation_id, result.id());
     EXPECT_EQ(refusals.left, 0);
+}
+
+/// Takes the first message out of a queue.
+Message take_from(App& app, const std::string& queue) {
+    const auto receive = [](std::shared_ptr<AppCore> core, std::string from) -> Awaitable<Message> {
+        const Deadline deadline = Deadline::in(kLong);
+        auto consumer =
+            value_or_throw(co_await core->broker().consume({{from}, 1, "test"}, deadline));
+        auto deliveries = value_or_throw(co_await consumer->receive(deadline));
+        Message message = std::move(deliveries.front().message);
+        consumer->ack(deliveries.front().tag);
+        (void)co_await consumer->close(deadline);
+        co_return message;
+    };
+    return app.core()->loop().run_blocking(receive(app.core(), queue));
+}
+
+TEST(DurableWriter, AQueueWhoseQuarantineWouldHaveTooLongANameHasOneToo) {
+    Settings settings = memory_settings();
+    settings.task_default_queue = std::string(250, 'q');
+    App app{"test", settings};
+    RunningWorker worker{app};
+    const auto result = app.send_task("nobody-knows-it");
+    EXPECT_EQ(result.wait(kLong).status, "FAILURE");
+    const std::string queue = quarantine_queue(settings.task_default_queue);
+    EXPECT_EQ(queue.size(), 255U);
+    const auto note = read_note(take_from(app, queue));
+    ASSERT_TRUE(note);
+    EXPECT_EQ(note->queue, settings.task_default_queue) << "where a replay sends it";
 }
 
 TEST(DurableWriter, AWorkerThatStopsLeavesWhatItCouldNotSendWithTheBroker) {

@@ -1,5 +1,6 @@
 #include <lovage/worker/waiting_room.hpp>
 
+#include <lovage/app/queues.hpp>
 #include <lovage/runtime/log.hpp>
 
 #include <boost/asio/steady_timer.hpp>
@@ -157,7 +158,25 @@ void WaitingRoom::give_back(const RequestPtr& request) {
 Awaitable<void> WaitingRoom::give_back_later(RequestPtr request) {
     const std::uint64_t generation = generation_;
     co_await pause();
-    if (generation == generation_) give_back(request);
+    if (generation != generation_) co_return;
+    // It may come back any number of times, which a quorum queue counts; a new message it does not.
+    const bool anew = request->delivery.redelivered &&
+                      is_quorum_queue(core_.settings(), request->delivery.queue) &&
+                      co_await publish_again(request);
+    if (!anew) {
+        give_back(request);
+    } else if (Consumer* consumer = hooks_.consumer()) {
+        consumer->ack(request->delivery.tag);
+    }
+}
+
+Awaitable<bool> WaitingRoom::publish_again(RequestPtr request) {
+    Publication again;
+    again.routing_key = request->delivery.queue;
+    again.message = request->delivery.message;
+    again.any_size = true;  // it has come that way
+    const auto sent = co_await core_.broker().publish(std::move(again), Deadline::in(kAttempt));
+    co_return sent.has_value();
 }
 
 Awaitable<void> WaitingRoom::pause() {

@@ -110,6 +110,7 @@ Awaitable<void> Worker::Impl::consume_until_stop() {
     while (stops_ == 0) {
         auto deliveries = co_await consumer_->receive(Deadline::in(kReceive));
         if (deliveries) {
+            epoch_ = deliveries->front().tag.epoch;
             const auto now = Clock::now();
             const bool dribble = deliveries->size() < kGathered && now < last + 2 * kGather;
             last = now;
@@ -147,6 +148,7 @@ Awaitable<bool> Worker::Impl::recover(Error problem) {
          wait = std::min<std::chrono::milliseconds>(wait * 2, kLongestPause)) {
         ready = false;
         const bool same_consumer = consumer_ && still_usable(problem.code);
+        if (!same_consumer) epoch_.reset();
         log::error("worker", "consumer: {}. {} …", problem.message(),
                    same_consumer ? "Going on" : "Trying to re-establish it");
         co_await pause(wait);
