@@ -128,10 +128,10 @@ TEST_F(Prefork, ATaskGivenToADyingSlotIsRunByAnotherAndNotBlamed) {
     // Each of them ends well, and its slot then reads nothing any more.
     for (int i = 0; i < 5; ++i) {
         sent.push_back(misbehave("hang-up"));
-        sent.push_back(send_work(fmt::format("behind {}", i)));
+        sent.push_back(send_work(fmt::format("behind-{}", i)));
     }
     for (const auto& result : sent) EXPECT_EQ(result.wait(kPatience).status, states::kSuccess);
-    for (int i = 0; i < 5; ++i) EXPECT_EQ(ledger_.count("start", fmt::format("behind {}", i)), 1U);
+    for (int i = 0; i < 5; ++i) EXPECT_EQ(ledger_.count("start", fmt::format("behind-{}", i)), 1U);
     stop(worker);
     EXPECT_THAT(logs(), Not(HasSubstr("took its slot along")));
 }
