@@ -5,6 +5,7 @@
 #include <lovage/runtime/failpoint.hpp>
 #include <lovage/runtime/log.hpp>
 #include <lovage/worker/outcome_log.hpp>
+#include <lovage/worker/publish_again.hpp>
 #include <lovage/worker/retry_message.hpp>
 #include <lovage/worker/task_record.hpp>
 
@@ -298,8 +299,9 @@ Awaitable<void> Settler::requeue_later(FinishedTask finished) {
     co_await timer.async_wait(boost::asio::use_awaitable);
     const DeliveryTag tag = finished.request->delivery.tag;
     // A new message is not counted among those that came back.
-    const bool anew = is_quorum_queue(core_.settings(), finished.request->delivery.queue) &&
-                      while_held(tag)() && co_await publish_again(finished.request);
+    const Delivery& delivery = finished.request->delivery;
+    const bool anew = is_quorum_queue(core_.settings(), delivery.queue) && while_held(tag)() &&
+                      (co_await publish_again(core_.broker(), delivery)).has_value();
     if (Consumer* consumer = hooks_.consumer()) {
         if (anew) {
             consumer->ack(tag);
@@ -308,15 +310,6 @@ Awaitable<void> Settler::requeue_later(FinishedTask finished) {
         }
     }
     conclude(finished);
-}
-
-Awaitable<bool> Settler::publish_again(std::shared_ptr<TaskRequest> request) {
-    Publication again;
-    again.routing_key = request->delivery.queue;
-    again.message = request->delivery.message;
-    again.any_size = true;  // it has come that way
-    const auto sent = co_await core_.broker().publish(std::move(again), Deadline::in(kAttempt));
-    co_return sent.has_value();
 }
 
 Awaitable<void> Settler::keep_message(FinishedTask finished) {

@@ -102,8 +102,6 @@ private:
     Awaitable<void> acknowledge_early(std::vector<DeliveryTag> tags);
     Awaitable<void> keep_message(FinishedTask finished);
     Awaitable<void> requeue_later(FinishedTask finished);
-    /// Puts a copy of the message at the end of its queue; true when it is there.
-    Awaitable<bool> publish_again(std::shared_ptr<TaskRequest> request);
     /// The delivery is done: tells the worker.
     void conclude(const FinishedTask& finished);
 

@@ -76,8 +76,6 @@ private:
     Awaitable<void> hand_over(RequestPtr request, TimePoint due, std::chrono::milliseconds delay);
     /// After a moment: a broker that hands it out again at once is not to be kept busy.
     Awaitable<void> give_back_later(RequestPtr request);
-    /// Puts a copy of the message at the end of its queue; true when it is there.
-    Awaitable<bool> publish_again(RequestPtr request);
     Awaitable<void> pause();
 
     void tell();
