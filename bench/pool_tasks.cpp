@@ -7,6 +7,7 @@
 // Tasks write what they do into a page of memory that BENCH_PAGE names, whatever process they run
 // in.
 #include "measure.hpp"
+#include "send_tasks.hpp"
 
 #include <lovage/app/app_core.hpp>
 #include <lovage/lovage.hpp>
@@ -38,10 +39,6 @@ namespace asio = boost::asio;
 using namespace std::chrono_literals;
 
 namespace {
-
-constexpr long kSenders = 200;
-/// As in rabbitmq_tasks.cpp: a message of 1 KiB.
-constexpr std::size_t kPayloadBytes = 256;
 
 /// What tasks tell. bench/pools.py reads it, by these offsets.
 struct Page {
@@ -101,36 +98,6 @@ lovage::Awaitable<void> nap(lovage::TaskContext& context, std::string /*payload*
     co_await timer.async_wait(asio::use_awaitable);
 }
 
-struct Sending {
-    lovage::App* app;
-    std::string task;
-    long left;
-    long refused = 0;
-    std::string payload = std::string(kPayloadBytes, 'x');
-};
-
-lovage::Awaitable<void> send_some(Sending* sending) {
-    while (sending->left > 0) {
-        --sending->left;
-        const auto sent = co_await sending->app->send(
-            sending->task, lovage::Json::array({lovage::Json{sending->payload}}));
-        if (!sent.accepted() && ++sending->refused == 1) {
-            std::cerr << "refused: " << sent.error->message() << '\n';
-        }
-    }
-}
-
-int send_all(lovage::App& app, std::string task, long count) {
-    Sending sending{&app, std::move(task), count};
-    std::vector<std::future<void>> senders;
-    for (long i = 0; i < kSenders; ++i) {
-        senders.push_back(
-            asio::co_spawn(app.core()->loop().executor(), send_some(&sending), asio::use_future));
-    }
-    for (auto& sender : senders) sender.get();
-    return sending.refused == 0 ? 0 : 1;
-}
-
 /// Microseconds from a send to its result, the median of `rounds`.
 double median_round_trip(lovage::App& app, int rounds) {
     std::vector<double> times;
@@ -179,7 +146,7 @@ int main(int argc, char** argv) {
     }
     if (!slot && argc == 4 && argv[1] == std::string_view{"send"}) {
         lovage::log::configure({.level = lovage::log::Level::warning});
-        return send_all(app, argv[2], std::atol(argv[3]));
+        return bench::send_tasks(app, argv[2], std::atol(argv[3])) == 0 ? 0 : 1;
     }
     return lovage::main(app, argc, argv);
 }

@@ -9,6 +9,7 @@
 //
 // One line of JSON: tasks a second, CPU microseconds a task.
 #include "measure.hpp"
+#include "send_tasks.hpp"
 
 #include <lovage/app/app_core.hpp>
 #include <lovage/app/queues.hpp>
@@ -36,27 +37,6 @@ using bench::Clock;
 using bench::cpu_seconds;
 using bench::seconds_since;
 constexpr const char* kQueue = "lovage-tasks";
-constexpr long kSenders = 200;
-/// It travels twice, as argument and in `argsrepr`: with it a message is 1 KiB.
-constexpr std::size_t kPayloadBytes = 256;
-
-struct Sending {
-    lovage::App* app;
-    long left;
-    long refused = 0;
-    std::string payload = std::string(kPayloadBytes, 'x');
-};
-
-lovage::Awaitable<void> send_some(Sending* sending) {
-    while (sending->left > 0) {
-        --sending->left;
-        const auto sent = co_await sending->app->send(
-            "noop", lovage::Json::array({lovage::Json{sending->payload}}));
-        if (!sent.accepted() && ++sending->refused == 1) {
-            std::cerr << "refused: " << sent.error->message() << '\n';
-        }
-    }
-}
 
 /// Declares the queue and empties it, as the other sides do before and after they are measured: a
 /// broker that holds what an earlier run left behind is a slower one.
@@ -73,16 +53,9 @@ lovage::Awaitable<lovage::Result<void>> empty_queue(lovage::App& app) {
 }
 
 /// Tasks a second.
-double send_all(lovage::App& app, long tasks) {
-    Sending sending{&app, tasks};
+double send_rate(lovage::App& app, long tasks) {
     const auto start = Clock::now();
-    std::vector<std::future<void>> senders;
-    for (long i = 0; i < kSenders; ++i) {
-        senders.push_back(
-            asio::co_spawn(app.core()->loop().executor(), send_some(&sending), asio::use_future));
-    }
-    for (auto& sender : senders) sender.get();
-    if (sending.refused > 0) std::exit(1);
+    if (bench::send_tasks(app, "noop", tasks) > 0) std::exit(1);
     return static_cast<double>(tasks) / seconds_since(start);
 }
 
@@ -139,16 +112,16 @@ int main(int argc, char** argv) {
     double rate = 0;
     double cpu = cpu_seconds();
     if (mode == "publish") {
-        rate = send_all(producer, tasks);
+        rate = send_rate(producer, tasks);
     } else {
         Consuming consuming{settings};
         if (mode == "drain") {
-            send_all(producer, tasks);
+            send_rate(producer, tasks);
             cpu = cpu_seconds();
         }
         const auto start = Clock::now();
         consuming.start();
-        if (mode == "together") send_all(producer, tasks);
+        if (mode == "together") send_rate(producer, tasks);
         consuming.finish(tasks);
         rate = static_cast<double>(tasks) / seconds_since(start);
     }

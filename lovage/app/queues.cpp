@@ -2,16 +2,49 @@
 
 #include <lovage/app/delivery.hpp>
 
+#include <fmt/format.h>
+
+#include <cstdint>
+#include <string_view>
 #include <utility>
 
 namespace lovage {
 
+namespace {
+
+/// AMQP 0-9-1's short strings.
+constexpr std::size_t kNameBytesMax = 255;
+
+/// FNV-1a: every program must come to the same name.
+std::uint64_t stable_hash(std::string_view text) {
+    std::uint64_t hash = 0xCBF29CE484222325U;
+    for (const char byte : text) {
+        hash = (hash ^ static_cast<unsigned char>(byte)) * 0x100000001B3U;
+    }
+    return hash;
+}
+
+/// Whether a byte continues a character of UTF-8.
+bool in_character(char byte) {
+    return (static_cast<unsigned char>(byte) & 0xC0U) == 0x80U;
+}
+
+std::string queue_type(const Settings& settings, const std::string& name) {
+    const std::string& wanted = name == settings.task_default_queue
+                                    ? settings.task_default_queue_type
+                                    : settings.task_create_missing_queue_type;
+    return wanted.empty() ? delivery_rules(settings).queue_type : wanted;
+}
+
+}  // namespace
+
+bool is_quorum_queue(const Settings& settings, const std::string& name) {
+    return queue_type(settings, name) == "quorum";
+}
+
 QueueDeclaration task_queue(const Settings& settings, std::string name) {
     QueueDeclaration queue;
-    std::string type = name == settings.task_default_queue
-                           ? settings.task_default_queue_type
-                           : settings.task_create_missing_queue_type;
-    if (type.empty()) type = delivery_rules(settings).queue_type;
+    const std::string type = queue_type(settings, name);
     if (!type.empty()) queue.arguments.set("x-queue-type", type);
     queue.name = std::move(name);
     queue.max_priority = settings.task_queue_max_priority;
@@ -31,7 +64,21 @@ Awaitable<Result<void>> declare_task_queue(Broker& broker, const Settings& setti
 }
 
 std::string quarantine_queue(const std::string& queue) {
-    return queue + ".quarantine";
+    constexpr std::string_view kSuffix = ".quarantine";
+    if (queue.size() + kSuffix.size() <= kNameBytesMax) return queue + std::string{kSuffix};
+    const std::string mark = fmt::format("~{:016x}", stable_hash(queue));
+    std::size_t kept = kNameBytesMax - kSuffix.size() - mark.size();
+    while (kept > 0 && in_character(queue[kept])) --kept;
+    return queue.substr(0, kept) + mark + std::string{kSuffix};
+}
+
+QueueDeclaration quarantine_declaration(const Settings& settings, std::string name) {
+    QueueDeclaration queue;
+    queue.name = std::move(name);
+    if (const std::string type = delivery_rules(settings).queue_type; !type.empty()) {
+        queue.arguments.set("x-queue-type", type);
+    }
+    return queue;
 }
 
 }  // namespace lovage

@@ -335,7 +335,7 @@ TEST_P(BrokerConformance, SeveralQueuesOfOneConsumerAreTakenInTurn) {
 TEST_P(BrokerConformance, ADelayedMessageIsNotSeenBeforeItsTime) {
     Client client{*store_};
     if (!client.broker().delays_natively())
-        GTEST_SKIP() << "this broker has no delays of its own: workers hold tasks until their ETA";
+        GTEST_SKIP() << "this broker's delays are no longer than asked for, but may be shorter";
     client.queue("q");
     const auto consumer = client.consume({"q"}, 3);
     const auto start = std::chrono::steady_clock::now();
@@ -352,7 +352,7 @@ TEST_P(BrokerConformance, ADelayedMessageIsNotSeenBeforeItsTime) {
 TEST_P(BrokerConformance, AnEarlierDelayedMessageShortensTheWait) {
     Client client{*store_};
     if (!client.broker().delays_natively())
-        GTEST_SKIP() << "this broker has no delays of its own: workers hold tasks until their ETA";
+        GTEST_SKIP() << "this broker's delays are no longer than asked for, but may be shorter";
     client.queue("q");
     ASSERT_TRUE(
         client.publish({.routing_key = "q", .message = {.body = "tomorrow"}, .delay = 24h}));
@@ -373,7 +373,7 @@ TEST_P(BrokerConformance, AMessageWhoseTimeIsOverArrivesMarked) {
     }
     if (!client.broker().delays_natively()) {
         GTEST_SKIP()
-            << "this broker has no delays of its own, which the test lets the time run out with";
+            << "this broker has no exact delays, which the test lets the time run out with";
     }
     client.queue("q");
     ASSERT_TRUE(client.declare({.name = "ttl", .message_ttl = 5ms}));

@@ -15,7 +15,6 @@ namespace lovage {
 namespace {
 
 using namespace std::chrono_literals;
-using Clock = std::chrono::steady_clock;
 
 constexpr auto kLookEvery = 1s;
 /// Asked for at a time, so that no question is larger than a broker's or store's usual ones.
@@ -23,10 +22,12 @@ constexpr std::size_t kLookUpMost = 1'000;
 
 }  // namespace
 
-AttemptWatch::AttemptWatch(Executor executor, Pool& pool, Revocations& revocations)
+AttemptWatch::AttemptWatch(Executor executor, Pool& pool, Revocations& revocations,
+                           std::optional<std::chrono::minutes> held_most)
     : executor_{executor},
       pool_{pool},
       revocations_{revocations},
+      held_most_{held_most},
       limits_changed_{std::move(executor)} {}
 
 void AttemptWatch::submitted(const std::vector<RequestPtr>& requests) {
@@ -65,6 +66,7 @@ Awaitable<void> AttemptWatch::watch_revocations() {
     while (true) {
         boost::asio::steady_timer timer{executor_, kLookEvery};
         co_await timer.async_wait(boost::asio::use_awaitable);
+        warn_of_long_ones();
         std::vector<RequestPtr> requests = older_ones();
         for (std::size_t done = 0; done < requests.size(); done += kLookUpMost) {
             const auto from = requests.begin() + static_cast<std::ptrdiff_t>(done);
@@ -72,6 +74,30 @@ Awaitable<void> AttemptWatch::watch_revocations() {
             co_await look_for_revoked({from, from + static_cast<std::ptrdiff_t>(count)});
         }
     }
+}
+
+AttemptWatch::RequestPtr AttemptWatch::held_too_long(Clock::time_point now) {
+    if (!held_most_) return nullptr;
+    const auto soon = *held_most_ * 5 / 6;
+    for (const RequestPtr& request : running_) {
+        if (!request->acknowledge.acks_late || now - request->received < soon) continue;
+        held_most_.reset();
+        return request;
+    }
+    return nullptr;
+}
+
+void AttemptWatch::warn_of_long_ones() {
+    const auto most = held_most_;
+    const RequestPtr request = held_too_long(Clock::now());
+    if (!request) return;
+    log::warning(
+        "worker",
+        "Task {}[{}] has been here for {} minutes. RabbitMQ takes a message back after its "
+        "consumer_timeout, {} minutes by default, and the task runs again: raise that above "
+        "the longest task, or give tasks time limits below it (this is said once)",
+        request->message.display_name(), request->message.id, (*most * 5 / 6).count(),
+        most->count());
 }
 
 std::vector<AttemptWatch::RequestPtr> AttemptWatch::older_ones() const {

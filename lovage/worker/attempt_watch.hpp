@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <unordered_map>
 #include <unordered_set>
 #include <vector>
@@ -22,8 +23,12 @@ class AttemptWatch {
 public:
     using RequestPtr = std::shared_ptr<TaskRequest>;
 
+    using Clock = std::chrono::steady_clock;
+
+    /// `held_most`: the broker takes messages back that are held for longer; empty: it does not.
     /// Lifetime: `pool` and `revocations` must outlive the watch.
-    AttemptWatch(Executor executor, Pool& pool, Revocations& revocations);
+    AttemptWatch(Executor executor, Pool& pool, Revocations& revocations,
+                 std::optional<std::chrono::minutes> held_most = std::nullopt);
 
     void submitted(const std::vector<RequestPtr>& requests);
     /// An attempt with `report_start` begins.
@@ -36,12 +41,16 @@ public:
         return running_;
     }
 
+    /// The first attempt whose message will soon have been held for too long; once, then nothing.
+    [[nodiscard]] RequestPtr held_too_long(Clock::time_point now);
+
     [[nodiscard]] Awaitable<void> watch_limits();
     /// Costs nothing while tasks end within a second: only older ones are looked up, once a second.
     [[nodiscard]] Awaitable<void> watch_revocations();
 
 private:
     [[nodiscard]] std::vector<RequestPtr> older_ones() const;
+    void warn_of_long_ones();
     Awaitable<void> look_for_revoked(std::vector<RequestPtr> requests);
     /// Once for each signal that is asked for.
     Awaitable<void> terminate(RequestPtr request);
@@ -51,6 +60,7 @@ private:
     Revocations& revocations_;
     std::unordered_set<RequestPtr> running_;
     std::unordered_map<RequestPtr, int> terminated_;  ///< And the signal they were sent last.
+    std::optional<std::chrono::minutes> held_most_;
     SoftLimits limits_;
     Notifier limits_changed_;
 };

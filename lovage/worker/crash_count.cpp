@@ -107,12 +107,16 @@ Awaitable<std::vector<std::size_t>> CrashCount::look_up(std::vector<std::string>
     co_return counts;
 }
 
-Awaitable<void> CrashCount::forget(std::string task_id) {
+Awaitable<Result<void>> CrashCount::forget(std::string task_id) {
     const Deadline deadline = Deadline::in(kAttempt);
     auto entry = co_await core_.state().get(key_of(task_id), deadline);
-    if (!entry || !*entry) co_return;
+    if (!entry) co_return std::unexpected{std::move(entry.error())};
+    if (!*entry) co_return Result<void>{};
+    auto erased =
+        co_await core_.state().compare_and_erase(key_of(task_id), (*entry)->version, deadline);
     // Whoever changed it meanwhile knows better.
-    (void)co_await core_.state().compare_and_erase(key_of(task_id), (*entry)->version, deadline);
+    if (erased || erased.error().code == Errc::conflict) co_return Result<void>{};
+    co_return std::unexpected{std::move(erased.error())};
 }
 
 std::size_t crashes_of(const Message& message) {

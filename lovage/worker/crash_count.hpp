@@ -39,8 +39,8 @@ public:
     /// good ones.
     [[nodiscard]] Awaitable<std::vector<std::size_t>> look_up(std::vector<std::string> task_ids,
                                                               TimePoint now);
-    /// Its message is in quarantine: a replay begins anew.
-    [[nodiscard]] Awaitable<void> forget(std::string task_id);
+    /// Its message is in quarantine: a replay begins anew. Errors: the state store's.
+    [[nodiscard]] Awaitable<Result<void>> forget(std::string task_id);
 
 private:
     /// `once`: a crash that is on the account already is not charged again.

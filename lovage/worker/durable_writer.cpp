@@ -20,9 +20,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// What is left of a quarantine note's detail when a message is near the size limit.
-constexpr std::size_t kShortDetail = 64;
-
 /// One attempt to store or publish (reliability contract, clause 8).
 constexpr auto kAttempt = 30s;
 
@@ -56,9 +53,9 @@ Awaitable<void> DurableWriter::pause_before_retry(int attempt) {
     co_await timer.async_wait(boost::asio::use_awaitable);
 }
 
-Awaitable<bool> DurableWriter::store(TaskMeta meta) {
+Awaitable<bool> DurableWriter::store(TaskMeta meta, Wanted wanted) {
     bool replaced = false;
-    for (int attempt = 0; !giving_up_; ++attempt) {
+    for (int attempt = 0; !giving_up_ && (attempt == 0 || wanted()); ++attempt) {
         auto outcome = co_await core_.results().store(meta, Deadline::in(kAttempt));
         if (outcome) co_return true;
         const Error& problem = outcome.error();
@@ -85,9 +82,10 @@ Awaitable<Result<void>> DurableWriter::publish_to_quarantine(Publication publica
     const Deadline deadline = Deadline::in(kAttempt);
     const std::string queue = publication.routing_key;
     if (!declared_.contains(queue)) {
-        auto declared =
-            co_await core_.broker().declare_queue(QueueDeclaration{.name = queue}, deadline);
-        if (!declared) co_return declared;
+        auto declared = co_await core_.broker().declare_queue(
+            quarantine_declaration(core_.settings(), queue), deadline);
+        // One that was made otherwise, by an earlier version or under another profile, will do.
+        if (!declared && declared.error().code != Errc::conflict) co_return declared;
         declared_.insert(queue);
     }
     if (failpoint::fails(failpoint::Point::quarantine_unsent)) {
@@ -101,13 +99,12 @@ Awaitable<Result<void>> DurableWriter::publish_to_quarantine(Publication publica
     co_return done;
 }
 
-Awaitable<bool> DurableWriter::quarantine(Message message, QuarantineNote note) {
-    for (int attempt = 0; !giving_up_; ++attempt) {
+Awaitable<bool> DurableWriter::quarantine(Message message, QuarantineNote note, Wanted wanted) {
+    for (int attempt = 0; !giving_up_ && wanted(); ++attempt) {
         auto done = co_await publish_to_quarantine(to_quarantine(message, note));
         if (done) co_return true;
-        if (done.error().code == Errc::too_large && note.detail.size() > kShortDetail) {
-            note.detail.resize(kShortDetail);  // the note may be what makes it too large
-        }
+        // The note may be what makes it too large.
+        if (done.error().code == Errc::too_large && shorten(note)) continue;
         if (worth_telling(attempt)) {
             log::warning("worker",
                          "A message could not be put into '{}' yet: {}; it is tried again",
@@ -129,8 +126,8 @@ Awaitable<Result<void>> DurableWriter::send_once(const TaskSend* task) {
     co_return done;
 }
 
-Awaitable<Result<void>> DurableWriter::send(TaskSend task) {
-    for (int attempt = 0; !giving_up_; ++attempt) {
+Awaitable<Result<void>> DurableWriter::send(TaskSend task, Wanted wanted) {
+    for (int attempt = 0; !giving_up_ && wanted(); ++attempt) {
         auto done = co_await send_once(&task);
         if (done || never_possible(done.error().code)) co_return done;
         if (worth_telling(attempt)) {
@@ -141,7 +138,7 @@ Awaitable<Result<void>> DurableWriter::send(TaskSend task) {
         }
         co_await pause_before_retry(attempt);
     }
-    co_return fail(Errc::cancelled, "the worker stops");
+    co_return fail(Errc::cancelled, giving_up_ ? "the worker stops" : "it is delivered again");
 }
 
 }  // namespace lovage

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <set>
 #include <string>
 
@@ -12,21 +13,31 @@
 namespace lovage {
 
 /// Stores records and publishes messages until they are durable: what fails is tried again, with a
-/// pause of 0.1 s growing to 1 s, until it is done or give_up() was called.
+/// pause of 0.1 s growing to 1 s, until it is done, give_up() was called, or nobody wants it any
+/// more.
 ///
 /// Belongs to the worker's loop; not thread-safe. Lifetime: it must outlive what it returns.
 class DurableWriter {
 public:
+    /// Asked before each attempt: whether what is to be written is still wanted.
+    using Wanted = std::function<bool()>;
+
     explicit DurableWriter(AppCore& core) : core_{core} {}
 
-    /// True when the record is durable, false after give_up(). A record that can never be stored
-    /// (too large) is replaced by a failure that says so.
-    [[nodiscard]] Awaitable<bool> store(TaskMeta meta);
-    /// Keeps a message in "<note.queue>.quarantine"; true when it is, false after give_up().
-    [[nodiscard]] Awaitable<bool> quarantine(Message message, QuarantineNote note);
+    /// True when the record is durable, false after give_up() or when it is not wanted any more: a
+    /// record is offered once even so. One that can never be stored (too large) is replaced by a
+    /// failure that says so.
+    [[nodiscard]] Awaitable<bool> store(TaskMeta meta, Wanted wanted);
+    /// Keeps a message in "<note.queue>.quarantine"; true when it is, false after give_up() or when
+    /// that is not wanted any more. A note that makes the message too large is shortened.
+    [[nodiscard]] Awaitable<bool> quarantine(Message message, QuarantineNote note, Wanted wanted);
     /// Sends a task message; its queue is declared when it is not there. Errors: too_large and
-    /// invalid_argument (it can never be sent), cancelled (after give_up()).
-    [[nodiscard]] Awaitable<Result<void>> send(TaskSend task);
+    /// invalid_argument (it can never be sent), cancelled (after give_up(), or not wanted any
+    /// more).
+    [[nodiscard]] Awaitable<Result<void>> send(TaskSend task, Wanted wanted);
+
+    /// A moment between two attempts of a caller's own; `attempt` counts from 0.
+    [[nodiscard]] Awaitable<void> pause_before_retry(int attempt);
 
     /// Stops trying again: what is not durable yet stays undone.
     void give_up() noexcept { giving_up_ = true; }
@@ -36,7 +47,6 @@ private:
     Awaitable<Result<void>> publish_to_quarantine(Publication publication);
     /// `task` outlives the call.
     Awaitable<Result<void>> send_once(const TaskSend* task);
-    Awaitable<void> pause_before_retry(int attempt);
 
     AppCore& core_;
     std::set<std::string> declared_;

@@ -1,5 +1,6 @@
 #include <lovage/worker/durable_writer.hpp>
 
+#include <lovage/app/queues.hpp>
 #include <lovage/worker/quarantine.hpp>
 
 #include <atomic>
@@ -25,7 +26,7 @@ struct Refusals {
 Refusals refusals;
 
 /// A memory broker that refuses what `refusals` says, as a server that is out of sorts does.
-class RefusingBroker final : public testing_support::WrappedBroker {
+class RefusingBroker final : public WrappedBroker {
 public:
     using WrappedBroker::WrappedBroker;
 
@@ -73,6 +74,35 @@ TEST(DurableWriter, AMessageThatIsRefusedByQuarantineIsOfferedAgain) {
     const auto result = task.delay();
     EXPECT_EQ(take_quarantined(app).properties.correlation_id, result.id());
     EXPECT_EQ(refusals.left, 0);
+}
+
+/// Takes the first message out of a queue.
+Message take_from(App& app, const std::string& queue) {
+    const auto receive = [](std::shared_ptr<AppCore> core, std::string from) -> Awaitable<Message> {
+        const Deadline deadline = Deadline::in(kLong);
+        auto consumer =
+            value_or_throw(co_await core->broker().consume({{from}, 1, "test"}, deadline));
+        auto deliveries = value_or_throw(co_await consumer->receive(deadline));
+        Message message = std::move(deliveries.front().message);
+        consumer->ack(deliveries.front().tag);
+        (void)co_await consumer->close(deadline);
+        co_return message;
+    };
+    return app.core()->loop().run_blocking(receive(app.core(), queue));
+}
+
+TEST(DurableWriter, AQueueWhoseQuarantineWouldHaveTooLongANameHasOneToo) {
+    Settings settings = memory_settings();
+    settings.task_default_queue = std::string(250, 'q');
+    App app{"test", settings};
+    RunningWorker worker{app};
+    const auto result = app.send_task("nobody-knows-it");
+    EXPECT_EQ(result.wait(kLong).status, "FAILURE");
+    const std::string queue = quarantine_queue(settings.task_default_queue);
+    EXPECT_EQ(queue.size(), 255U);
+    const auto note = read_note(take_from(app, queue));
+    ASSERT_TRUE(note);
+    EXPECT_EQ(note->queue, settings.task_default_queue) << "where a replay sends it";
 }
 
 TEST(DurableWriter, AWorkerThatStopsLeavesWhatItCouldNotSendWithTheBroker) {

@@ -72,6 +72,25 @@ Publication to_quarantine(const Message& message, const QuarantineNote& note) {
     return publication;
 }
 
+bool shorten(QuarantineNote& note) {
+    constexpr std::size_t kSomeBytes = 1024;
+    constexpr std::size_t kFewBytes = 64;
+    const auto cut = [](std::string& text, std::size_t most) {
+        if (text.size() <= most) return false;
+        text.resize(most);
+        return true;
+    };
+    for (const std::size_t most : {kSomeBytes, std::size_t{0}}) {
+        if (!note.crash) break;
+        CrashReport shorter = *note.crash;
+        const bool cut_stack = cut(shorter.backtrace, most);
+        if (!cut(shorter.last_words, most) && !cut_stack) continue;
+        note.crash = std::make_shared<const CrashReport>(std::move(shorter));
+        return true;
+    }
+    return cut(note.detail, kFewBytes) || cut(note.detail, 0);
+}
+
 std::optional<QuarantineNote> read_note(const Message& message) {
     const Json headers = header_object(message);
     if (headers.find(kReason) == nullptr) return std::nullopt;

@@ -28,6 +28,10 @@ struct QuarantineNote {
 /// live removed, or it would vanish), the note added to its headers.
 [[nodiscard]] Publication to_quarantine(const Message& message, const QuarantineNote& note);
 
+/// Takes from a note what is worth least: first most of a crash's last words and call stack, then
+/// all of both, then most of the detail, then the rest of it. False: there is nothing left to take.
+[[nodiscard]] bool shorten(QuarantineNote& note);
+
 /// The note of a kept message; nothing when it carries none.
 [[nodiscard]] std::optional<QuarantineNote> read_note(const Message& message);
 

@@ -1,5 +1,9 @@
 #include <lovage/worker/quarantine.hpp>
 
+#include <lovage/app/queues.hpp>
+
+#include <memory>
+
 #include <gtest/gtest.h>
 
 namespace lovage {
@@ -71,6 +75,44 @@ TEST(Quarantine, AForeignHeaderOfOurNameIsOnlyAHeader) {
 
 TEST(Quarantine, AnOrdinaryMessageCarriesNoNote) {
     EXPECT_FALSE(read_note(original()));
+}
+
+TEST(Quarantine, NamesThatWouldBeTooLongAreCutAndStayDifferent) {
+    const std::string fits(244, 'q');
+    EXPECT_EQ(quarantine_queue(fits), fits + ".quarantine");
+    const std::string one = quarantine_queue(std::string(254, 'q') + "1");
+    const std::string other = quarantine_queue(std::string(254, 'q') + "2");
+    EXPECT_EQ(one.size(), 255U);
+    EXPECT_TRUE(one.ends_with(".quarantine"));
+    EXPECT_NE(one, other);
+}
+
+TEST(Quarantine, IsAsSafeAsItsTaskQueue) {
+    Settings settings;
+    EXPECT_EQ(quarantine_declaration(settings, "q").arguments, Json::object());
+    settings.delivery = DeliveryProfile::quorum;
+    EXPECT_EQ(quarantine_declaration(settings, "q").arguments,
+              Json::object({{"x-queue-type", "quorum"}}));
+}
+
+TEST(Quarantine, ANoteIsShortenedFromWhatIsWorthLeast) {
+    QuarantineNote note;
+    note.reason = "crashed";
+    note.queue = "shop";
+    note.detail = std::string(200, 'd');
+    note.crash = std::make_shared<const CrashReport>(
+        CrashReport{"SIGSEGV", "0x0", std::string(12'000, 'b'), std::string(4'000, 'e')});
+    EXPECT_TRUE(shorten(note));
+    EXPECT_EQ(note.crash->backtrace.size() + note.crash->last_words.size(), 2'048U);
+    EXPECT_TRUE(shorten(note));
+    EXPECT_EQ(note.crash->backtrace.size() + note.crash->last_words.size(), 0U);
+    EXPECT_EQ(note.crash->cause, "SIGSEGV");
+    EXPECT_EQ(note.detail.size(), 200U);
+    EXPECT_TRUE(shorten(note));
+    EXPECT_EQ(note.detail.size(), 64U);
+    EXPECT_TRUE(shorten(note));
+    EXPECT_FALSE(shorten(note));
+    EXPECT_EQ(note.queue, "shop");
 }
 
 }  // namespace

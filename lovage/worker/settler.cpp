@@ -5,6 +5,7 @@
 #include <lovage/runtime/failpoint.hpp>
 #include <lovage/runtime/log.hpp>
 #include <lovage/worker/outcome_log.hpp>
+#include <lovage/worker/publish_again.hpp>
 #include <lovage/worker/retry_message.hpp>
 #include <lovage/worker/task_record.hpp>
 
@@ -202,27 +203,59 @@ Awaitable<void> Settler::settle_together(std::vector<FinishedTask> finished) {
 Awaitable<bool> Settler::store_record(const FinishedTask* finished) {
     if (!wants_record(*finished)) co_return true;
     co_return co_await writer_.store(
-        make_meta(*finished->request, finished->outcome, core_.settings().result_extended));
+        make_meta(*finished->request, finished->outcome, core_.settings().result_extended),
+        while_held(*finished));
+}
+
+DurableWriter::Wanted Settler::while_held(DeliveryTag tag) const {
+    return [this, tag] { return hooks_.held(tag); };
+}
+
+DurableWriter::Wanted Settler::while_held(const FinishedTask& finished) const {
+    const AckRules& rules = finished.request->acknowledge;
+    if (settlement_of(finished.outcome, rules) == Settlement::nothing) return [] { return true; };
+    return while_held(finished.request->delivery.tag);
+}
+
+void Settler::abandon(const FinishedTask& finished) {
+    if (writer_.giving_up()) return;
+    log::warning("worker", "Task {}[{}] ended, but the broker took its message back: it runs again",
+                 finished.request->message.display_name(), finished.request->message.id);
+    abandon(finished.request->delivery.tag);
+}
+
+void Settler::abandon(DeliveryTag tag) {
+    if (writer_.giving_up()) return;
+    // Counted as stale; should it still be held, it goes back all the same.
+    if (Consumer* consumer = hooks_.consumer()) consumer->reject(tag, Requeue::yes);
+    --pending_;
+    hooks_.settled(nullptr, nullptr, Clock::duration{});
 }
 
 Awaitable<void> Settler::settle_alone(FinishedTask finished) {
-    if (co_await store_record(&finished)) settle_message(std::move(finished));
+    if (!co_await store_record(&finished)) co_return abandon(finished);
+    settle_message(std::move(finished));
 }
 
 Awaitable<void> Settler::settle_ignored(FinishedTask finished, StateReport last) {
     const bool durable = co_await writer_.store(
         make_state_meta(*last.request, std::move(last.state), std::move(last.meta),
-                        core_.settings().result_extended));
-    if (durable) settle_message(std::move(finished));
+                        core_.settings().result_extended),
+        while_held(finished));
+    if (!durable) co_return abandon(finished);
+    settle_message(std::move(finished));
 }
 
 /// RETRY is stored before the message is sent, since the next attempt may start, and end, as soon
 /// as it is.
 Awaitable<void> Settler::settle_retry(FinishedTask finished) {
+    const DurableWriter::Wanted held = while_held(finished);
+    if (!held()) co_return abandon(finished);
     const bool durable = co_await store_record(&finished);
-    if (!durable) co_return;
-    auto sent = co_await writer_.send(make_retry_send(*finished.request, finished.outcome.retry));
-    if (!sent && sent.error().code == Errc::cancelled) co_return;
+    if (!durable) co_return abandon(finished);
+    auto sent =
+        co_await writer_.send(make_retry_send(*finished.request, finished.outcome.retry), held);
+    if (!sent && sent.error().code == Errc::cancelled) co_return abandon(finished);
     if (!sent) {
         // Larger arguments than a message can have, for instance: no waiting helps.
         finished.outcome = retry_impossible(std::move(finished.outcome), sent.error());
@@ -264,8 +297,17 @@ Awaitable<void> Settler::requeue_later(FinishedTask finished) {
     // A task that gives its message back whenever it comes must not keep a worker busy with that.
     boost::asio::steady_timer timer{scope_.executor(), kBackAfter};
     co_await timer.async_wait(boost::asio::use_awaitable);
+    const DeliveryTag tag = finished.request->delivery.tag;
+    // A new message is not counted among those that came back.
+    const Delivery& delivery = finished.request->delivery;
+    const bool anew = is_quorum_queue(core_.settings(), delivery.queue) && while_held(tag)() &&
+                      (co_await publish_again(core_.broker(), delivery)).has_value();
     if (Consumer* consumer = hooks_.consumer()) {
-        consumer->reject(finished.request->delivery.tag, Requeue::yes);
+        if (anew) {
+            consumer->ack(tag);
+        } else {
+            consumer->reject(tag, Requeue::yes);
+        }
     }
     conclude(finished);
 }
@@ -274,9 +316,9 @@ Awaitable<void> Settler::keep_message(FinishedTask finished) {
     if (failpoint::left_out(failpoint::Line::kept_before_ack)) {
         co_await acknowledge_early({finished.request->delivery.tag});
     }
-    const bool kept = co_await writer_.quarantine(finished.request->delivery.message,
-                                                  note_for(finished, hostname_));
-    if (!kept) co_return;
+    const bool kept = co_await writer_.quarantine(
+        finished.request->delivery.message, note_for(finished, hostname_), while_held(finished));
+    if (!kept) co_return abandon(finished);
     if (Consumer* consumer = hooks_.consumer()) consumer->ack(finished.request->delivery.tag);
     conclude(finished);
 }
@@ -312,11 +354,13 @@ void Settler::quarantine(Delivery delivery, std::string reason, std::string deta
 Awaitable<void> Settler::settle_quarantined(Delivery delivery, QuarantineNote note,
                                             std::optional<TaskMeta> meta) {
     const DeliveryTag tag = delivery.tag;
-    const bool kept = co_await writer_.quarantine(std::move(delivery.message), std::move(note));
-    if (!kept) co_return;
+    const DurableWriter::Wanted held = while_held(tag);
+    const bool kept =
+        co_await writer_.quarantine(std::move(delivery.message), std::move(note), held);
+    if (!kept) co_return abandon(tag);
     if (meta) {
-        const bool durable = co_await writer_.store(std::move(*meta));
-        if (!durable) co_return;
+        const bool durable = co_await writer_.store(std::move(*meta), held);
+        if (!durable) co_return abandon(tag);
     }
     if (Consumer* consumer = hooks_.consumer()) consumer->ack(tag);
     --pending_;

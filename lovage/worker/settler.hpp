@@ -30,6 +30,8 @@ public:
         /// The consumer that acks go to; nullptr while there is none (acks are then pointless:
         /// redelivery follows).
         std::function<Consumer*()> consumer;
+        /// False: the consumer that delivered it is gone, so that the broker delivers it again.
+        std::function<bool(DeliveryTag)> held;
         /// A delivery has come to its end; both are nullptr when it never became a task.
         /// `settle_time`: from the end of the task to the ack being carried out.
         std::function<void(const std::shared_ptr<TaskRequest>&, const TaskOutcome*,
@@ -65,20 +67,29 @@ public:
 
 private:
     [[nodiscard]] bool wants_record(const FinishedTask& finished) const;
+    /// True for as long as the delivery is this worker's. After that its message is delivered
+    /// again, so that whatever is still written for this attempt is one thing too many.
+    [[nodiscard]] DurableWriter::Wanted while_held(DeliveryTag tag) const;
+    /// The same for an attempt; one that was acknowledged at its start is this worker's for good.
+    [[nodiscard]] DurableWriter::Wanted while_held(const FinishedTask& finished) const;
+    /// What was to be written was not: nothing more is done, unless the worker gives up anyway.
+    void abandon(const FinishedTask& finished);
+    void abandon(DeliveryTag tag);
     /// One call of the result backend at a time: what ends meanwhile goes together in the next.
     Awaitable<void> settle_unstored();
     /// The usual case: all records in one call. Those that cannot be stored at once go on one by
     /// one.
     Awaitable<void> settle_together(std::vector<FinishedTask> finished);
     [[nodiscard]] std::vector<TaskMeta> records_of(const std::vector<FinishedTask>& finished) const;
-    /// Stores the record of an attempt, if it shall have one; false after give_up(). `finished`
-    /// must outlive the call.
+    /// Stores the record of an attempt, if it shall have one; false: abandon it. `finished` must
+    /// outlive the call.
     Awaitable<bool> store_record(const FinishedTask* finished);
     Awaitable<void> settle_alone(FinishedTask finished);
     Awaitable<void> settle_retry(FinishedTask finished);
     /// Its task took the slot along: to be run again, or kept when that has happened too often.
     Awaitable<void> settle_lost(FinishedTask finished);
     Awaitable<void> keep_crashing(FinishedTask finished, std::size_t crashes);
+    Awaitable<void> forget_crashes(std::string task_id, DeliveryTag tag);
     /// What the task reported last is its state for good, so it must be durable.
     Awaitable<void> settle_ignored(FinishedTask finished, StateReport last);
     Awaitable<void> settle_quarantined(Delivery delivery, QuarantineNote note,

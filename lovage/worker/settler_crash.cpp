@@ -19,6 +19,8 @@ Awaitable<void> Settler::settle_lost(FinishedTask finished) {
     const Message& message = request.delivery.message;
     const std::size_t crashes =
         co_await crashes_.charge(request.message.id, crashes_of(message), wall_clock_now());
+    const DurableWriter::Wanted held = while_held(finished);
+    if (!held()) co_return abandon(finished);
     const bool endless = failpoint::left_out(failpoint::Line::crash_count);
     if (crashes >= kCrashesMost && !endless)
         co_return co_await keep_crashing(std::move(finished), crashes);
@@ -31,8 +33,8 @@ Awaitable<void> Settler::settle_lost(FinishedTask finished) {
     if (failpoint::left_out(failpoint::Line::again_before_ack)) {
         co_await acknowledge_early({request.delivery.tag});
     }
-    auto sent = co_await writer_.send(std::move(again));
-    if (!sent && sent.error().code == Errc::cancelled) co_return;
+    auto sent = co_await writer_.send(std::move(again), held);
+    if (!sent && sent.error().code == Errc::cancelled) co_return abandon(finished);
     if (Consumer* consumer = hooks_.consumer()) {
         if (sent) {
             consumer->ack(request.delivery.tag);
@@ -69,14 +71,30 @@ Awaitable<void> Settler::keep_crashing(FinishedTask finished, std::size_t crashe
                         outcome.crash};
     log::error("worker", "Task {}[{}] is not run again and kept in quarantine: {}",
                request.message.display_name(), request.message.id, note.detail);
-    const bool kept = co_await writer_.quarantine(request.delivery.message, std::move(note));
-    if (!kept) co_return;
+    const bool kept = co_await writer_.quarantine(request.delivery.message, std::move(note),
+                                                  while_held(finished));
+    if (!kept) co_return abandon(finished);
     outcome.ending = Ending::failed;
     const bool durable = co_await store_record(&finished);
-    if (!durable) co_return;
-    co_await crashes_.forget(request.message.id);
+    if (!durable) co_return abandon(finished);
+    co_await forget_crashes(request.message.id, request.delivery.tag);
     if (Consumer* consumer = hooks_.consumer()) consumer->ack(request.delivery.tag);
     conclude(finished);
+}
+
+/// Tried again as results are: a replay of a task whose crashes are remembered would come back here
+/// after the first one.
+Awaitable<void> Settler::forget_crashes(std::string task_id, DeliveryTag tag) {
+    const DurableWriter::Wanted held = while_held(tag);
+    for (int attempt = 0; !writer_.giving_up() && held(); ++attempt) {
+        const auto forgotten = co_await crashes_.forget(task_id);
+        if (forgotten) co_return;
+        if (attempt == 0) {
+            log::warning("worker", "Task {}: its crashes are not forgotten yet: {}; trying again",
+                         task_id, forgotten.error().message());
+        }
+        co_await writer_.pause_before_retry(attempt);
+    }
 }
 
 }  // namespace lovage

@@ -1,6 +1,8 @@
 #include <lovage/worker/waiting_room.hpp>
 
+#include <lovage/app/queues.hpp>
 #include <lovage/runtime/log.hpp>
+#include <lovage/worker/publish_again.hpp>
 
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -16,13 +18,11 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// One attempt to publish (reliability contract, clause 8).
-constexpr auto kAttempt = 30s;
 /// After a hand-over that failed, and before a delivery is given back that there is no room for.
 constexpr auto kPause = 1s;
 
-/// Waiting does not help: this message, or any, will not be delayed by this broker.
-bool never_possible(Errc code) {
+/// Trying again does not help: this message, or any, will not be delayed by this broker.
+bool will_not_delay(Errc code) {
     return code == Errc::too_large || code == Errc::invalid_argument || code == Errc::conflict ||
            code == Errc::rejected;
 }
@@ -107,12 +107,7 @@ Awaitable<void> WaitingRoom::hand_over(RequestPtr request, TimePoint due,
     {
         const Counted counted{handing_over_, 1};
         const Counted bytes{handing_over_bytes_, request->delivery.message.body.size()};
-        Publication again;
-        again.routing_key = request->delivery.queue;
-        again.message = request->delivery.message;
-        again.any_size = true;  // it has come that way
-        again.delay = delay;
-        sent = co_await core_.broker().publish(std::move(again), Deadline::in(kAttempt));
+        sent = co_await publish_again(core_.broker(), request->delivery, delay);
         if (sent) {
             told_of_trouble_ = false;
             metrics_.delayed.increment();
@@ -129,7 +124,7 @@ Awaitable<void> WaitingRoom::hand_over(RequestPtr request, TimePoint due,
     }
     if (stopping_) {
         give_back(request);
-    } else if (never_possible(sent.error().code)) {
+    } else if (will_not_delay(sent.error().code)) {
         hold(std::move(request), due);
     } else {
         co_await pause();
@@ -157,7 +152,16 @@ void WaitingRoom::give_back(const RequestPtr& request) {
 Awaitable<void> WaitingRoom::give_back_later(RequestPtr request) {
     const std::uint64_t generation = generation_;
     co_await pause();
-    if (generation == generation_) give_back(request);
+    if (generation != generation_) co_return;
+    // It may come back any number of times, which a quorum queue counts; a new message it does not.
+    const bool anew = request->delivery.redelivered &&
+                      is_quorum_queue(core_.settings(), request->delivery.queue) &&
+                      (co_await publish_again(core_.broker(), request->delivery)).has_value();
+    if (!anew) {
+        give_back(request);
+    } else if (Consumer* consumer = hooks_.consumer()) {
+        consumer->ack(request->delivery.tag);
+    }
 }
 
 Awaitable<void> WaitingRoom::pause() {

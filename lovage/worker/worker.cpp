@@ -7,7 +7,6 @@
 #include <lovage/worker/detail/worker_impl.hpp>
 #include <lovage/worker/make_pool.hpp>
 #include <lovage/worker/start_check.hpp>
-#include <lovage/worker/worker_hooks.hpp>
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -73,6 +72,13 @@ WaitingRoom::Options waiting_options(const Settings& settings) {
     return options;
 }
 
+/// How long the broker lets a message go unacknowledged: RabbitMQ's consumer_timeout by default.
+std::optional<std::chrono::minutes> held_most(const Settings& settings) {
+    const std::string_view url = settings.broker_url;
+    if (url.starts_with("amqp") || url.starts_with("pyamqp")) return 30min;
+    return std::nullopt;
+}
+
 }  // namespace
 
 Worker::Impl::Impl(App& of, WorkerOptions wanted)
@@ -88,11 +94,12 @@ Worker::Impl::Impl(App& of, WorkerOptions wanted)
       changed_{core->loop().executor()},
       look_ahead_{static_cast<std::uint32_t>(slots)},
       revocations_{*core},
-      watch_{core->loop().executor(), *pool_, revocations_},
+      watch_{core->loop().executor(), *pool_, revocations_, held_most(of.settings())},
       settler_{*core,
                metrics_,
                hostname,
                {[this] { return consumer_.get(); },
+                [this](DeliveryTag tag) { return tag.epoch == epoch_; },
                 [this](const RequestPtr& request, const TaskOutcome* outcome, auto settle_time) {
                     on_settled(request, outcome, settle_time);
                 }}},
@@ -133,7 +140,7 @@ Awaitable<Result<void>> Worker::Impl::wait_for_servers() {
     using namespace asio::experimental::awaitable_operators;
     for (std::chrono::milliseconds wait = 1s; stops_ == 0; wait *= 2) {
         auto attempt = co_await (connect_and_consume() || stop_wanted());
-        if (attempt.index() == 1) break;
+        if (attempt.index() == 1 || stops_ != 0) break;
         auto& connected = std::get<0>(attempt);
         if (connected || hopeless(connected.error().code)) co_return std::move(connected);
         wait = std::min<std::chrono::milliseconds>(
@@ -149,6 +156,7 @@ Awaitable<Result<void>> Worker::Impl::wait_for_servers() {
 Awaitable<Result<void>> Worker::Impl::open_consumer() {
     const Deadline deadline = Deadline::in(kConnectAttempt);
     for (const std::string& queue : queues) {
+        if (stops_ != 0) co_return fail(Errc::cancelled, "the worker stops");
         auto declared =
             co_await declare_task_queue(core->broker(), app.settings(), queue, deadline);
         if (!declared) co_return declared;
@@ -158,6 +166,8 @@ Awaitable<Result<void>> Worker::Impl::open_consumer() {
     ConsumeOptions consume{queues, prefetch_, hostname};
     auto opened = co_await core->broker().consume(std::move(consume), deadline);
     if (!opened) co_return std::unexpected{std::move(opened.error())};
+    // Nobody would run what it takes; dropped, it gives that back.
+    if (stops_ != 0) co_return fail(Errc::cancelled, "the worker stops");
     consumer_ = std::move(*opened);
     co_return Result<void>{};
 }
@@ -166,6 +176,7 @@ Awaitable<Result<void>> Worker::Impl::run() {
     if (auto fine = check_start(app.settings(), app.tasks(), *pool_); !fine) co_return fine;
     auto started = co_await wait_for_servers();
     if (!started) co_return started;
+    std::optional<WorkerHookCalls> ready_hooks;
     if (consumer_) {
         co_await open_journal();
         Pool::Events events;
@@ -190,13 +201,24 @@ Awaitable<Result<void>> Worker::Impl::run() {
         ready = true;
         log::info("worker", "{} ready.", hostname);
         if (options.on_ready) options.on_ready();
-        co_await call_worker_hooks(core->worker_hooks().ready, hostname);
+        ready_hooks.emplace(core->loop().executor(), core->worker_hooks().ready, hostname);
     }
     while (stops_ == 0) co_await changed_.wait();
     co_await shut_down();
-    co_await call_worker_hooks(core->worker_hooks().shutdown, hostname);
+    if (ready_hooks) co_await finish_hooks(&*ready_hooks, "ready");
+    WorkerHookCalls shutdown_hooks{core->loop().executor(), core->worker_hooks().shutdown,
+                                   hostname};
+    co_await finish_hooks(&shutdown_hooks, "shutdown");
     if (problem_) co_return std::unexpected{std::move(*problem_)};
     co_return Result<void>{};
+}
+
+Awaitable<void> Worker::Impl::finish_hooks(WorkerHookCalls* calls, std::string_view name) {
+    const auto longest = options.shutdown_timeout.value_or(app.settings().worker_shutdown_timeout);
+    if (co_await calls->ended(Deadline::in(longest))) co_return;
+    log::error("worker", "a '{}' hook did not return within {:.0f} s; it is left behind", name,
+               std::chrono::duration<double>(longest).count());
+    ++left_behind;
 }
 
 void Worker::Impl::stop_requested() {

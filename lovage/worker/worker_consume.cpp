@@ -115,6 +115,7 @@ Awaitable<void> Worker::Impl::consume_until_stop() {
         if (deliveries) {
             deliveries_ += deliveries->size();
             repair_ = Repair::none;
+            epoch_ = deliveries->front().tag.epoch;
             const auto now = Clock::now();
             const bool dribble = deliveries->size() < kGathered && now < last + 2 * kGather;
             last = now;
@@ -158,6 +159,7 @@ Awaitable<bool> Worker::Impl::recover(Error problem) {
          wait = std::min<std::chrono::milliseconds>(wait * 2, kLongestPause)) {
         ready = false;
         const bool same_consumer = consumer_ && still_usable(problem.code);
+        if (!same_consumer) epoch_.reset();
         log::error("worker", "consumer: {}. {} …", problem.message(),
                    same_consumer ? "Going on" : "Trying to re-establish it");
         co_await pause(wait);

@@ -44,7 +44,7 @@ struct Sickness {
 Sickness sickness;
 
 /// A consumer whose broker forgets it: nothing is delivered, and nothing says so.
-class DeafConsumer final : public testing_support::WrappedConsumer {
+class DeafConsumer final : public WrappedConsumer {
 public:
     using WrappedConsumer::WrappedConsumer;
 
@@ -55,7 +55,7 @@ public:
     }
 };
 
-class SickBroker final : public testing_support::WrappedBroker {
+class SickBroker final : public WrappedBroker {
 public:
     using WrappedBroker::WrappedBroker;
 

@@ -1,9 +1,5 @@
 // More than one way to a broker, and queues of another type: the same promises.
-#include "stack.hpp"
-
-#include <lovage/brokers/amqp/test_vhost.hpp>
-#include <tests/support/services.hpp>
-#include <tests/support/tcp_proxy.hpp>
+#include "broker_network.hpp"
 
 namespace lovage::chaos {
 namespace {
@@ -40,11 +36,7 @@ protected:
         start_load();
         const auto fault = Clock::now();
         lose(first_, ending, second_, noticed);
-        const auto back = Clock::now();
-        note_fault(fault);
-        expect_recovery(back);
-        expect_contract();
-        expect_results(service_url("LOVAGE_TEST_REDIS_URL"));
+        expect_all_well(fault, Clock::now());
     }
 
     TcpProxy first_{service_url("LOVAGE_TEST_AMQP_URL")};
@@ -69,11 +61,7 @@ TEST_F(SeveralHosts, TheSecondIsLostTooWhenTheFirstIsBack) {
     first_.heal();
     fault = Clock::now();
     lose(second_, Ending::reset, first_, kBackAtFullRate);
-    const auto back = Clock::now();
-    note_fault(fault);
-    expect_recovery(back);
-    expect_contract();
-    expect_results(service_url("LOVAGE_TEST_REDIS_URL"));
+    expect_all_well(fault, Clock::now());
 }
 
 TEST_F(SeveralHosts, TheFirstIsAwayFromTheStart) {
@@ -84,29 +72,13 @@ TEST_F(SeveralHosts, TheFirstIsAwayFromTheStart) {
 }
 
 /// The profile `quorum`, on one node: the queue type must not weaken what is promised.
-class QuorumQueue : public Stack {
+class QuorumQueue : public BrokerNetwork {
 protected:
-    QuorumQueue() {
-        use({.broker = vhost_.url(proxy_.url()), .results = service_url("LOVAGE_TEST_REDIS_URL")});
-        set("LOVAGE_DELIVERY", "quorum");
-    }
+    QuorumQueue() { set("LOVAGE_DELIVERY", "quorum"); }
     ~QuorumQueue() override {
         EXPECT_THAT(vhost_.api("GET", "queues/{vhost}/celery"),
                     testing::HasSubstr(R"("type":"quorum")"));
     }
-
-    void expect_survival(Ending ending, Clock::duration noticed) {
-        start_load();
-        const auto fault = end_connections(proxy_, ending, 4, noticed);
-        const auto back = Clock::now();
-        note_fault(fault);
-        expect_recovery(back);
-        expect_contract();
-        expect_results(service_url("LOVAGE_TEST_REDIS_URL"));
-    }
-
-    TcpProxy proxy_{service_url("LOVAGE_TEST_AMQP_URL")};
-    conformance::TestVhost vhost_;
 };
 
 TEST_F(QuorumQueue, ConnectionsReset) {
@@ -118,15 +90,7 @@ TEST_F(QuorumQueue, ConnectionsFallenSilent) {
 }
 
 TEST_F(QuorumQueue, AWorkerIsKilled) {
-    start_load();
-    const auto fault = Clock::now();
-    const pid_t killed = worker_->pid();
-    worker_->kill();
-    start_worker("successor");
-    note_fault(fault, {killed});
-    expect_recovery(fault);
-    expect_contract();
-    expect_results(service_url("LOVAGE_TEST_REDIS_URL"));
+    expect_survival_of_a_kill();
 }
 
 }  // namespace

@@ -1,9 +1,5 @@
 // What networks do to connections, done by a proxy between the programs and RabbitMQ.
-#include "stack.hpp"
-
-#include <lovage/brokers/amqp/test_vhost.hpp>
-#include <tests/support/services.hpp>
-#include <tests/support/tcp_proxy.hpp>
+#include "broker_network.hpp"
 
 #include <signal.h>
 
@@ -14,39 +10,6 @@ using testing_support::Door;
 using testing_support::Ending;
 using testing_support::service_url;
 using testing_support::TcpProxy;
-
-class BrokerNetwork : public Stack {
-protected:
-    BrokerNetwork() {
-        use({.broker = vhost_.url(proxy_.url()), .results = service_url("LOVAGE_TEST_REDIS_URL")});
-    }
-
-    /// Connections end that way under load; others can be made at once.
-    void expect_survival(Ending ending, Clock::duration noticed) {
-        start_load();
-        // Both of the worker's and both of the producer's.
-        const auto fault = end_connections(proxy_, ending, 4, noticed);
-        const auto back = Clock::now();
-        note_fault(fault);
-        expect_recovery(back);
-        expect_contract();
-        expect_results(service_url("LOVAGE_TEST_REDIS_URL"));
-    }
-
-    void expect_survival_of_a_kill() {
-        const auto fault = Clock::now();
-        const pid_t killed = worker_->pid();
-        worker_->kill();
-        start_worker("successor");
-        note_fault(fault, {killed});
-        expect_recovery(fault);
-        expect_contract();
-        expect_results(service_url("LOVAGE_TEST_REDIS_URL"));
-    }
-
-    TcpProxy proxy_{service_url("LOVAGE_TEST_AMQP_URL")};
-    conformance::TestVhost vhost_;
-};
 
 TEST_F(BrokerNetwork, ConnectionsReset) {
     expect_survival(Ending::reset, 5s);
@@ -75,21 +38,15 @@ TEST_F(BrokerNetwork, TheServerForgetsItsClients) {
     EXPECT_TRUE(proxy_.wait_until(
         [&](const auto& counts) { return counts.accepted >= before.accepted + 4; },
         Deadline::at(fault + kSilenceNoticed)));
-    const auto back = Clock::now();
-    note_fault(fault);
-    expect_recovery(back);
-    expect_contract();
-    expect_results(service_url("LOVAGE_TEST_REDIS_URL"));
+    expect_all_well(fault, Clock::now());
 }
 
 TEST_F(BrokerNetwork, AWorkerIsKilled) {
-    start_load();
     expect_survival_of_a_kill();
 }
 
 TEST_F(BrokerNetwork, AWorkerWithThreadsIsKilled) {
     pool_ = "threads";
-    start_load();
     expect_survival_of_a_kill();
 }
 
@@ -98,11 +55,8 @@ TEST_F(BrokerNetwork, ASlotIsKilled) {
     const pid_t slot = children_of(worker_->pid()).front();
     const auto fault = Clock::now();
     ASSERT_EQ(::kill(slot, SIGKILL), 0);
-    note_fault(fault, {slot});
     EXPECT_TRUE(wait_for_log("worker", "has ended by itself", soon()));
-    expect_recovery(fault);
-    expect_contract();
-    expect_results(service_url("LOVAGE_TEST_REDIS_URL"));
+    expect_all_well(fault, fault, {slot});
     // Of all tasks, only the one that it ran may have begun again.
     EXPECT_LE(ledger_.check(faults_).repeats.size(), 1U);
 }
@@ -153,11 +107,7 @@ TEST_F(LongBrokerNetwork, AWorkerIsSuspendedForLongerThanItsHeartbeat) {
     let_pass(30s);
     // RabbitMQ has given it up: its tags mean nothing any more.
     worker_->signal(SIGCONT);
-    const auto back = Clock::now();
-    note_fault(fault);
-    expect_recovery(back);
-    expect_contract();
-    expect_results(service_url("LOVAGE_TEST_REDIS_URL"));
+    expect_all_well(fault, Clock::now());
 }
 
 TEST_F(BrokerNetwork, AWorkerIsStoppedWhileRabbitMqIsAway) {

@@ -34,10 +34,7 @@ protected:
 
     /// Until the load runs at its pace again, and everything holds.
     void expect_all_well(Clock::time_point fault, Clock::time_point back) {
-        note_fault(fault);
-        expect_recovery(back);
-        expect_contract();
-        expect_results(service_url("LOVAGE_TEST_REDIS_URL"));
+        Stack::expect_all_well(fault, back);
         EXPECT_FALSE(server_->has_logged("unknown delivery tag")) << "a stale ack was sent";
     }
 

@@ -211,6 +211,14 @@ void Stack::note_fault(Clock::time_point begin, std::vector<pid_t> befell) {
     faults_.push_back({begin, Clock::now() + kAftermath, std::move(befell)});
 }
 
+void Stack::expect_all_well(Clock::time_point fault, Clock::time_point back,
+                            std::vector<pid_t> befell) {
+    note_fault(fault, std::move(befell));
+    expect_recovery(back);
+    expect_contract();
+    expect_results(servers_.results);
+}
+
 void Stack::allow_resends() {
     faults_.push_back(
         {Clock::time_point::min(), Clock::time_point::max(), {}, /*only_resent=*/true});

@@ -109,6 +109,10 @@ protected:
     /// that was rejected ran, no task ran twice without a fault. Tasks first sent before
     /// `owed_from` may be gone: an operator has thrown them away.
     void expect_contract(Clock::time_point owed_from = Clock::time_point::min());
+    /// A fault is over, and everybody is `back`: work goes at full rate again, the contract holds,
+    /// and the results are where the programs were told to store them.
+    void expect_all_well(Clock::time_point fault, Clock::time_point back,
+                         std::vector<pid_t> befell = {});
     /// The results, read from `results_url` and not through a proxy.
     void expect_results(const std::string& results_url) const;
     /// The states of all accepted tasks, PENDING for those without a record.

@@ -29,6 +29,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -108,6 +109,11 @@ void misbehave(const std::string& how, const std::string& key) {
             std::memset(blocks.back().get(), 1, kMebibyte);
         }
     }
+    if (how == "hang-up") {
+        // The slot ends as soon as it has said how this went, and does not look for more.
+        ::shutdown(lovage::slot::kTaskStream, SHUT_RD);
+        return;
+    }
     if (how == "asleep") std::this_thread::sleep_for(std::chrono::hours{1});
     if (how == "ignore-SIGTERM") std::signal(SIGTERM, SIG_IGN);
     for (volatile bool forever = true; forever;) {
@@ -118,6 +124,11 @@ void misbehave(const std::string& how, const std::string& key) {
 void heed(lovage::TaskContext& context, const std::string& how, std::string key) {
     note("start", key);
     while (true) {
+        if (how == "hang-up") {
+            // The slot ends as soon as it has said how this went, and does not look for more.
+            ::shutdown(lovage::slot::kTaskStream, SHUT_RD);
+            return;
+        }
         if (how == "asleep") std::this_thread::sleep_for(10ms);
         context.checkpoint();
     }

@@ -153,6 +153,20 @@ TEST_F(Prefork, ATaskSendsAndWaitsByWayOfTheWorker) {
     stop(worker);
 }
 
+TEST_F(Prefork, ATaskGivenToADyingSlotIsRunByAnotherAndNotBlamed) {
+    Process worker = start_worker("worker", 1);
+    std::vector<AsyncResult<Json>> sent;
+    // Each of them ends well, and its slot then reads nothing any more.
+    for (int i = 0; i < 5; ++i) {
+        sent.push_back(misbehave("hang-up"));
+        sent.push_back(send_work(fmt::format("behind-{}", i)));
+    }
+    for (const auto& result : sent) EXPECT_EQ(result.wait(kPatience).status, states::kSuccess);
+    for (int i = 0; i < 5; ++i) EXPECT_EQ(ledger_.count("start", fmt::format("behind-{}", i)), 1U);
+    stop(worker);
+    EXPECT_THAT(logs(), Not(HasSubstr("took its slot along")));
+}
+
 TEST_F(Prefork, SlotsDieWithTheirWorker) {
     Process worker = start_worker("worker", 3);
     const auto held = send_hold("held");

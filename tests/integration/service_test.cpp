@@ -39,6 +39,14 @@ protected:
         text << file.rdbuf();
         return text.str();
     }
+    /// Where a worker serves health and metrics; 0 when it has not said so.
+    [[nodiscard]] std::uint16_t own_port(const std::string& name) const {
+        const std::string log = log_of(name);
+        constexpr std::string_view kUrl = "health and metrics at http://127.0.0.1:";
+        const std::size_t found = log.find(kUrl);
+        if (found == std::string::npos) return 0;
+        return static_cast<std::uint16_t>(std::stoul(log.substr(found + kUrl.size())));
+    }
 };
 
 TEST_F(Service, TellsItsManagerOfItsLife) {
@@ -160,11 +168,8 @@ TEST_F(Service, SigtermCanBeRemappedToSigquit) {
 TEST_F(Service, ServesHealthAndMetricsOnItsOwnPort) {
     Process worker = start("worker", {"worker", "-c", "2", "--health-port", "0"});
     EXPECT_EQ(send_work("done").wait(kPatience).status, states::kSuccess);
-    const std::string log = log_of("worker");
-    constexpr std::string_view kUrl = "health and metrics at http://127.0.0.1:";
-    const std::size_t found = log.find(kUrl);
-    ASSERT_NE(found, std::string::npos) << log;
-    const auto port = static_cast<std::uint16_t>(std::stoul(log.substr(found + kUrl.size())));
+    const std::uint16_t port = own_port("worker");
+    ASSERT_NE(port, 0) << logs();
 
     EXPECT_EQ(http_request(port, "GET", "/health/live", "", soon()).status, 200);
     EXPECT_EQ(http_request(port, "GET", "/health/ready", "", soon()).status, 200);
@@ -193,11 +198,8 @@ TEST_F(Service, ServesHealthAndMetricsOnItsOwnPort) {
 TEST_F(Service, ATakenPortIsNamed) {
     Process first = start("first", {"worker", "-c", "1", "--health-port", "0"});
     EXPECT_EQ(send_work("done").wait(kPatience).status, states::kSuccess);
-    const std::string log = log_of("first");
-    constexpr std::string_view kUrl = "health and metrics at http://127.0.0.1:";
-    const std::size_t found = log.find(kUrl);
-    ASSERT_NE(found, std::string::npos) << log;
-    const std::string port = std::to_string(std::stoul(log.substr(found + kUrl.size())));
+    const std::string port = std::to_string(own_port("first"));
+    ASSERT_NE(port, "0") << logs();
     const Output second = run({"worker", "-c", "1", "--health-port", port});
     EXPECT_EQ(second.ending.exit_code, 1);
     EXPECT_THAT(second.err, HasSubstr(port));

@@ -62,6 +62,12 @@ inline QueueStatus status_of(App& app, const std::string& queue) {
     return app.core()->loop().run_blocking(ask(app.core(), queue));
 }
 
+/// Ready, delayed or delivered and not settled.
+inline std::uint64_t messages_in(App& app, const std::string& queue) {
+    const QueueStatus status = status_of(app, queue);
+    return status.ready + status.delayed + status.unsettled;
+}
+
 /// Sends a message as it is to queue "celery".
 inline void publish(App& app, Message message) {
     const auto send = [](std::shared_ptr<AppCore> core, Message what) -> Awaitable<void> {

@@ -1,16 +1,16 @@
 #pragma once
 
+#include <lovage/brokers/broker.hpp>
+
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include <lovage/brokers/broker.hpp>
+namespace lovage {
 
-namespace lovage::testing_support {
-
-/// A broker that passes everything on, for tests whose broker does one thing another way: they
-/// override that.
+/// A broker that passes everything on to another one, for tests to change a part of.
 class WrappedBroker : public Broker {
 public:
     explicit WrappedBroker(std::unique_ptr<Broker> inner) : inner_{std::move(inner)} {}
@@ -91,4 +91,4 @@ private:
     std::unique_ptr<Consumer> inner_;
 };
 
-}  // namespace lovage::testing_support
+}  // namespace lovage

@@ -3,6 +3,7 @@
 #include <lovage/brokers/amqp/conversion.hpp>
 #include <lovage/brokers/amqp/delay_queues.hpp>
 #include <lovage/brokers/declaration.hpp>
+#include <lovage/brokers/stale_settlements.hpp>
 #include <lovage/clients/amqp/options.hpp>
 #include <lovage/runtime/notifier.hpp>
 
@@ -48,10 +49,10 @@ public:
     }
 
     void ack(DeliveryTag tag) override {
-        if (!consumer_.ack({tag.epoch, tag.value})) ++stale_;
+        if (!consumer_.ack({tag.epoch, tag.value})) count_stale();
     }
     void reject(DeliveryTag tag, Requeue requeue) override {
-        if (!consumer_.reject({tag.epoch, tag.value}, requeue == Requeue::yes)) ++stale_;
+        if (!consumer_.reject({tag.epoch, tag.value}, requeue == Requeue::yes)) count_stale();
     }
     Awaitable<Result<void>> flush(Deadline deadline) override { return consumer_.flush(deadline); }
 
@@ -81,6 +82,11 @@ public:
     }
 
 private:
+    void count_stale() {
+        ++stale_;
+        count_stale_settlements("amqp", 1);
+    }
+
     amqp::Consumer consumer_;
     std::shared_ptr<Siblings> siblings_;
     std::uint64_t stale_ = 0;

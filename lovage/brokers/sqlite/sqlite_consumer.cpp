@@ -1,6 +1,6 @@
 #include <lovage/brokers/sqlite/sqlite_consumer.hpp>
 
-#include <lovage/runtime/metrics.hpp>
+#include <lovage/brokers/stale_settlements.hpp>
 
 #include <boost/asio/post.hpp>
 
@@ -257,14 +257,7 @@ void Subscription::give_back(std::vector<Settle> settles) {
 
 void Subscription::count_stale(std::uint64_t count) {
     if (count == 0) return;
-    static const metrics::Counter counter =
-        metrics::default_registry()
-            .counter("lovage_broker_stale_settlements_total",
-                     "Acks and rejects dropped because the delivery was no longer this consumer's.",
-                     {"driver"})
-            .with({"sqlite"});
-    auto handle = counter;
-    handle.increment(static_cast<double>(count));
+    count_stale_settlements("sqlite", count);
     stale_ += count;
 }
 

@@ -55,57 +55,31 @@ ValueForm form_of(const WholeNumber& numbers) {
 }
 
 Setting boolean(std::string_view name, Owner owner, bool Settings::* member, Sentence sentence) {
-    return {.name = name,
-            .owner = owner,
-            .form = form_of_boolean(),
-            .sentence = sentence,
-            .assign =
-                [member](Settings& settings, const Json& value) {
-                    const auto flag = read_boolean(value);
-                    if (flag) settings.*member = *flag;
-                    return flag.has_value();
-                },
-            .show = [member](const Settings& settings) { return show_boolean(settings.*member); }};
+    return special(name, owner, form_of_boolean(), member, sentence, read_boolean, show_boolean);
 }
 
 Setting override_of(std::string_view name, Owner owner, std::optional<bool> Settings::* member,
                     Sentence sentence) {
-    return {.name = name,
-            .owner = owner,
-            .form = form_of_boolean(),
-            .sentence = sentence,
-            .assign =
-                [member](Settings& settings, const Json& value) {
-                    const auto flag = read_boolean(value);
-                    if (flag) settings.*member = *flag;
-                    return flag.has_value();
-                },
-            .show =
-                [member](const Settings& settings) {
-                    const std::optional<bool>& flag = settings.*member;
-                    return flag ? show_boolean(*flag) : std::string{"as delivery says"};
-                }};
+    return special(name, owner, form_of_boolean(), member, sentence, read_boolean,
+                   [](const std::optional<bool>& flag) {
+                       return flag ? show_boolean(*flag) : std::string{"as delivery says"};
+                   });
 }
 
 Setting limit(std::string_view name, Owner owner,
               std::optional<std::chrono::milliseconds> Settings::* member, Sentence sentence) {
-    return {
-        .name = name,
-        .owner = owner,
-        .form =
-            form_of_seconds("more than 0", "a number of seconds greater than 0, such as 10 or 2.5"),
-        .sentence = sentence,
-        .assign =
-            [member](Settings& settings, const Json& value) {
-                const auto time = read_seconds(value);
-                if (!time || time->count() == 0) return false;
-                settings.*member = *time;
-                return true;
-            },
-        .show =
-            [member](const Settings& settings) {
-                return settings.*member ? show_seconds(*(settings.*member)) : std::string{"none"};
-            }};
+    const auto read = [](const Json& value) {
+        auto time = read_seconds(value);
+        if (time && time->count() == 0) time.reset();
+        return time;
+    };
+    const auto show = [](const std::optional<std::chrono::milliseconds>& time) {
+        return time ? show_seconds(*time) : std::string{"none"};
+    };
+    return special(
+        name, owner,
+        form_of_seconds("more than 0", "a number of seconds greater than 0, such as 10 or 2.5"),
+        member, sentence, read, show);
 }
 
 Setting seconds(std::string_view name, Owner owner, std::chrono::milliseconds Settings::* member,
@@ -113,77 +87,51 @@ Setting seconds(std::string_view name, Owner owner, std::chrono::milliseconds Se
     const std::string text =
         zero.empty() ? std::string{"a number of seconds such as 10 or 2.5"}
                      : fmt::format("a number of seconds such as 10 or 2.5, 0 for {}", zero);
-    return {.name = name,
-            .owner = owner,
-            .form = form_of_seconds("0", text, zero),
-            .sentence = sentence,
-            .assign =
-                [member](Settings& settings, const Json& value) {
-                    const auto time = read_seconds(value);
-                    if (time) settings.*member = *time;
-                    return time.has_value();
-                },
-            .show = [member](const Settings& settings) { return show_seconds(settings.*member); }};
+    return special(name, owner, form_of_seconds("0", text, zero), member, sentence, read_seconds,
+                   show_seconds);
 }
 
 Setting expiry(std::string_view name, Owner owner,
                std::optional<std::chrono::seconds> Settings::* member, Sentence sentence) {
-    const auto text = [member](const Settings& settings, std::string_view never) {
-        const std::optional<std::chrono::seconds>& time = settings.*member;
+    const auto text = [](const std::optional<std::chrono::seconds>& time, std::string_view never) {
         return time ? std::to_string(time->count()) : std::string{never};
     };
-    return {.name = name,
-            .owner = owner,
-            .form = form_of_seconds("0", "a number of seconds, 0 for never", "never"),
-            .sentence = sentence,
-            .assign =
-                [member](Settings& settings, const Json& value) {
-                    const auto time = read_expiry(value);
-                    if (time) settings.*member = *time;
-                    return time.has_value();
-                },
-            .show = [text](const Settings& settings) { return text(settings, "never"); },
-            .save = [text](const Settings& settings) { return text(settings, "0"); }};
+    Setting setting = special(
+        name, owner, form_of_seconds("0", "a number of seconds, 0 for never", "never"), member,
+        sentence, read_expiry, [text](const auto& time) { return text(time, "never"); });
+    setting.save = [text, member](const Settings& settings) { return text(settings.*member, "0"); };
+    return setting;
 }
 
 Setting url(std::string_view name, Owner owner, std::string Settings::* member, Sentence sentence) {
-    return {.name = name,
-            .owner = owner,
-            .form = {.type = "URL",
-                     .unit = "",
-                     .range = "",
-                     .text = "a URL such as sqlite:///.lovage or amqp://user:password@host:5672// "
-                             "(special characters of a password as %40 for '@', %2F for '/')"},
-            .sentence = sentence,
-            .assign =
-                [member](Settings& settings, const Json& value) {
-                    if (!value.is_string() || !show_urls(value.as_string())) return false;
-                    settings.*member = value.as_string();
-                    return true;
-                },
-            .show = [member](const Settings& settings) { return display_urls(settings.*member); },
-            .save = [member](const Settings& settings) { return settings.*member; }};
+    ValueForm form{.type = "URL",
+                   .unit = "",
+                   .range = "",
+                   .text =
+                       "a URL such as sqlite:///.lovage or amqp://user:password@host:5672// "
+                       "(special characters of a password as %40 for '@', %2F for '/')"};
+    const auto read = [](const Json& value) -> std::optional<std::string> {
+        if (!value.is_string() || !show_urls(value.as_string())) return std::nullopt;
+        return value.as_string();
+    };
+    Setting setting = special(name, owner, std::move(form), member, sentence, read, display_urls);
+    setting.save = [member](const Settings& settings) { return settings.*member; };
+    return setting;
 }
 
 Setting word(std::string_view name, Owner owner, std::vector<std::string_view> words,
              std::string Settings::* member, std::string_view unset, Sentence sentence) {
-    return {.name = name,
-            .owner = owner,
-            .form = form_of_words(words),
-            .sentence = sentence,
-            .assign =
-                [member, words](Settings& settings, const Json& value) {
-                    if (!value.is_string()) return false;
-                    const auto found = std::ranges::find(words, value.as_string());
-                    if (found == words.end()) return false;
-                    settings.*member = *found;
-                    return true;
-                },
-            .show =
-                [member, unset](const Settings& settings) {
-                    const std::string& chosen = settings.*member;
-                    return chosen.empty() ? std::string{unset} : chosen;
-                }};
+    ValueForm form = form_of_words(words);
+    const auto read = [words = std::move(words)](const Json& value) -> std::optional<std::string> {
+        if (!value.is_string() || std::ranges::find(words, value.as_string()) == words.end()) {
+            return std::nullopt;
+        }
+        return value.as_string();
+    };
+    const auto show = [unset](const std::string& chosen) {
+        return chosen.empty() ? std::string{unset} : chosen;
+    };
+    return special(name, owner, std::move(form), member, sentence, read, show);
 }
 
 Setting with_default(std::string_view text, Setting setting) {

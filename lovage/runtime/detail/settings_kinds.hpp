@@ -18,6 +18,24 @@ namespace lovage::detail {
 
 // Makers of settings of one kind: what is written in a row of settings_table.cpp.
 
+/// Of any type: `read` makes a value of JSON, or nothing; `show` makes words of the member.
+template <class T, class Read, class Show>
+[[nodiscard]] Setting special(std::string_view name, Owner owner, ValueForm form,
+                              T Settings::* member, Sentence sentence, Read read, Show show) {
+    return {.name = name,
+            .owner = owner,
+            .form = std::move(form),
+            .sentence = sentence,
+            .assign =
+                [member, read](Settings& settings, const Json& value) {
+                    auto result = read(value);
+                    if (result) settings.*member = std::move(*result);
+                    return result.has_value();
+                },
+            .show = [member, show](
+                        const Settings& settings) { return std::string{show(settings.*member)}; }};
+}
+
 [[nodiscard]] Setting boolean(std::string_view name, Owner owner, bool Settings::* member,
                               Sentence sentence);
 /// A boolean that the profile `delivery` decides unless it is set.
@@ -51,40 +69,25 @@ struct WholeNumber {
 [[nodiscard]] ValueForm form_of(const WholeNumber& numbers);
 
 template <std::integral Integer>
+[[nodiscard]] auto reader_of(const WholeNumber& numbers) {
+    return [low = numbers.low, high = numbers.high](const Json& value) {
+        const auto number = read_integer(value, low, high);
+        return number ? std::optional{static_cast<Integer>(*number)} : std::nullopt;
+    };
+}
+template <std::integral Integer>
 [[nodiscard]] Setting whole_number(std::string_view name, Owner owner, WholeNumber numbers,
                                    Integer Settings::* member, Sentence sentence) {
-    return {
-        .name = name,
-        .owner = owner,
-        .form = form_of(numbers),
-        .sentence = sentence,
-        .assign =
-            [member, numbers](Settings& settings, const Json& value) {
-                const auto number = read_integer(value, numbers.low, numbers.high);
-                if (number) settings.*member = static_cast<Integer>(*number);
-                return number.has_value();
-            },
-        .show = [member](const Settings& settings) { return std::to_string(settings.*member); }};
+    return special(name, owner, form_of(numbers), member, sentence, reader_of<Integer>(numbers),
+                   [](Integer number) { return std::to_string(number); });
 }
-
 template <std::integral Integer>
 [[nodiscard]] Setting whole_number(std::string_view name, Owner owner, WholeNumber numbers,
                                    std::optional<Integer> Settings::* member, Sentence sentence) {
-    return {.name = name,
-            .owner = owner,
-            .form = form_of(numbers),
-            .sentence = sentence,
-            .assign =
-                [member, numbers](Settings& settings, const Json& value) {
-                    const auto number = read_integer(value, numbers.low, numbers.high);
-                    if (number) settings.*member = static_cast<Integer>(*number);
-                    return number.has_value();
-                },
-            .show =
-                [member](const Settings& settings) {
-                    const std::optional<Integer>& number = settings.*member;
-                    return number ? std::to_string(*number) : std::string{"none"};
-                }};
+    return special(name, owner, form_of(numbers), member, sentence, reader_of<Integer>(numbers),
+                   [](const std::optional<Integer>& number) {
+                       return number ? std::to_string(*number) : std::string{"none"};
+                   });
 }
 
 /// A word and what it stands for. Several words may stand for one value; the first is shown.
@@ -106,48 +109,21 @@ template <class T>
         const auto* const first = &*std::ranges::find(words, choice.value, &Word<T>::value);
         if (first == &choice) shown.push_back(choice.word);
     }
-    return {.name = name,
-            .owner = owner,
-            .form = form_of_words(shown),
-            .sentence = sentence,
-            .assign =
-                [member, words](Settings& settings, const Json& value) {
-                    if (!value.is_string()) return false;
-                    const auto found =
-                        std::ranges::find(words, to_lower(value.as_string()), &Word<T>::word);
-                    if (found == words.end()) return false;
-                    settings.*member = found->value;
-                    return true;
-                },
-            .show =
-                [member, words](const Settings& settings) {
-                    return std::string{
-                        std::ranges::find(words, settings.*member, &Word<T>::value)->word};
-                }};
+    const auto read = [words](const Json& value) -> std::optional<T> {
+        if (!value.is_string()) return std::nullopt;
+        const auto found = std::ranges::find(words, to_lower(value.as_string()), &Word<T>::word);
+        return found == words.end() ? std::nullopt : std::optional{found->value};
+    };
+    const auto show = [words](const T& value) {
+        return std::ranges::find(words, value, &Word<T>::value)->word;
+    };
+    return special(name, owner, form_of_words(shown), member, sentence, read, show);
 }
 
 /// One of some words, kept as it is; shown as `unset` while it is empty.
 [[nodiscard]] Setting word(std::string_view name, Owner owner, std::vector<std::string_view> words,
                            std::string Settings::* member, std::string_view unset,
                            Sentence sentence);
-
-/// A setting of a type of its own: `read` takes the value, `show` the member.
-template <class T, class Read, class Show>
-[[nodiscard]] Setting special(std::string_view name, Owner owner, ValueForm form,
-                              T Settings::* member, Sentence sentence, Read read, Show show) {
-    return {.name = name,
-            .owner = owner,
-            .form = std::move(form),
-            .sentence = sentence,
-            .assign =
-                [member, read](Settings& settings, const Json& value) {
-                    auto result = read(value);
-                    if (result) settings.*member = std::move(*result);
-                    return result.has_value();
-                },
-            .show = [member, show](
-                        const Settings& settings) { return std::string{show(settings.*member)}; }};
-}
 
 /// The same setting, with words for a default that depends on the machine or on the program.
 [[nodiscard]] Setting with_default(std::string_view text, Setting setting);

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <lovage/app/app_core.hpp>
@@ -23,6 +24,7 @@
 #include <lovage/worker/task_metrics.hpp>
 #include <lovage/worker/waiting_room.hpp>
 #include <lovage/worker/worker.hpp>
+#include <lovage/worker/worker_hooks.hpp>
 
 namespace lovage {
 
@@ -62,6 +64,8 @@ private:
     Awaitable<Result<void>> open_consumer();
     Awaitable<void> stop_wanted();
     Awaitable<void> shut_down();
+    /// Waits for hooks, for as long as a stop may take; those that do not end are left behind.
+    Awaitable<void> finish_hooks(WorkerHookCalls* calls, std::string_view name);
     /// Takes back from pool and waiting room what has not started.
     void withdraw_unstarted();
     Awaitable<void> wait_for_running();
@@ -131,6 +135,8 @@ private:
     std::uint64_t deliveries_ = 0;  // that have come
     Repair repair_ = Repair::none;  // wanted of consume()
     std::unique_ptr<Consumer> consumer_;
+    /// Of what this consumer delivered; nothing once it is known to have lost that.
+    std::optional<std::uint64_t> epoch_;
     Settler settler_;
     WaitingRoom waiting_;
     std::optional<Error> problem_;  // why the worker cannot go on

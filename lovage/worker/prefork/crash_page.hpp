@@ -11,9 +11,9 @@
 
 namespace lovage::slot {
 
-/// What a crashing slot leaves behind, in memory it shares with its worker: written with plain
-/// stores by the signal handler, read when the process is gone. Whatever it holds then may be
-/// nonsense.
+/// What a slot leaves behind when it dies, in memory it shares with its worker: written with plain
+/// stores, the crash by its signal handler, read when the process is gone. Whatever it holds then
+/// may be nonsense.
 struct CrashPage {
     static constexpr std::size_t kFrames = 64;
     static constexpr std::size_t kModules = 16;
@@ -25,6 +25,9 @@ struct CrashPage {
         std::uint64_t base;                 ///< What its addresses are moved by.
         std::array<char, kPathBytes> path;  ///< Empty: the program itself. Ends with a zero.
     };
+
+    /// The number of the attempt that began last: what was given to it later has not started.
+    std::atomic<std::uint64_t> begun;
 
     std::atomic<std::uint32_t> stage;
     std::int32_t signal;

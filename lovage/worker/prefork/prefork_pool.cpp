@@ -33,6 +33,10 @@ constexpr std::size_t kSlotsMost = 1024;
 constexpr auto kFirstPause = 100ms;
 constexpr auto kLongestPause = 10s;
 constexpr auto kJoin = 1s;
+/// How long a slot may take from its start until it is ready, on_slot_start included.
+constexpr auto kReadyWithin = 120s;
+/// How long it may take to leave, on_slot_stop included.
+constexpr auto kGoneWithin = 30s;
 /// How often the memory of slots is looked at while tasks run.
 constexpr auto kMemoryLook = 50ms;
 
@@ -50,8 +54,7 @@ struct PreforkPool::Slot {
     SlotState state;
     journal::InFlightMark mark;  ///< While it runs a task.
     bool removed = false;        ///< It goes when its task has ended, and nobody follows it.
-    std::size_t failures = 0;    ///< Starts that failed, one after the other.
-    Clock::time_point started;
+    std::size_t failures = 0;    ///< Processes that ended by themselves since a task has.
 };
 
 PreforkPool::PreforkPool(AppCore& core, PreforkOptions options)
@@ -129,7 +132,8 @@ Result<void> PreforkPool::restart() {
 void PreforkPool::dismiss_idle(Slot& slot) {
     if (!slot.state.idle()) return;
     std::erase(idle_, &slot);
-    slot.state.leave();
+    slot.state.leave(Clock::now() + kGoneWithin);
+    look_at(slot.state.kill_at());
     slot.process->quit();
 }
 
@@ -171,8 +175,8 @@ bool PreforkPool::start_process(Slot& slot) {
         return false;
     }
     slot.process = std::move(*started);
-    slot.state = SlotState{options_.tasks_max};
-    slot.started = Clock::now();
+    slot.state = SlotState{options_.tasks_max, Clock::now() + kReadyWithin};
+    look_at(slot.state.kill_at());
     ++starting_;
     return true;
 }
@@ -196,7 +200,6 @@ void PreforkPool::on_ready(Slot& slot, slot::Ready ready) {
         return;
     }
     (void)slot.state.ready();
-    slot.failures = 0;
     --starting_;
     changed_.notify_all();
     if (retiring_ || slot.removed) return dismiss_idle(slot);
@@ -234,9 +237,7 @@ void PreforkPool::run(Slot& slot, std::shared_ptr<TaskRequest> request) {
             ++busy_;
             slot.mark = {request->journal, request->message.id, wall_clock_now()};
             if (request->report_start && events_.started) events_.started(request);
-            if (const auto kill_at = slot.state.kill_at()) {
-                if (!next_kill_ || *kill_at < *next_kill_) limits_changed_.notify_all();
-            }
+            look_at(slot.state.kill_at());
             return;
         }
         (void)slot.state.end(message.sequence);
@@ -294,7 +295,7 @@ Awaitable<void> PreforkPool::watch_limits() {
             const auto kill_at = slot->state.kill_at();
             if (!kill_at) continue;
             if (*kill_at <= now) {
-                kill(*slot, KillReason::time_limit);
+                kill_late(*slot);
             } else if (!next_kill_ || *kill_at < *next_kill_) {
                 next_kill_ = kill_at;
             }
@@ -325,6 +326,7 @@ void PreforkPool::on_outcome(Slot& slot, slot::Outcome outcome) {
     std::shared_ptr<TaskRequest> request = slot.state.end(outcome.sequence);
     if (!request) return on_broken(slot, {Errc::malformed, "it ends a task that it does not run"});
     --busy_;
+    slot.failures = 0;
     slot.mark.clear();
     for (std::string& child : outcome.children) request->context->add_child(std::move(child));
     finish({std::move(request), std::move(outcome.outcome)});
@@ -348,36 +350,64 @@ void PreforkPool::kill(Slot& slot, KillReason reason) {
     slot.process->kill();
 }
 
+void PreforkPool::kill_late(Slot& slot) {
+    if (slot.state.busy()) return kill(slot, KillReason::time_limit);
+    const bool starting = slot.state.phase() == SlotState::Phase::starting;
+    log::error("worker",
+               "slot {} (pid {}) is killed, since it {} within {} s: look for what blocks {}",
+               slot.index, slot.process->pid(), starting ? "was not ready" : "did not end",
+               std::chrono::seconds{starting ? kReadyWithin : kGoneWithin}.count(),
+               starting ? "this program before lovage::main, or in on_slot_start"
+                        : "in on_slot_stop, or in the program's destructors");
+    kill(slot, KillReason::misbehaved);
+}
+
+void PreforkPool::look_at(std::optional<Clock::time_point> limit) {
+    if (limit && (!next_kill_ || *limit < *next_kill_)) limits_changed_.notify_all();
+}
+
 void PreforkPool::on_ended(Slot& slot, const ExitStatus& status) {
-    const bool never_served = slot.state.phase() == SlotState::Phase::starting;
     // A signal that the revocation of its task has asked for is no crash.
     const std::shared_ptr<TaskRequest>& running = slot.state.running();
     if (running && running->context->stop_reason() == StopReason::terminated) {
         slot.state.killed(KillReason::terminated);
     }
-    const bool expected = slot.state.phase() == SlotState::Phase::leaving ||
-                          slot.state.kill_reason() != KillReason::none || stopping_;
-    const pid_t pid = slot.process->pid();
-    if (never_served) {
-        ++slot.failures;
-        --starting_;
-    }
     changed_.notify_all();
     std::erase(idle_, &slot);
+    const bool begun = slot.state.busy() && slot.process->has_begun(slot.state.sequence());
+    note_end(slot, status, begun ? slot.state.running().get() : nullptr);
+    const KillReason killed = slot.state.kill_reason();
     std::shared_ptr<TaskRequest> request = slot.state.ended();
-    if (!expected) {
-        log::error("worker", "slot {} (pid {}) has ended by itself{}: {}", slot.index, pid,
-                   never_served ? " while it started"
-                   : request ? fmt::format(" while it ran {}[{}]", request->message.display_name(),
-                                           request->message.id)
-                             : "",
-                   to_string(status));
-    }
     if (!request) return;
     --busy_;
     slot.mark.clear();      // charged as a crash of the slot
     if (stopping_) return;  // its message goes back with the consumer
-    finish_lost(slot, std::move(request), status);
+    if (begun || killed == KillReason::time_limit || killed == KillReason::terminated) {
+        return finish_lost(slot, std::move(request), status);
+    }
+    // The slot was dying already when it was given: another one runs it, and nobody is blamed.
+    waiting_.push_front(std::move(request));
+    dispatch();
+}
+
+void PreforkPool::note_end(Slot& slot, const ExitStatus& status, const TaskRequest* begun) {
+    using Phase = SlotState::Phase;
+    const Phase phase = slot.state.phase();
+    if (phase == Phase::starting) --starting_;
+    const bool left = phase == Phase::leaving && status.signal == 0;
+    const bool killed = slot.state.kill_reason() != KillReason::none;
+    // A task that takes its slot along says nothing about the next slot in its place.
+    if (phase == Phase::starting || (!begun && !left && !killed)) ++slot.failures;
+    if (left || killed || stopping_) return;
+    std::string when;
+    if (begun != nullptr) {
+        when =
+            fmt::format(" while it ran {}[{}]", begun->message.display_name(), begun->message.id);
+    } else if (phase != Phase::serving) {
+        when = phase == Phase::starting ? " while it started" : " while it left";
+    }
+    log::error("worker", "slot {} (pid {}) has ended by itself{}: {}", slot.index,
+               slot.process->pid(), when, to_string(status));
 }
 
 void PreforkPool::finish_lost(const Slot& slot, std::shared_ptr<TaskRequest> request,
@@ -398,7 +428,6 @@ void PreforkPool::finish_lost(const Slot& slot, std::shared_ptr<TaskRequest> req
         case KillReason::none:
         case KillReason::memory:
         case KillReason::misbehaved:
-        case KillReason::shutdown:
             break;
     }
     outcome.ending = Ending::slot_lost;

@@ -77,9 +77,15 @@ private:
     void on_broken(Slot& slot, const Error& problem);
     void on_ended(Slot& slot, const ExitStatus& status);
     void kill(Slot& slot, slot::KillReason reason);
+    /// Kills it for what it has not done in time, and says so.
+    void kill_late(Slot& slot);
+    /// The worker looks at its limits no later than then.
+    void look_at(std::optional<std::chrono::steady_clock::time_point> limit);
     /// Gives waiting requests to idle slots.
     void dispatch();
     void run(Slot& slot, std::shared_ptr<TaskRequest> request);
+    /// What the end of a slot says in the log, and whether it is one more failure of its place.
+    void note_end(Slot& slot, const ExitStatus& status, const TaskRequest* begun);
     /// Ends the attempt that a slot which is gone took along.
     void finish_lost(const Slot& slot, std::shared_ptr<TaskRequest> request,
                      const ExitStatus& status);

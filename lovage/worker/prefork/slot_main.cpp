@@ -232,6 +232,7 @@ private:
             [this, sequence = message.sequence](std::string state, Json meta) {
                 report({sequence, std::move(state), std::move(meta)});
             });
+        if (CrashPage* const page = crash_mapping_.get()) page->begun = message.sequence;
         running_.begin(message.sequence, request.context);
         if (failpoint::fails(failpoint::Point::slot_before_task)) ::_exit(EXIT_FAILURE);
         Outcome outcome{message.sequence, run_task(request), {}};

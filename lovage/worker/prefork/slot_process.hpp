@@ -54,6 +54,10 @@ public:
     [[nodiscard]] std::uint64_t resident_bytes() const;
     /// What its crash handler wrote; nullptr when there is no such memory.
     [[nodiscard]] const CrashPage* crash_page() const noexcept { return crash_page_.get(); }
+    /// Whether it got as far as to start this attempt; true when nobody can tell.
+    [[nodiscard]] bool has_begun(std::uint64_t sequence) const noexcept {
+        return crash_page() == nullptr || crash_page()->begun >= sequence;
+    }
     /// The last it wrote to standard error, at most 4 KiB.
     [[nodiscard]] const std::string& last_words() const noexcept { return last_words_; }
 

@@ -7,7 +7,13 @@ namespace lovage::slot {
 bool SlotState::ready() noexcept {
     if (phase_ != Phase::starting) return false;
     phase_ = Phase::serving;
+    kill_at_.reset();
     return true;
+}
+
+void SlotState::leave(Clock::time_point gone_by) noexcept {
+    phase_ = Phase::leaving;
+    kill_at_ = gone_by;
 }
 
 std::uint64_t SlotState::begin(RequestPtr request, Clock::time_point now) {

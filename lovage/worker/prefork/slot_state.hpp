@@ -18,8 +18,7 @@ enum class KillReason : std::uint8_t {
     time_limit,  ///< Its task reached the hard time limit.
     memory,      ///< It outgrew worker_max_memory_per_child.
     terminated,  ///< Its task was revoked with `terminate`.
-    misbehaved,  ///< It said something nobody understands, or did not leave when asked to.
-    shutdown,
+    misbehaved,  ///< It said something nobody understands, or was not ready, or gone, in time.
 };
 
 /// What a worker knows of one slot process from its start to its end. Pure state: it reads no clock
@@ -36,8 +35,10 @@ public:
         ended,
     };
 
-    /// `tasks_max`: how many tasks it runs before it is replaced; 0: no limit.
-    explicit SlotState(std::size_t tasks_max = 0) : tasks_max_{tasks_max} {}
+    /// `tasks_max`: how many tasks it runs before it is replaced; 0: no limit. `ready_by`: when it
+    /// must be killed unless it is ready.
+    explicit SlotState(std::size_t tasks_max = 0, std::optional<Clock::time_point> ready_by = {})
+        : tasks_max_{tasks_max}, kill_at_{ready_by} {}
 
     [[nodiscard]] Phase phase() const noexcept { return phase_; }
     [[nodiscard]] bool idle() const noexcept {
@@ -60,11 +61,13 @@ public:
     }
     /// Another one shall take its place after its task.
     void replace() noexcept { replace_ = true; }
-    void leave() noexcept { phase_ = Phase::leaving; }
+    /// It is asked to run its way out, and killed when it is still there at `gone_by`.
+    void leave(Clock::time_point gone_by) noexcept;
     /// It is about to be killed; the first reason counts.
     void killed(KillReason reason) noexcept;
 
-    /// When its task started, and when it must be killed, if it must.
+    /// When its task started; when it must be killed, if it must: its task's hard limit, or the end
+    /// of its time to get ready or to leave.
     [[nodiscard]] Clock::time_point began() const noexcept { return began_; }
     [[nodiscard]] std::optional<Clock::time_point> kill_at() const noexcept { return kill_at_; }
 

@@ -55,6 +55,17 @@ TEST(SlotState, KnowsWhenItsTaskMustBeKilled) {
     EXPECT_EQ(slot.kill_at(), std::nullopt) << "a limit is its request's only";
 }
 
+TEST(SlotState, MustBeReadyAndGoneInTime) {
+    SlotState slot{0, at(120s)};
+    EXPECT_EQ(slot.kill_at(), at(120s));
+    EXPECT_TRUE(slot.ready());
+    EXPECT_EQ(slot.kill_at(), std::nullopt) << "what serves may be idle for ever";
+    slot.leave(at(300s));
+    EXPECT_EQ(slot.kill_at(), at(300s));
+    (void)slot.ended();
+    EXPECT_EQ(slot.kill_at(), std::nullopt);
+}
+
 TEST(SlotState, IsUsedUpAfterAsManyTasksAsItMayRun) {
     SlotState slot = serving(2);
     for (int i = 0; i < 2; ++i) {
@@ -62,14 +73,14 @@ TEST(SlotState, IsUsedUpAfterAsManyTasksAsItMayRun) {
         (void)slot.end(slot.begin(a_request(), at(0ms)));
     }
     EXPECT_TRUE(slot.used_up());
-    slot.leave();
+    slot.leave(at(30s));
     EXPECT_FALSE(slot.idle());
 }
 
 TEST(SlotState, TheFirstReasonToKillCounts) {
     SlotState slot = serving();
     slot.killed(KillReason::time_limit);
-    slot.killed(KillReason::shutdown);
+    slot.killed(KillReason::misbehaved);
     EXPECT_EQ(slot.kill_reason(), KillReason::time_limit);
     EXPECT_FALSE(slot.idle()) << "it will not be there long enough";
 }
