@@ -30,6 +30,7 @@ struct TaskRequest {
     std::optional<std::chrono::milliseconds> soft_time_limit;
     std::chrono::steady_clock::time_point soft_limit_at;  ///< SoftLimits' own.
     AckRules acknowledge;
+    bool has_turn = false;  ///< It has waited for it, see Admission.
     /// Somebody needs to know when it starts: see Pool::Events::started.
     bool report_start = false;
 };

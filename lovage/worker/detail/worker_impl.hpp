@@ -10,6 +10,7 @@
 #include <lovage/app/delivery.hpp>
 #include <lovage/runtime/notifier.hpp>
 #include <lovage/runtime/task_scope.hpp>
+#include <lovage/worker/admission.hpp>
 #include <lovage/worker/attempt_watch.hpp>
 #include <lovage/worker/look_ahead.hpp>
 #include <lovage/worker/pool.hpp>
@@ -76,7 +77,7 @@ private:
     void show_busy();
     RequestPtr decode(Delivery delivery);
     Awaitable<std::vector<Revocation>> look_up_revoked(const std::vector<RequestPtr>& requests);
-    /// Expired, revoked, waiting for its ETA, or put into `runnable`.
+    /// Expired, revoked, waiting for its time or its turn, or put into `runnable`.
     void triage(RequestPtr request, Revocation revocation, TimePoint now,
                 std::vector<RequestPtr>& runnable);
     void submit(std::vector<RequestPtr> runnable);
@@ -101,6 +102,7 @@ private:
     std::unique_ptr<Consumer> consumer_;
     Settler settler_;
     WaitingRoom waiting_;
+    Admission admission_;
     std::optional<Error> problem_;  // why the worker cannot go on
     int stops_ = 0;                 // how often a stop was requested
     std::optional<Deadline> soft_;  // until when a cold stop waits
