@@ -4,6 +4,7 @@
 #include <lovage/app/delivery.hpp>
 #include <lovage/app/queues.hpp>
 #include <lovage/core/time.hpp>
+#include <lovage/runtime/failpoint.hpp>
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -69,7 +70,8 @@ Awaitable<Result<void>> DirectClient::publish_once(const TaskSend* task, Deadlin
     }
     Publication publication;
     publication.routing_key = task->queue;
-    publication.mandatory = delivery_rules(core_.settings()).mandatory;
+    publication.mandatory = delivery_rules(core_.settings()).mandatory &&
+                            !failpoint::left_out(failpoint::Line::mandatory);
     publication.message = task->message;  // a copy: another attempt may need it
     if (task->expires) {
         publication.message.properties.expiration = std::max(
@@ -82,7 +84,14 @@ Awaitable<Result<void>> DirectClient::publish_once(const TaskSend* task, Deadlin
             std::clamp(std::chrono::ceil<std::chrono::milliseconds>(due - wall_clock_now()), 0ms,
                        longest_delay(core_.settings()));
     }
-    co_return co_await core_.broker().publish(std::move(publication), deadline);
+    if (failpoint::fails(failpoint::Point::send_begins)) {
+        co_return fail(Errc::disconnected, "failpoint: the broker cannot be reached");
+    }
+    auto outcome = co_await core_.broker().publish(std::move(publication), deadline);
+    if (outcome && failpoint::fails(failpoint::Point::send_confirmed)) {
+        co_return fail(Errc::unknown_outcome, "failpoint: the confirm was not heard");
+    }
+    co_return outcome;
 }
 
 Awaitable<Result<void>> DirectClient::publish_until(const TaskSend* task, Deadline deadline) {

@@ -1,5 +1,7 @@
 #include <lovage/worker/acknowledgement.hpp>
 
+#include <lovage/runtime/failpoint.hpp>
+
 namespace lovage {
 
 namespace {
@@ -12,7 +14,8 @@ bool did_not_start(const TaskOutcome& outcome) {
 }  // namespace
 
 AckRules ack_rules(const DeliveryRules& delivery, const TaskOptions& options) noexcept {
-    return {.acks_late = options.acks_late.value_or(delivery.acks_late),
+    return {.acks_late = options.acks_late.value_or(delivery.acks_late) &&
+                         !failpoint::left_out(failpoint::Line::late_ack),
             .acks_on_failure_or_timeout =
                 options.acks_on_failure_or_timeout.value_or(delivery.acks_on_failure_or_timeout),
             .reject_on_worker_lost =

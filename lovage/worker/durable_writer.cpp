@@ -2,6 +2,7 @@
 
 #include <lovage/app/queues.hpp>
 #include <lovage/core/task_error.hpp>
+#include <lovage/runtime/failpoint.hpp>
 #include <lovage/runtime/log.hpp>
 #include <lovage/worker/task_record.hpp>
 
@@ -89,7 +90,13 @@ Awaitable<Result<void>> DurableWriter::publish_to_quarantine(Publication publica
         if (!declared) co_return declared;
         declared_.insert(queue);
     }
+    if (failpoint::fails(failpoint::Point::quarantine_unsent)) {
+        co_return fail(Errc::unavailable, "failpoint: the broker does not take it");
+    }
     auto done = co_await core_.broker().publish(std::move(publication), deadline);
+    if (done && failpoint::fails(failpoint::Point::quarantine_sent)) {
+        co_return fail(Errc::unknown_outcome, "failpoint: the confirm was not heard");
+    }
     if (!done && done.error().code == Errc::unroutable) declared_.erase(queue);
     co_return done;
 }
@@ -111,9 +118,20 @@ Awaitable<bool> DurableWriter::quarantine(Message message, QuarantineNote note) 
     co_return false;
 }
 
+Awaitable<Result<void>> DurableWriter::send_once(const TaskSend* task) {
+    if (failpoint::fails(failpoint::Point::again_unsent)) {
+        co_return fail(Errc::unavailable, "failpoint: the broker does not take it");
+    }
+    auto done = co_await core_.client().send(*task, Deadline::in(kAttempt));
+    if (done && failpoint::fails(failpoint::Point::again_sent)) {
+        co_return fail(Errc::unknown_outcome, "failpoint: the confirm was not heard");
+    }
+    co_return done;
+}
+
 Awaitable<Result<void>> DurableWriter::send(TaskSend task) {
     for (int attempt = 0; !giving_up_; ++attempt) {
-        auto done = co_await core_.client().send(task, Deadline::in(kAttempt));
+        auto done = co_await send_once(&task);
         if (done || never_possible(done.error().code)) co_return done;
         if (worth_telling(attempt)) {
             log::warning(

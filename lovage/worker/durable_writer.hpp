@@ -34,6 +34,8 @@ public:
 
 private:
     Awaitable<Result<void>> publish_to_quarantine(Publication publication);
+    /// `task` outlives the call.
+    Awaitable<Result<void>> send_once(const TaskSend* task);
     Awaitable<void> pause_before_retry(int attempt);
 
     AppCore& core_;

@@ -2,6 +2,7 @@
 
 #include <lovage/app/queues.hpp>
 #include <lovage/core/time.hpp>
+#include <lovage/runtime/failpoint.hpp>
 #include <lovage/runtime/log.hpp>
 #include <lovage/worker/outcome_log.hpp>
 #include <lovage/worker/retry_message.hpp>
@@ -169,12 +170,18 @@ std::vector<TaskMeta> Settler::records_of(const std::vector<FinishedTask>& finis
 }
 
 Awaitable<void> Settler::settle_together(std::vector<FinishedTask> finished) {
+    if (failpoint::left_out(failpoint::Line::result_before_ack)) {
+        std::vector<DeliveryTag> tags;
+        for (const FinishedTask& task : finished) tags.push_back(task.request->delivery.tag);
+        co_await acknowledge_early(std::move(tags));
+    }
     std::vector<Result<StoreOutcome>> stored;
     try {
         std::vector<TaskMeta> metas = records_of(finished);
-        if (!metas.empty()) {
+        if (!metas.empty() && !failpoint::fails(failpoint::Point::result_unstored)) {
             stored = co_await core_.results().store_many(std::move(metas), Deadline::in(kAttempt));
         }
+        if (failpoint::fails(failpoint::Point::result_stored)) stored.clear();
     } catch (const std::bad_alloc&) {
         // One enormous result must not take its neighbours along: one by one, below.
         stored.clear();
@@ -234,6 +241,7 @@ void Settler::settle_message(FinishedTask finished) {
             break;
         case Settlement::ack:
             if (consumer != nullptr) consumer->ack(tag);
+            (void)failpoint::fails(failpoint::Point::acknowledged);
             break;
         case Settlement::discard:
             if (consumer != nullptr) consumer->reject(tag, Requeue::no);
@@ -263,11 +271,21 @@ Awaitable<void> Settler::requeue_later(FinishedTask finished) {
 }
 
 Awaitable<void> Settler::keep_message(FinishedTask finished) {
+    if (failpoint::left_out(failpoint::Line::kept_before_ack)) {
+        co_await acknowledge_early({finished.request->delivery.tag});
+    }
     const bool kept = co_await writer_.quarantine(finished.request->delivery.message,
                                                   note_for(finished, hostname_));
     if (!kept) co_return;
     if (Consumer* consumer = hooks_.consumer()) consumer->ack(finished.request->delivery.tag);
     conclude(finished);
+}
+
+Awaitable<void> Settler::acknowledge_early(std::vector<DeliveryTag> tags) {
+    Consumer* const consumer = hooks_.consumer();
+    if (consumer == nullptr) co_return;
+    for (const DeliveryTag tag : tags) consumer->ack(tag);
+    (void)co_await consumer->flush(Deadline::in(kAttempt));
 }
 
 void Settler::conclude(const FinishedTask& finished) {

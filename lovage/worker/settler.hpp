@@ -85,6 +85,8 @@ private:
     Awaitable<void> store_states();
     /// What must be durable is: now the message's end.
     void settle_message(FinishedTask finished);
+    /// For tests that want to see what happens when messages are acknowledged before their time.
+    Awaitable<void> acknowledge_early(std::vector<DeliveryTag> tags);
     Awaitable<void> keep_message(FinishedTask finished);
     Awaitable<void> requeue_later(FinishedTask finished);
     /// The delivery is done: tells the worker.

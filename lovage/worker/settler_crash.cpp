@@ -1,6 +1,7 @@
 // What becomes of the message of a task that took its slot along.
 
 #include <lovage/core/time.hpp>
+#include <lovage/runtime/failpoint.hpp>
 #include <lovage/runtime/log.hpp>
 #include <lovage/worker/settler.hpp>
 #include <lovage/worker/task_record.hpp>
@@ -18,13 +19,18 @@ Awaitable<void> Settler::settle_lost(FinishedTask finished) {
     const Message& message = request.delivery.message;
     const std::size_t crashes =
         co_await crashes_.charge(request.message.id, crashes_of(message), wall_clock_now());
-    if (crashes >= kCrashesMost) co_return co_await keep_crashing(std::move(finished), crashes);
+    const bool endless = failpoint::left_out(failpoint::Line::crash_count);
+    if (crashes >= kCrashesMost && !endless)
+        co_return co_await keep_crashing(std::move(finished), crashes);
     log::warning("worker", "Task {}[{}] is run again: it took its slot along ({} of {} times)",
                  request.message.display_name(), request.message.id, crashes, kCrashesMost);
     TaskSend again;
     again.task_id = request.message.id;
     again.queue = request.delivery.queue;
     again.message = with_crashes(message, crashes);
+    if (failpoint::left_out(failpoint::Line::again_before_ack)) {
+        co_await acknowledge_early({request.delivery.tag});
+    }
     auto sent = co_await writer_.send(std::move(again));
     if (!sent && sent.error().code == Errc::cancelled) co_return;
     if (Consumer* consumer = hooks_.consumer()) {

@@ -1,6 +1,7 @@
 // What happens to deliveries between the broker and the pool.
 
 #include <lovage/app/queues.hpp>
+#include <lovage/runtime/failpoint.hpp>
 #include <lovage/runtime/log.hpp>
 #include <lovage/worker/detail/worker_impl.hpp>
 
@@ -251,6 +252,7 @@ Awaitable<std::vector<Revocation>> Worker::Impl::look_up_revoked(
 }
 
 Awaitable<void> Worker::Impl::take(std::vector<Delivery> deliveries) {
+    if (failpoint::fails(failpoint::Point::worker_received)) throw std::runtime_error{"failpoint"};
     std::vector<RequestPtr> requests;
     requests.reserve(deliveries.size());
     for (Delivery& delivery : deliveries) {

@@ -1,12 +1,16 @@
 // The program that the fault tests harm: a worker whose tasks write into the ledger, and a producer
 // that writes down what it was told about each send.
 //
-// CHAOS_LEDGER names the ledger's file, CHAOS_RUN starts the ids of its tasks.
+// CHAOS_LEDGER names the ledger's file, CHAOS_RUN starts the ids of its tasks. The variables of
+// tests/support/failpoints.hpp let something happen inside.
 
 #include <lovage/app/app_core.hpp>
 #include <lovage/lovage.hpp>
 #include <lovage/runtime/log.hpp>
 #include <lovage/runtime/task_scope.hpp>
+#include <lovage/worker/prefork/slot_start.hpp>
+#include <tests/chaos/ways.hpp>
+#include <tests/support/failpoints.hpp>
 #include <tests/support/task_ledger.hpp>
 
 #include <boost/asio/as_tuple.hpp>
@@ -14,8 +18,10 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -23,12 +29,15 @@
 #include <fmt/format.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 
 namespace {
 
 namespace asio = boost::asio;
 using namespace std::chrono_literals;
 using lovage::Awaitable;
+using lovage::chaos::Way;
+using lovage::chaos::way_of;
 using lovage::testing_support::TaskLedger;
 using Event = TaskLedger::Event;
 using Clock = std::chrono::steady_clock;
@@ -40,7 +49,11 @@ std::string variable(const char* name) {
 }
 
 TaskLedger& ledger() {
-    static TaskLedger opened = TaskLedger::open(variable("CHAOS_LEDGER"));
+    static TaskLedger opened = [] {
+        TaskLedger of_test = TaskLedger::open(variable("CHAOS_LEDGER"));
+        if (lovage::slot::is_slot()) of_test.set_worker(getppid());
+        return of_test;
+    }();
     return opened;
 }
 
@@ -52,38 +65,63 @@ std::int64_t work(std::int64_t number, std::int64_t milliseconds) {
     return number;
 }
 
-/// Sends tasks 0, 1, … at a steady pace until it is stopped. What has an unknown outcome is sent
-/// again under the same id, which is what the contract advises.
+/// Ends in the way that its number decides.
+std::int64_t vary(lovage::TaskContext& context, std::int64_t number, std::int64_t milliseconds) {
+    const auto task = static_cast<std::uint32_t>(number);
+    const Way way = way_of(task);
+    if (way == Way::crashes_once && ledger().started(task) == 0) {
+        ledger().note(Event::started, task);
+        raise(SIGKILL);
+    }
+    if (way == Way::retries_once && context.retries() == 0) {
+        ledger().note(Event::started, task);
+        context.retry({.countdown = 0s});
+    }
+    work(number, milliseconds);
+    if (way == Way::is_rejected) throw lovage::Reject{.reason = "for a test"};
+    return number;
+}
+
+/// Never returns.
+void spin() {
+    for (volatile bool forever = true; forever;) {
+    }
+}
+
+/// Sends the tasks that nobody has sent yet at a steady pace until it is stopped. What has an
+/// unknown outcome is sent again under the same id, which is what the contract advises.
 class Producer {
 public:
-    Producer(lovage::App& app, double rate, std::int64_t milliseconds)
+    Producer(lovage::App& app, double rate, std::int64_t milliseconds, std::string task)
         : app_{app},
+          task_{std::move(task)},
           pace_{
               std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>{1} / rate)},
+          // Each waits for its turn: no more of them than turns in a second.
+          lanes_{static_cast<int>(std::clamp(rate, 1.0, 64.0))},
           milliseconds_{milliseconds},
           run_{variable("CHAOS_RUN")},
           scope_{app.core()->loop().executor()} {}
 
     Awaitable<void> run() {
         asio::signal_set signals{scope_.executor(), SIGTERM};
-        for (int lane = 0; lane < kLanes; ++lane) scope_.spawn("lane", send_on());
+        for (int lane = 0; lane < lanes_; ++lane) scope_.spawn("lane", send_on());
         co_await signals.async_wait(asio::as_tuple(asio::use_awaitable));
         stopping_ = true;
         (void)co_await scope_.join(lovage::Deadline::in(1min));
     }
 
 private:
-    static constexpr int kLanes = 64;
-
     Awaitable<void> send_on() {
         asio::steady_timer timer{scope_.executor()};
-        while (!stopping_ && next_ < ledger().tasks()) {
-            const std::uint32_t task = next_++;
+        while (!stopping_) {
             // What an outage has delayed is not made up for: the pace stays the same.
             turn_ = std::max(turn_ + pace_, Clock::now());
             timer.expires_at(turn_);
             co_await timer.async_wait(asio::use_awaitable);
-            co_await settle(task);
+            const auto task = stopping_ ? std::nullopt : ledger().take_next();
+            if (!task) co_return;
+            co_await settle(*task);
         }
     }
     /// Until the task is accepted, or certainly does not exist.
@@ -91,7 +129,7 @@ private:
         const std::string id = fmt::format("{}-0000-4000-8000-{:012d}", run_, task);
         for (bool unknown = false;;) {
             ledger().note(Event::sending, task);
-            auto sent = co_await app_.send("chaos.work", lovage::Json::array({task, milliseconds_}),
+            auto sent = co_await app_.send(task_, lovage::Json::array({task, milliseconds_}),
                                            lovage::Json::object(), {.task_id = id, .timeout = 2s});
             if (sent.accepted()) {
                 ledger().note(Event::accepted, task);
@@ -104,18 +142,19 @@ private:
     }
 
     lovage::App& app_;
+    std::string task_;
     Clock::duration pace_;
+    int lanes_;
     std::int64_t milliseconds_;
     std::string run_;
-    std::uint32_t next_ = 0;
     Clock::time_point turn_ = Clock::now();
     bool stopping_ = false;
     lovage::TaskScope scope_;
 };
 
-int produce(lovage::App& app, double rate, std::int64_t milliseconds) {
+int produce(lovage::App& app, double rate, std::int64_t milliseconds, std::string task) {
     lovage::register_default_drivers();
-    Producer producer{app, rate, milliseconds};
+    Producer producer{app, rate, milliseconds, std::move(task)};
     app.core()->loop().run_blocking(producer.run());
     lovage::log::flush();
     return 0;
@@ -126,11 +165,15 @@ int produce(lovage::App& app, double rate, std::int64_t milliseconds) {
 int main(int argc, char** argv) {
     // Whatever becomes of the test, its processes end with it.
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    lovage::testing_support::arm_failpoints();
     using lovage::arg;
     lovage::App app{"chaos"};
     app.task("chaos.work", work, arg("number"), arg("milliseconds"));
-    if (argc == 4 && std::string{argv[1]} == "produce") {
-        return produce(app, std::atof(argv[2]), std::atoi(argv[3]));
+    app.task("chaos.vary", vary, arg("number"), arg("milliseconds"));
+    app.task("chaos.spin", spin);
+    app.task("chaos.crash", [] { raise(SIGKILL); });
+    if (argc == 5 && std::string{argv[1]} == "produce") {
+        return produce(app, std::atof(argv[2]), std::atoi(argv[3]), argv[4]);
     }
     return lovage::main(app, argc, argv);
 }

@@ -33,6 +33,17 @@ protected:
         expect_results(service_url("LOVAGE_TEST_REDIS_URL"));
     }
 
+    void expect_survival_of_a_kill() {
+        const auto fault = Clock::now();
+        const pid_t killed = worker_->pid();
+        worker_->kill();
+        start_worker("successor");
+        note_fault(fault, {killed});
+        expect_recovery(fault);
+        expect_contract();
+        expect_results(service_url("LOVAGE_TEST_REDIS_URL"));
+    }
+
     TcpProxy proxy_{service_url("LOVAGE_TEST_AMQP_URL")};
     conformance::TestVhost vhost_;
 };
@@ -43,6 +54,11 @@ TEST_F(BrokerNetwork, ConnectionsReset) {
 
 TEST_F(BrokerNetwork, ConnectionsClosedInOrder) {
     expect_survival(Ending::close, 5s);
+}
+
+TEST_F(BrokerNetwork, ConnectionsResetUnderThreads) {
+    pool_ = "threads";
+    expect_survival(Ending::reset, 5s);
 }
 
 TEST_F(BrokerNetwork, ConnectionsFallenSilent) {
@@ -68,11 +84,37 @@ TEST_F(BrokerNetwork, TheServerForgetsItsClients) {
 
 TEST_F(BrokerNetwork, AWorkerIsKilled) {
     start_load();
+    expect_survival_of_a_kill();
+}
+
+TEST_F(BrokerNetwork, AWorkerWithThreadsIsKilled) {
+    pool_ = "threads";
+    start_load();
+    expect_survival_of_a_kill();
+}
+
+TEST_F(BrokerNetwork, ASlotIsKilled) {
+    start_load();
+    const pid_t slot = children_of(worker_->pid()).front();
     const auto fault = Clock::now();
-    worker_->kill();
-    start_worker("successor");
-    note_fault(fault);
+    ASSERT_EQ(::kill(slot, SIGKILL), 0);
+    note_fault(fault, {slot});
+    EXPECT_TRUE(wait_for_log("worker", "has ended by itself", soon()));
     expect_recovery(fault);
+    expect_contract();
+    expect_results(service_url("LOVAGE_TEST_REDIS_URL"));
+    // Of all tasks, only the one that it ran may have begun again.
+    EXPECT_LE(ledger_.check(faults_).repeats.size(), 1U);
+}
+
+TEST_F(BrokerNetwork, ASlotIsSuspended) {
+    start_load();
+    const pid_t slot = children_of(worker_->pid()).front();
+    const auto fault = Clock::now();
+    ASSERT_EQ(::kill(slot, SIGSTOP), 0);
+    expect_recovery(fault);  // the others do its work
+    ASSERT_EQ(::kill(slot, SIGCONT), 0);
+    // Nobody has given it up: nothing runs twice.
     expect_contract();
     expect_results(service_url("LOVAGE_TEST_REDIS_URL"));
 }
@@ -80,10 +122,25 @@ TEST_F(BrokerNetwork, AWorkerIsKilled) {
 TEST_F(BrokerNetwork, AProducerIsKilled) {
     start_load();
     const auto fault = Clock::now();
+    const pid_t killed = producer_->pid();
     producer_->kill();
     producer_.reset();
-    note_fault(fault);
+    note_fault(fault, {killed});
     expect_contract();
+    expect_results(service_url("LOVAGE_TEST_REDIS_URL"));
+}
+
+TEST_F(BrokerNetwork, AFullQueueRefusesAndWhatItRefusedNeverRuns) {
+    vhost_.api("PUT", "policies/{vhost}/short",
+               R"({"pattern": "^celery$", "apply-to": "queues",
+                   "definition": {"max-length": 50, "overflow": "reject-publish"}})");
+    start_producer();
+    EXPECT_TRUE(ledger_.wait_until(
+        [&] { return ledger_.total(TaskLedger::Event::rejected) >= 100; }, soon()));
+    start_worker();
+    wait_for_progress(250);
+    expect_contract();
+    EXPECT_GE(ledger_.check().rejected, 100U);
     expect_results(service_url("LOVAGE_TEST_REDIS_URL"));
 }
 

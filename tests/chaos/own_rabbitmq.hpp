@@ -19,6 +19,7 @@ public:
 
     [[nodiscard]] const std::string& url() const noexcept { return url_; }
 
+    [[nodiscard]] pid_t pid() const;
     /// kill -9.
     void kill() const;
     /// The same server again, on the same ports; returns when it answers.
@@ -36,7 +37,6 @@ public:
 private:
     void services(const std::string& command) const;
     [[nodiscard]] std::string output_of(const std::string& command) const;
-    [[nodiscard]] pid_t pid() const;
 
     std::filesystem::path state_;
     std::string url_;

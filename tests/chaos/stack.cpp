@@ -9,17 +9,13 @@
 #include <array>
 #include <charconv>
 #include <fstream>
-#include <random>
 #include <sstream>
 #include <thread>
 
-#include <arpa/inet.h>
 #include <fmt/format.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/inotify.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 namespace lovage::chaos {
@@ -40,37 +36,26 @@ std::string text_of(const std::filesystem::path& file) {
     return text.str();
 }
 
-/// The ids without a SUCCESS record.
-Awaitable<std::vector<std::string>> without_result(std::shared_ptr<AppCore> core,
-                                                   std::vector<std::string> ids) {
+Awaitable<std::vector<std::string>> read_states(std::shared_ptr<AppCore> core,
+                                                std::vector<std::string> ids) {
     value_or_throw(co_await core->connect(soon()));
-    std::vector<std::string> missing;
-    for (std::string& id : ids) {
+    std::vector<std::string> found;
+    for (const std::string& id : ids) {
         const auto meta = value_or_throw(co_await core->results().get(id, soon()));
-        if (!meta || meta->status != states::kSuccess) missing.push_back(std::move(id));
+        found.push_back(meta ? meta->status : std::string{lovage::states::kPending});
     }
-    co_return missing;
+    co_return found;
+}
+
+Awaitable<std::uint64_t> count_messages(std::shared_ptr<AppCore> core, std::string queue) {
+    value_or_throw(co_await core->connect(soon()));
+    auto status = co_await core->broker().queue_status(std::move(queue), soon());
+    if (!status && status.error().code == Errc::not_found) co_return 0;
+    const QueueStatus found = value_or_throw(std::move(status));
+    co_return found.ready + found.delayed + found.unsettled;
 }
 
 }  // namespace
-
-std::uint16_t free_port() {
-    std::minstd_rand random{std::random_device{}()};
-    for (int attempt = 0; attempt < 1000; ++attempt) {
-        sockaddr_in address{};
-        address.sin_family = AF_INET;
-        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        // htons is a macro where the build optimises.
-        std::uniform_int_distribution<std::uint16_t> ports{20'000, 31'999};
-        address.sin_port = htons(ports(random));
-        const int probe = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        const bool free =
-            ::bind(probe, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
-        ::close(probe);
-        if (free) return ntohs(address.sin_port);
-    }
-    throw std::runtime_error{"no port between 20000 and 31999 is free on 127.0.0.1"};
-}
 
 Stack::Stack()
     : ledger_{TaskLedger::create(folder_.path() / "ledger", kTasks)}, run_{uuid4().substr(0, 8)} {
@@ -82,7 +67,7 @@ Stack::~Stack() {
     if (producer_) stop(*producer_);
     if (worker_) stop(*worker_);
     if (api_) stop(*api_);
-    if (HasFailure()) std::fputs(logs(4'000).c_str(), stderr);
+    if (HasFailure()) std::fputs(logs(40'000).c_str(), stderr);
 }
 
 Process Stack::start(const std::string& name, std::vector<std::string> arguments,
@@ -92,6 +77,7 @@ Process Stack::start(const std::string& name, std::vector<std::string> arguments
                         {"LOVAGE_LOG_FORMAT", "text"},
                         {"CHAOS_LEDGER", folder_.path() / "ledger"},
                         {"CHAOS_RUN", run_}});
+    environment.insert(settings_.begin(), settings_.end());
     const auto log = folder_.path() / (name + ".log");
     return Process{{.arguments = std::move(arguments),
                     .environment = std::move(environment),
@@ -102,14 +88,17 @@ Process Stack::start(const std::string& name, std::vector<std::string> arguments
 
 void Stack::start_worker(const std::string& name, std::map<std::string, std::string> environment) {
     worker_ = start(name,
-                    {LOVAGE_CHAOS_APP, "worker", "-P", "threads", "-n", name + "@%h", "-c",
+                    {LOVAGE_CHAOS_APP, "worker", "-P", pool_, "-n", name + "@%h", "-c",
                      std::to_string(kSlots), "-l", "warning"},
                     std::move(environment));
 }
 
-void Stack::start_producer(double rate, std::chrono::milliseconds each) {
-    producer_ = start("producer", {LOVAGE_CHAOS_APP, "produce", std::to_string(rate),
-                                   std::to_string(each.count())});
+void Stack::start_producer(double rate, std::chrono::milliseconds each, const std::string& task,
+                           std::map<std::string, std::string> environment) {
+    producer_ = start(
+        "producer",
+        {LOVAGE_CHAOS_APP, "produce", std::to_string(rate), std::to_string(each.count()), task},
+        std::move(environment));
 }
 
 std::uint16_t Stack::start_api() {
@@ -217,8 +206,8 @@ void Stack::expect_recovery(Clock::time_point back) const {
     }
 }
 
-void Stack::note_fault(Clock::time_point begin) {
-    faults_.push_back({begin, Clock::now() + kAftermath});
+void Stack::note_fault(Clock::time_point begin, std::vector<pid_t> befell) {
+    faults_.push_back({begin, Clock::now() + kAftermath, std::move(befell)});
 }
 
 std::vector<std::uint32_t> Stack::accepted_since(Clock::time_point from) const {
@@ -266,18 +255,38 @@ std::string Stack::id_of(std::uint32_t task) const {
     return fmt::format("{}-0000-4000-8000-{:012d}", run_, task);
 }
 
-void Stack::expect_results(const std::string& results_url) const {
+std::map<std::uint32_t, std::string> Stack::states(const std::string& results_url) const {
     Settings settings;
     settings.broker_url = "memory://chaos";
     settings.result_backend = results_url;
     const App app{"chaos-results", settings};
+    std::vector<std::uint32_t> tasks;
     std::vector<std::string> ids;
     for (std::uint32_t task = 0; task < kTasks; ++task) {
-        if (ledger_.accepted(task)) ids.push_back(id_of(task));
+        if (!ledger_.accepted(task)) continue;
+        tasks.push_back(task);
+        ids.push_back(id_of(task));
     }
-    EXPECT_THAT(app.core()->loop().run_blocking(without_result(app.core(), std::move(ids))),
-                testing::IsEmpty())
-        << "accepted tasks without a result";
+    const auto found = app.core()->loop().run_blocking(read_states(app.core(), std::move(ids)));
+    std::map<std::uint32_t, std::string> states;
+    for (std::size_t i = 0; i < tasks.size(); ++i) states.emplace(tasks[i], found.at(i));
+    return states;
+}
+
+void Stack::expect_results(const std::string& results_url) const {
+    std::vector<std::string> missing;
+    for (const auto& [task, state] : states(results_url)) {
+        if (state != lovage::states::kSuccess) missing.push_back(id_of(task));
+    }
+    EXPECT_THAT(missing, testing::IsEmpty()) << "accepted tasks without a result";
+}
+
+std::uint64_t Stack::messages_in(const std::string& queue) const {
+    Settings settings;
+    settings.broker_url = servers_.broker;
+    settings.result_backend = "memory://chaos";
+    const App app{"chaos-queues", settings};
+    return app.core()->loop().run_blocking(count_messages(app.core(), queue));
 }
 
 std::string Stack::log_of(const std::string& name) const {

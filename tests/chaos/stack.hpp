@@ -4,6 +4,7 @@
 #include <lovage/clients/sqlite/test_folder.hpp>
 #include <lovage/runtime/deadline.hpp>
 #include <tests/integration/process.hpp>
+#include <tests/support/free_port.hpp>
 #include <tests/support/task_ledger.hpp>
 #include <tests/support/tcp_proxy.hpp>
 
@@ -20,8 +21,10 @@
 
 namespace lovage::chaos {
 
+using integration::children_of;
 using integration::Ending;
 using integration::Process;
+using testing_support::free_port;
 using testing_support::TaskLedger;
 using std::chrono_literals::operator""ms;
 using std::chrono_literals::operator""s;
@@ -42,9 +45,6 @@ inline constexpr auto kBackAtFullRate = 5s;
 inline constexpr auto kPublishTimeout = 2s;
 inline constexpr auto kSlack = 1500ms;
 
-/// A port of 127.0.0.1 that nobody uses, below the kernel's ephemeral range.
-[[nodiscard]] std::uint16_t free_port();
-
 /// A worker and a producer as processes of their own, a ledger between them, and servers that the
 /// derived fixture can harm. At its end, every process was asked to stop and has exited with 0.
 class Stack : public testing::Test {
@@ -58,12 +58,18 @@ protected:
         std::string results;
     };
     void use(Servers servers) { servers_ = std::move(servers); }
+    /// A setting of every program that is started from now on, as its environment variable.
+    void set(const std::string& variable, std::string value) {
+        settings_[variable] = std::move(value);
+    }
 
     /// Its log is NAME.log.
     void start_worker(const std::string& name = "worker",
                       std::map<std::string, std::string> environment = {});
-    /// Tasks per second; each task takes that long.
-    void start_producer(double rate = kRate, std::chrono::milliseconds each = 10ms);
+    /// Tasks per second; each task takes that long. `task`: chaos.work, or chaos.vary (ways.hpp).
+    void start_producer(double rate = kRate, std::chrono::milliseconds each = 10ms,
+                        const std::string& task = "chaos.work",
+                        std::map<std::string, std::string> environment = {});
     /// Both, and waits until they have found their pace.
     void start_load();
     /// The project stack's API; returns the port that it listens on.
@@ -92,14 +98,20 @@ protected:
                                       testing_support::Ending ending, std::uint64_t connections,
                                       Clock::duration noticed);
 
-    /// A fault from `begin` until now, and what may still come of it.
-    void note_fault(Clock::time_point begin);
+    /// A fault from `begin` until now, and what may still come of it. `befell`: the worker, slot or
+    /// producer whose fault it was, so that it explains nothing else; nobody in particular when it
+    /// is a server's.
+    void note_fault(Clock::time_point begin, std::vector<pid_t> befell = {});
     /// Ends the load and checks the delivery contract: every accepted task has had its effect, none
     /// that was rejected ran, no task ran twice without a fault. Tasks first sent before
     /// `owed_from` may be gone: an operator has thrown them away.
     void expect_contract(Clock::time_point owed_from = Clock::time_point::min());
     /// The results, read from `results_url` and not through a proxy.
     void expect_results(const std::string& results_url) const;
+    /// The states of all accepted tasks, PENDING for those without a record.
+    [[nodiscard]] std::map<std::uint32_t, std::string> states(const std::string& results_url) const;
+    /// Messages in a queue, and with consumers as far as the broker tells; 0 when there is none.
+    [[nodiscard]] std::uint64_t messages_in(const std::string& queue) const;
     /// Nothing is waited for, but time has to pass.
     void let_pass(Clock::duration time) const;
     /// What `name` has logged so far.
@@ -109,10 +121,14 @@ protected:
     [[nodiscard]] bool wait_for_log(const std::string& name, const std::string& text,
                                     Deadline deadline) const;
 
+    [[nodiscard]] std::vector<std::uint32_t> accepted_since(Clock::time_point from) const;
+    [[nodiscard]] std::string id_of(std::uint32_t task) const;
+
     static constexpr double kRate = 200;
     /// Of the worker: enough for four times that rate, so that a busy machine is not the limit.
     static constexpr std::size_t kSlots = 8;
 
+    std::string pool_ = "prefork";  ///< Of workers that are started from now on.
     sqlite::TestFolder folder_;
     TaskLedger ledger_;
     std::vector<TaskLedger::Fault> faults_;
@@ -121,12 +137,11 @@ protected:
     std::optional<Process> api_;
 
 private:
-    [[nodiscard]] std::vector<std::uint32_t> accepted_since(Clock::time_point from) const;
-    [[nodiscard]] std::string id_of(std::uint32_t task) const;
     [[nodiscard]] std::string logs(
         std::size_t end_of_each = std::numeric_limits<std::size_t>::max()) const;
 
     Servers servers_;
+    std::map<std::string, std::string> settings_;
     std::string run_;  ///< The first eight digits of this test's task ids.
 };
 

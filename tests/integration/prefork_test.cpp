@@ -3,9 +3,6 @@
 
 #include <fmt/core.h>
 
-#include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <thread>
 
 #include <signal.h>
@@ -30,17 +27,6 @@ constexpr bool kStackOverflowsAreOurs = false;
 #else
 constexpr bool kStackOverflowsAreOurs = true;
 #endif
-
-/// The children of a process.
-std::vector<pid_t> children_of(pid_t parent) {
-    std::vector<pid_t> children;
-    for (const auto& task :
-         std::filesystem::directory_iterator{fmt::format("/proc/{}/task", parent)}) {
-        std::ifstream file{task.path() / "children"};
-        children.insert(children.end(), std::istream_iterator<pid_t>{file}, {});
-    }
-    return children;
-}
 
 class Prefork : public Project {
 protected:
@@ -203,11 +189,20 @@ TEST_F(Prefork, GoodTasksAreUntouchedBesideBadOnes) {
     bad.push_back(misbehave("spin", {.time_limit = 1s}));
     for (int i = 0; i < 1000; ++i) good.push_back(send_work(fmt::format("good-{}", i)));
     for (const auto& task : good) EXPECT_EQ(task.wait(kPatience).status, states::kSuccess);
+    std::vector<TaskFailure> reasons;
     for (const auto& task : bad) {
         const TaskMeta meta = task.wait(kPatience);
         EXPECT_EQ(meta.status, states::kFailure);
-        EXPECT_FALSE(meta.failure()->exc_message.empty());
+        reasons.push_back(meta.failure().value_or(TaskFailure{}));
     }
+    EXPECT_THAT(reasons[0].exc_message, HasSubstr("signal 11 (SIGSEGV) at address 0x0"));
+    EXPECT_THAT(reasons[0].traceback,
+                AllOf(HasSubstr("::dereference_null()\n"), HasSubstr("ledger_app.cpp\", line ")));
+    EXPECT_THAT(reasons[1].exc_message, HasSubstr("used more memory than worker_max_memory_per_"));
+    EXPECT_THAT(reasons[1].traceback, HasSubstr("in a prefork slot"));
+    // Its slot is killed where it stands: only its limit is known.
+    EXPECT_EQ(reasons[2].exc_type, "TimeLimitExceeded");
+    EXPECT_EQ(reasons[2].exc_message, "1");  // seconds
     stop(worker);
     for (const auto& [key, starts] : ledger_.by_key("end")) EXPECT_EQ(starts.size(), 1U) << key;
 }

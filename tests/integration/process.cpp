@@ -2,8 +2,11 @@
 
 #include <cerrno>
 #include <cstring>
+#include <fstream>
+#include <iterator>
 #include <ostream>
 #include <stdexcept>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -107,6 +110,18 @@ void Process::kill() {
     while (waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
     }
     ending_ = Ending{.signal = SIGKILL};
+}
+
+std::vector<pid_t> children_of(pid_t parent) {
+    std::vector<pid_t> children;
+    // A thread that ends meanwhile takes its folder along.
+    std::error_code ended;
+    const auto threads = "/proc/" + std::to_string(parent) + "/task";
+    for (const auto& thread : std::filesystem::directory_iterator{threads, ended}) {
+        std::ifstream file{thread.path() / "children"};
+        children.insert(children.end(), std::istream_iterator<pid_t>{file}, {});
+    }
+    return children;
 }
 
 bool all_children_ended() {

@@ -51,6 +51,9 @@ private:
     std::optional<Ending> ending_;
 };
 
+/// The children of a process.
+[[nodiscard]] std::vector<pid_t> children_of(pid_t parent);
+
 /// Whether every child of this process is gone, waiting a moment: slots of a worker that was killed
 /// die by themselves.
 [[nodiscard]] bool all_children_ended();

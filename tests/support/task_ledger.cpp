@@ -6,10 +6,12 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <ostream>
+#include <set>
 #include <stdexcept>
 #include <system_error>
 #include <utility>
@@ -27,20 +29,24 @@ namespace lovage::testing_support {
 /// The file: this header, three columns with one byte a task (how its send ended, how often it
 /// started, how often it had its effect), the trace.
 struct TaskLedger::Header {
-    static constexpr std::uint64_t kMagic = 0x3152474c4b534154;  // "TASKLGR1"
+    static constexpr std::uint64_t kMagic = 0x3252474c4b534154;  // "TASKLGR2"
     std::uint64_t magic;
     std::uint32_t tasks;
     std::uint32_t waiters;  ///< Processes in wait_until().
     std::uint32_t notes;    ///< Counts every note; the futex they wait on.
-    std::uint32_t reserved;
+    std::uint32_t taken;    ///< Tasks given to producers by take_next().
     std::uint64_t trace_capacity;
-    std::uint64_t traced;  ///< Entries asked for, those without room included.
+    std::uint64_t traced;                 ///< Entries asked for, those without room included.
+    std::array<std::uint64_t, 6> totals;  ///< Notes by event.
+    std::uint64_t done;                   ///< Tasks with an effect.
 };
 
 struct TaskLedger::TraceEntry {
     std::uint32_t task;
     std::uint32_t pid_and_event;  ///< Linux's pids have 22 bits.
-    std::int64_t nanoseconds;     ///< 0: not written (yet).
+    std::uint32_t worker;
+    std::uint32_t reserved;
+    std::int64_t nanoseconds;  ///< 0: not written (yet).
 };
 
 namespace {
@@ -60,11 +66,27 @@ std::size_t trace_offset(std::size_t header_bytes, std::uint32_t tasks) {
     return (bytes + 63) / 64 * 64;
 }
 
-/// Adds one, up to 255.
-void count_up(std::uint8_t& counter) {
+/// How a send stands in its column; 0: nobody has sent it.
+std::uint8_t outcome_of(TaskLedger::Event event) {
+    return static_cast<std::uint8_t>(event) + 1;
+}
+
+/// Adds one, up to 255. Returns the count before.
+std::uint8_t count_up(std::uint8_t& counter) {
     auto value = shared(counter).load();
     while (value != 255 && !shared(counter).compare_exchange_weak(value, value + 1)) {
     }
+    return value;
+}
+
+/// Whether a fault can be the cause of a start at `time` of a task first heard of at `first_word`
+/// that these processes, in order, had to do with.
+bool explains(const TaskLedger::Fault& fault, TaskLedger::Clock::time_point first_word,
+              TaskLedger::Clock::time_point time, const std::set<pid_t>& involved) {
+    if (fault.begin > time || fault.end < first_word) return false;
+    return fault.processes.empty() || std::ranges::any_of(fault.processes, [&](pid_t process) {
+               return involved.contains(process);
+           });
 }
 
 /// Between processes, which std::atomic's wait() cannot do.
@@ -125,11 +147,14 @@ TaskLedger::TaskLedger(const std::filesystem::path& file, int descriptor, std::s
 }
 
 TaskLedger::TaskLedger(TaskLedger&& other) noexcept
-    : header_{std::exchange(other.header_, nullptr)}, bytes_{other.bytes_} {}
+    : header_{std::exchange(other.header_, nullptr)},
+      bytes_{other.bytes_},
+      worker_{other.worker_} {}
 
 TaskLedger& TaskLedger::operator=(TaskLedger&& other) noexcept {
     std::swap(header_, other.header_);
     std::swap(bytes_, other.bytes_);
+    std::swap(worker_, other.worker_);
     return *this;
 }
 
@@ -151,33 +176,45 @@ void TaskLedger::note(Event event, std::uint32_t task) noexcept {
     const auto position = shared(header_->traced).fetch_add(1);
     if (position < header_->trace_capacity) {
         TraceEntry& entry = trace_begin()[position];
+        const pid_t own = getpid();
         entry.task = task;
-        entry.pid_and_event = static_cast<std::uint32_t>(getpid()) |
-                              (static_cast<std::uint32_t>(event) << kEventShift);
+        entry.pid_and_event =
+            static_cast<std::uint32_t>(own) | (static_cast<std::uint32_t>(event) << kEventShift);
+        entry.worker = static_cast<std::uint32_t>(worker_ != 0 ? worker_ : own);
         shared(entry.nanoseconds).store(Clock::now().time_since_epoch().count());
     }
+    shared(header_->totals.at(static_cast<std::size_t>(event))).fetch_add(1);
     auto outcome = shared(column(kOutcome)[task]);
     switch (event) {
-        case Event::sending:
+        case Event::sending: {
+            std::uint8_t nobody = 0;
+            outcome.compare_exchange_strong(nobody, outcome_of(event));
             break;
+        }
         case Event::accepted:
-            outcome = static_cast<std::uint8_t>(event);
+            outcome = outcome_of(event);
             break;
         case Event::rejected:
         case Event::unknown:
-            if (outcome != static_cast<std::uint8_t>(Event::accepted)) {
-                outcome = static_cast<std::uint8_t>(event);
-            }
+            if (outcome != outcome_of(Event::accepted)) outcome = outcome_of(event);
             break;
         case Event::started:
             count_up(column(kStarted)[task]);
             break;
         case Event::effect:
-            count_up(column(kEffects)[task]);
+            if (count_up(column(kEffects)[task]) == 0) shared(header_->done).fetch_add(1);
             break;
     }
     shared(header_->notes).fetch_add(1);
     if (shared(header_->waiters).load() != 0) futex_wake_all(header_->notes);
+}
+
+std::optional<std::uint32_t> TaskLedger::take_next() noexcept {
+    // Past the end it stays: there are far fewer callers than numbers.
+    const std::uint32_t next = shared(header_->taken).fetch_add(1);
+    if (next < header_->tasks) return next;
+    shared(header_->taken) = header_->tasks;
+    return std::nullopt;
 }
 
 std::uint32_t TaskLedger::tasks() const noexcept {
@@ -185,7 +222,7 @@ std::uint32_t TaskLedger::tasks() const noexcept {
 }
 
 bool TaskLedger::accepted(std::uint32_t task) const noexcept {
-    return shared(column(kOutcome)[task]) == static_cast<std::uint8_t>(Event::accepted);
+    return shared(column(kOutcome)[task]) == outcome_of(Event::accepted);
 }
 
 unsigned TaskLedger::started(std::uint32_t task) const noexcept {
@@ -194,6 +231,14 @@ unsigned TaskLedger::started(std::uint32_t task) const noexcept {
 
 unsigned TaskLedger::effects(std::uint32_t task) const noexcept {
     return shared(column(kEffects)[task]);
+}
+
+std::uint64_t TaskLedger::total(Event event) const noexcept {
+    return shared(header_->totals.at(static_cast<std::size_t>(event)));
+}
+
+std::uint64_t TaskLedger::done() const noexcept {
+    return shared(header_->done);
 }
 
 bool TaskLedger::wait_until(const std::function<bool()>& condition, Deadline deadline) const {
@@ -232,9 +277,27 @@ std::vector<TaskLedger::Entry> TaskLedger::trace() const {
             {.task = entry.task,
              .event = static_cast<Event>(entry.pid_and_event >> kEventShift),
              .pid = static_cast<pid_t>(entry.pid_and_event & ((1U << kEventShift) - 1)),
+             .worker = static_cast<pid_t>(entry.worker),
              .time = Clock::time_point{Clock::duration{nanoseconds}}});
     }
     return entries;
+}
+
+std::map<std::uint32_t, std::string> TaskLedger::stories(
+    std::span<const std::uint32_t> tasks) const {
+    static constexpr std::array<std::string_view, 6> kWords{"sending", "accepted", "rejected",
+                                                            "unknown", "started",  "effect"};
+    const std::set<std::uint32_t> wanted(tasks.begin(), tasks.end());
+    const auto entries = trace();
+    std::map<std::uint32_t, std::string> found;
+    for (const Entry& entry : entries) {
+        if (!wanted.contains(entry.task)) continue;
+        const std::chrono::duration<double> time = entry.time - entries.front().time;
+        found[entry.task] +=
+            fmt::format(" {:.3f} s {} by {} of {};", time.count(),
+                        kWords.at(static_cast<std::size_t>(entry.event)), entry.pid, entry.worker);
+    }
+    return found;
 }
 
 TaskLedger::Report TaskLedger::check(std::span<const Fault> faults) const {
@@ -243,19 +306,22 @@ TaskLedger::Report TaskLedger::check(std::span<const Fault> faults) const {
     report.untraced = traced - std::min(traced, header_->trace_capacity);
     for (std::uint32_t task = 0; task < tasks(); ++task) {
         const auto outcome = shared(column(kOutcome)[task]).load();
-        report.accepted += outcome == static_cast<std::uint8_t>(Event::accepted) ? 1 : 0;
-        report.unknown += outcome == static_cast<std::uint8_t>(Event::unknown) ? 1 : 0;
-        if (outcome == static_cast<std::uint8_t>(Event::rejected)) {
-            ++report.rejected;
-            if (started(task) > 0) report.ghosts.push_back(task);
-        }
+        const bool ran = started(task) > 0;
+        const bool certain = outcome == 0 || outcome == outcome_of(Event::rejected);
+        report.attempted += outcome != 0 ? 1 : 0;
+        report.rejected += outcome == outcome_of(Event::rejected) ? 1 : 0;
+        report.accepted += accepted(task) ? 1 : 0;
+        report.unknown += !certain && !accepted(task) ? 1 : 0;
+        report.recovered += !certain && !accepted(task) && ran ? 1 : 0;
+        report.ran += ran ? 1 : 0;
+        if (certain && ran) report.ghosts.push_back(task);
         if (accepted(task) && effects(task) == 0) report.lost.push_back(task);
-        if (started(task) > 0) ++report.ran;
         if (started(task) > 1) report.repeats.push_back(task);
     }
 
     struct Starts {
         Clock::time_point first_word;
+        std::set<pid_t> involved;
         unsigned explained = 0;
         bool started = false;
     };
@@ -266,9 +332,10 @@ TaskLedger::Report TaskLedger::check(std::span<const Fault> faults) const {
         if (found == repeated.end()) continue;
         Starts& starts = found->second;
         if (starts.first_word == Clock::time_point{}) starts.first_word = entry.time;
+        starts.involved.insert({entry.pid, entry.worker});
         if (entry.event != Event::started) continue;
         const bool explained = std::ranges::any_of(faults, [&](const Fault& fault) {
-            return fault.begin <= entry.time && fault.end >= starts.first_word;
+            return explains(fault, starts.first_word, entry.time, starts.involved);
         });
         if (explained || !starts.started) ++starts.explained;
         starts.started = true;
@@ -284,9 +351,9 @@ bool TaskLedger::Report::holds() const noexcept {
 }
 
 std::string TaskLedger::Report::describe() const {
-    return fmt::format("{} accepted, {} rejected, {} unknown, {} ran", accepted, rejected, unknown,
-                       ran) +
-           some_of("lost", lost) + some_of("rejected but run", ghosts) +
+    return fmt::format("{} attempted, {} accepted, {} rejected, {} unknown, {} ran, {} recovered",
+                       attempted, accepted, rejected, unknown, ran, recovered) +
+           some_of("lost", lost) + some_of("unexpected", ghosts) +
            some_of("run more than once", repeats) +
            some_of("of them without a fault", unexplained) +
            (untraced > 0 ? fmt::format(", {} not traced", untraced) : "");

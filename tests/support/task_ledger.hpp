@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -44,13 +45,23 @@ public:
     TaskLedger& operator=(TaskLedger&& other) noexcept;
     ~TaskLedger();
 
+    /// What this object notes from now on is the doing of `worker` too: the process that a slot
+    /// belongs to. Without it, a process is its own.
+    void set_worker(pid_t worker) noexcept { worker_ = worker; }
     void note(Event event, std::uint32_t task) noexcept;
+    /// The next task that nobody has taken to send, for producers that share the work; nothing when
+    /// all are taken.
+    [[nodiscard]] std::optional<std::uint32_t> take_next() noexcept;
 
     [[nodiscard]] std::uint32_t tasks() const noexcept;
     [[nodiscard]] bool accepted(std::uint32_t task) const noexcept;
     /// 255 means that or more.
     [[nodiscard]] unsigned started(std::uint32_t task) const noexcept;
     [[nodiscard]] unsigned effects(std::uint32_t task) const noexcept;
+    /// Notes of that event so far.
+    [[nodiscard]] std::uint64_t total(Event event) const noexcept;
+    /// Tasks that have had their effect at least once.
+    [[nodiscard]] std::uint64_t done() const noexcept;
 
     /// Looks at `condition` again after every note; false when the deadline passed first.
     [[nodiscard]] bool wait_until(const std::function<bool()>& condition, Deadline deadline) const;
@@ -61,28 +72,39 @@ public:
         std::uint32_t task = 0;
         Event event = Event::sending;
         pid_t pid = 0;
+        pid_t worker = 0;  ///< The same, unless a slot wrote it.
         Clock::time_point time;
     };
     [[nodiscard]] std::vector<Entry> trace() const;
+    /// Everything the trace has of some tasks, a line each, with seconds since the ledger's first
+    /// entry: for people who look for what went wrong.
+    [[nodiscard]] std::map<std::uint32_t, std::string> stories(
+        std::span<const std::uint32_t> tasks) const;
 
     /// From when to when a fault was at work, until its consequences are over (a connection that is
     /// noticed to be dead, say).
     struct Fault {
         Clock::time_point begin;
         Clock::time_point end;
+        /// Whom it befell: workers, slots, producers. It explains repeats of tasks that one of them
+        /// sent or started, and of no other. Empty: everybody, as when a server dies.
+        std::vector<pid_t> processes;
     };
 
-    /// The contract, section by section.
+    /// The contract, section by section; Jepsen's names where they differ.
     struct Report {
-        std::size_t accepted = 0;
+        std::size_t attempted = 0;  ///< Sent, whatever became of it.
+        std::size_t accepted = 0;   ///< Acknowledged.
         std::size_t rejected = 0;
-        std::size_t unknown = 0;
-        std::size_t ran = 0;                 ///< Tasks that started at least once.
+        std::size_t unknown = 0;    ///< The producer was told so, or did not live to hear anything.
+        std::size_t ran = 0;        ///< Tasks that started at least once.
+        std::size_t recovered = 0;  ///< Of the unknown ones, those that ran.
         std::vector<std::uint32_t> lost;     ///< Accepted, but without an effect.
-        std::vector<std::uint32_t> ghosts;   ///< Rejected, but started.
-        std::vector<std::uint32_t> repeats;  ///< Started more than once.
-        /// Of the repeats, those where no fault was at work between the first word of the task and
-        /// one of its further starts.
+        std::vector<std::uint32_t> ghosts;   ///< Unexpected: rejected or never sent, but started.
+        std::vector<std::uint32_t> repeats;  ///< Duplicated: started more than once.
+        /// Of the repeats, those where no fault that befell one of the processes that had to do
+        /// with the task was at work between the first word of the task and one of its further
+        /// starts.
         std::vector<std::uint32_t> unexplained;
         std::uint64_t untraced = 0;  ///< Entries that did not fit: explanations may be missing.
 
@@ -102,6 +124,7 @@ private:
 
     Header* header_ = nullptr;  ///< At the start of the mapping.
     std::size_t bytes_ = 0;
+    pid_t worker_ = 0;  ///< 0: this process.
 };
 
 std::ostream& operator<<(std::ostream& out, const TaskLedger::Report& report);

@@ -43,18 +43,29 @@ TEST_F(Ledger, FindsNothingWrongWithWhatIsAcceptedAndDone) {
     const auto report = ledger_.check();
     EXPECT_TRUE(report.holds()) << report;
     EXPECT_EQ(report.describe(),
-              "2 accepted, 1 rejected, 2 unknown, 3 ran, 0 lost, 0 rejected but run, 0 run more "
-              "than once, 0 of them without a fault");
+              "5 attempted, 2 accepted, 1 rejected, 2 unknown, 3 ran, 1 recovered, 0 lost, "
+              "0 unexpected, 0 run more than once, 0 of them without a fault");
 }
 
 TEST_F(Ledger, FindsLossesAndGhosts) {
     note(0, {Event::accepted});
     note(1, {Event::accepted, Event::started});
     note(2, {Event::rejected, Event::started, Event::effect});
+    note(3, {Event::started, Event::effect});
     const auto report = ledger_.check();
     EXPECT_FALSE(report.holds());
     EXPECT_THAT(report.lost, ElementsAre(0, 1));
-    EXPECT_THAT(report.ghosts, ElementsAre(2));
+    EXPECT_THAT(report.ghosts, ElementsAre(2, 3));
+}
+
+TEST_F(Ledger, TakesTheSendsOfAKilledProducerForUnknown) {
+    note(0, {Event::sending, Event::started, Event::effect});
+    note(1, {Event::sending});
+    const auto report = ledger_.check();
+    EXPECT_TRUE(report.holds()) << report;
+    EXPECT_EQ(report.attempted, 2);
+    EXPECT_EQ(report.unknown, 2);
+    EXPECT_EQ(report.recovered, 1);
 }
 
 TEST_F(Ledger, KeepsAnAcceptanceAgainstLaterDoubt) {
@@ -79,6 +90,44 @@ TEST_F(Ledger, WantsAFaultForEveryRepeat) {
     const std::array later{TaskLedger::Fault{.begin = TaskLedger::Clock::now() + 1s,
                                              .end = TaskLedger::Clock::now() + 2s}};
     EXPECT_THAT(ledger_.check(later).unexplained, ElementsAre(0, 1));
+}
+
+TEST_F(Ledger, ExplainsByWhomAFaultBefell) {
+    // Both slots of worker 71 ran one task each; both ran again.
+    TaskLedger slot = TaskLedger::open(file_);
+    slot.set_worker(71);
+    const auto begin = TaskLedger::Clock::now();
+    slot.note(Event::sending, 0);
+    slot.note(Event::started, 0);
+    slot.note(Event::started, 0);
+    note(1, {Event::sending, Event::started, Event::started});
+    const auto end = TaskLedger::Clock::now();
+    const auto of = [&](pid_t process) {
+        return std::array{TaskLedger::Fault{.begin = begin, .end = end, .processes = {process}}};
+    };
+    EXPECT_THAT(ledger_.check(of(71)).unexplained, ElementsAre(1)) << "the other is no slot of it";
+    EXPECT_THAT(ledger_.check(of(getpid())).unexplained, IsEmpty());
+    EXPECT_THAT(ledger_.check(of(72)).unexplained, ElementsAre(0, 1));
+    EXPECT_EQ(ledger_.trace()[0].worker, 71);
+    EXPECT_EQ(ledger_.trace()[3].worker, getpid());
+}
+
+TEST_F(Ledger, GivesEachTaskToOneProducer) {
+    TaskLedger other = TaskLedger::open(file_);
+    for (std::uint32_t task = 0; task < 10; task += 2) {
+        EXPECT_EQ(ledger_.take_next(), task);
+        EXPECT_EQ(other.take_next(), task + 1);
+    }
+    for (int more = 0; more < 3; ++more) EXPECT_EQ(other.take_next(), std::nullopt);
+}
+
+TEST_F(Ledger, KeepsTotals) {
+    note(0, {Event::sending, Event::accepted, Event::started, Event::effect, Event::effect});
+    note(1, {Event::sending, Event::unknown, Event::started, Event::effect});
+    EXPECT_EQ(ledger_.total(Event::sending), 2);
+    EXPECT_EQ(ledger_.total(Event::accepted), 1);
+    EXPECT_EQ(ledger_.total(Event::effect), 3);
+    EXPECT_EQ(ledger_.done(), 2);
 }
 
 TEST_F(Ledger, SaysWhenItCannotExplain) {

@@ -116,6 +116,18 @@ run_program() {
     exec "$path" "$@"
 }
 
+# torture [OPTION…]: its servers are its own, below build/torture. torture --reverts [LINE…]: safety lines are left out one by
+# one, and their runs must fail.
+torture() {
+    setup_groups build test services
+    [ "${1:-}" = --reverts ] || run_program lovage-torture "$@"
+    shift
+    prepare_build release
+    build_targets release lovage_chaos_safety_tests
+    exec python3 tools/services --state build/torture/services run --only rabbitmq,redis -- \
+        python3 tests/chaos/reverts.py "$(program_path release lovage_chaos_safety_tests)" "$@"
+}
+
 # write_reference [PRESET]: the pages that are made from the code.
 write_reference() {
     local preset=${1:-release} program page

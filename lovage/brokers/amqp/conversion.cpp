@@ -1,6 +1,7 @@
 #include <lovage/brokers/amqp/conversion.hpp>
 
 #include <lovage/brokers/amqp/delay_queues.hpp>
+#include <lovage/runtime/failpoint.hpp>
 
 #include <fmt/format.h>
 
@@ -90,6 +91,7 @@ amqp::Outgoing outgoing(Publication publication) {
     to.content_encoding = unless_empty(std::move(from.content_encoding));
     to.headers = std::move(publication.message.headers);
     to.delivery_mode = from.delivery_mode;
+    if (failpoint::left_out(failpoint::Line::persistent)) to.delivery_mode = 1;
     to.priority = from.priority;
     to.correlation_id = unless_empty(std::move(from.correlation_id));
     to.reply_to = unless_empty(std::move(from.reply_to));

@@ -2,6 +2,7 @@
 
 #include <lovage/clients/sqlite/files.hpp>
 #include <lovage/core/uuid.hpp>
+#include <lovage/runtime/failpoint.hpp>
 #include <lovage/runtime/log.hpp>
 
 #include <boost/asio/this_coro.hpp>
@@ -160,6 +161,7 @@ Awaitable<void> Membership::run() {
             continue;
         }
         const PeerId id = id_;
+        if (failpoint::left_out(failpoint::Line::lease_renewal)) continue;
         auto renewed = co_await session_.run(
             [id, lease = options_.lease](Connection& connection) {
                 const Now now = Now::read();

@@ -1,6 +1,7 @@
 #include <lovage/brokers/declaration.hpp>
 #include <lovage/brokers/sqlite/store.hpp>
 #include <lovage/brokers/sqlite/topology.hpp>
+#include <lovage/runtime/failpoint.hpp>
 
 #include <algorithm>
 #include <limits>
@@ -143,6 +144,9 @@ Result<void> publish(Connection& connection, const Publication& publication,
     for (const auto key : keys) {
         auto done = insert(connection, (*topology)->queues.at(key), key, publication, headers, now);
         if (!done) return done;
+    }
+    if (failpoint::fails(failpoint::Point::send_unconfirmed)) {
+        return fail(Errc::unavailable, "failpoint: the disk did not take it");
     }
     connection.request_wake();
     return {};

@@ -73,7 +73,7 @@ std::string Client::blocked_reason() const {
 
 Error Client::not_connected() const {
     if (!running()) return {Errc::disconnected, "the AMQP client is not connected"};
-    const std::string server = options_.endpoints[next_endpoint_].display();
+    const std::string server = options_.endpoints[endpoint_].display();
     return {Errc::disconnected, fmt::format("no connection to {}: {}", server,
                                             problem_ ? problem_->detail : "still connecting")};
 }
@@ -137,22 +137,29 @@ Awaitable<void> Client::supervise() {
             if (closing_) co_return;
             failures = 0;
             if (std::chrono::steady_clock::now() - begun > kProvedUseful) backoff.reset();
-        } else {
-            next_endpoint_ = (next_endpoint_ + 1) % options_.endpoints.size();
+        } else if (++failures % options_.endpoints.size() != 0) {
             // Another host may answer at once; only a full round of failures is worth waiting
             // after.
-            if (++failures % options_.endpoints.size() != 0) continue;
+            try_next_host();
+            continue;
         }
         auto pause = backoff.next();
         if (problem_->code == Errc::disconnected || problem_->code == Errc::deadline_exceeded) {
             pause = std::min<net::Backoff::Duration>(pause, kAwayPauseMax);
         }
         log::warning("amqp", "no connection to {}: {}; trying again in {:.1f} s",
-                     options_.endpoints[next_endpoint_].display(), problem_->detail,
+                     options_.endpoints[endpoint_].display(), problem_->detail,
                      std::chrono::duration<double>(pause).count());
         asio::steady_timer timer{executor(), pause};
         co_await timer.async_wait(asio::use_awaitable);
+        // Also after a connection that had lived: a host that fell silent may take new ones and
+        // go on saying nothing.
+        try_next_host();
     }
+}
+
+void Client::try_next_host() noexcept {
+    endpoint_ = (endpoint_ + 1) % options_.endpoints.size();
 }
 
 Awaitable<Result<std::shared_ptr<Connection>>> Client::connect_to(Endpoint endpoint) {
@@ -174,7 +181,7 @@ Awaitable<Result<std::shared_ptr<Connection>>> Client::connect_to(Endpoint endpo
 }
 
 Awaitable<bool> Client::connect_once() {
-    auto opened = co_await connect_to(options_.endpoints[next_endpoint_]);
+    auto opened = co_await connect_to(options_.endpoints[endpoint_]);
     if (!opened) {
         problem_ = std::move(opened.error());
         changed_.notify_all();
@@ -188,8 +195,7 @@ Awaitable<bool> Client::connect_once() {
         problem_ = *connection_->ended();
         co_return false;
     }
-    log::info("amqp", "connected to {} ({})", options_.endpoints[next_endpoint_].display(),
-              server_);
+    log::info("amqp", "connected to {} ({})", options_.endpoints[endpoint_].display(), server_);
     problem_.reset();
     connected_ = was_connected_ = true;
     tell_residents([this](Resident& resident) {

@@ -21,9 +21,9 @@ namespace lovage::amqp {
 
 /// A connection to an AMQP server that comes back by itself.
 ///
-/// It connects to one of several hosts, and when the connection is lost it tries again with full
-/// jitter (0.1 s to 10 s), declares again what was declared through it, and lets its publishers and
-/// consumers go on. Belongs to one loop; not thread-safe.
+/// It connects to one of several hosts, and when the connection is lost it tries the next one with
+/// full jitter (0.1 s to 10 s), declares again what was declared through it, and lets its
+/// publishers and consumers go on. Belongs to one loop; not thread-safe.
 ///
 /// Lifetime: close() before it is destroyed, once connect() was called; publishers and consumers
 /// first.
@@ -99,6 +99,7 @@ private:
 
     Awaitable<void> supervise();
     Awaitable<Result<std::shared_ptr<Connection>>> connect_to(Endpoint endpoint);
+    void try_next_host() noexcept;
     Awaitable<bool> connect_once();
     Awaitable<void> replay();
     Awaitable<void> stay();
@@ -118,7 +119,7 @@ private:
     bool was_connected_ = false;
     bool closing_ = false;
     bool refuses_channel_qos_ = false;
-    std::size_t next_endpoint_ = 0;
+    std::size_t endpoint_ = 0;    ///< The host that is connected to, or was tried last.
     std::size_t connecting_ = 0;  ///< Callers inside connect().
     std::uint64_t incarnation_ = 0;
     std::string server_;

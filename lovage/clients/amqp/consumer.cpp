@@ -1,5 +1,7 @@
 #include <lovage/clients/amqp/consumer.hpp>
 
+#include <lovage/runtime/failpoint.hpp>
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -230,7 +232,8 @@ Awaitable<Result<std::vector<Incoming>>> Consumer::receive(Deadline deadline) {
 // --- settling --------------------------------------------------------------------------
 
 bool Consumer::ack(DeliveryId id) {
-    if (id.epoch != epoch_ || !ledger_.ack(id.tag)) return false;
+    const bool ours = id.epoch == epoch_ || failpoint::left_out(failpoint::Line::epoch);
+    if (!ours || !ledger_.ack(id.tag)) return false;
     --handed_out_;
     settled();
     return true;

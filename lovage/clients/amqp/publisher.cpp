@@ -1,5 +1,7 @@
 #include <lovage/clients/amqp/publisher.hpp>
 
+#include <lovage/runtime/failpoint.hpp>
+
 #include <fmt/format.h>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -114,6 +116,7 @@ void Publisher::on_returned(Returned message) {
 }
 
 void Publisher::on_confirm(std::uint64_t tag, bool multiple, bool stored) {
+    if (failpoint::fails(failpoint::Point::send_unconfirmed)) return;  // as if it had been lost
     const std::size_t before = ledger_.in_flight();
     ledger_.confirm(tag, multiple, stored);
     line_.admit(before - ledger_.in_flight());
@@ -173,7 +176,7 @@ Awaitable<Result<void>> Publisher::publish(Outgoing message, Deadline deadline) 
                                       .routing_key = message.routing_key,
                                       .mandatory = message.mandatory},
                                      message.properties, message.body);
-    if (!written) co_return written;
+    if (!written || failpoint::left_out(failpoint::Line::confirm)) co_return written;
     const std::uint64_t print =
         message.mandatory
             ? fingerprint(message.exchange, message.routing_key, message.properties, message.body)

@@ -27,6 +27,8 @@ public:
     [[nodiscard]] Options options() const;
     [[nodiscard]] const std::filesystem::path& folder() const noexcept { return folder_; }
 
+    /// 0 while it is killed.
+    [[nodiscard]] pid_t pid() const noexcept { return pid_; }
     /// Like a crash: nothing is saved.
     void kill();
     /// After kill(): the same server again, empty.

@@ -148,7 +148,9 @@ TEST(RedisResults, StoreAndPublishEveryRecordOfPythonsCeleryByteForByte) {
         const std::string key = "celery-task-meta-" + meta.task_id;
         EXPECT_EQ(server.cli("--raw get " + key), raw);
         EXPECT_EQ(server.cli("--raw keys '*'"), key) << "nothing but Celery's key";
-        EXPECT_THAT(server.cli("--raw ttl " + key), testing::AnyOf("86400", "86399"));
+        // A day; what a busy machine takes to ask is off.
+        EXPECT_THAT(std::stoi(server.cli("--raw ttl " + key)),
+                    testing::AllOf(testing::Gt(86'400 - 60), testing::Le(86'400)));
         const auto heard = ear.message(stored++);
         EXPECT_EQ(heard.channel, key);
         EXPECT_EQ(heard.payload, raw);

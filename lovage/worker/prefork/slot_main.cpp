@@ -2,6 +2,7 @@
 
 #include <lovage/app/app_core.hpp>
 #include <lovage/core/task_error.hpp>
+#include <lovage/runtime/failpoint.hpp>
 #include <lovage/runtime/log.hpp>
 #include <lovage/worker/prefork/crash_page.hpp>
 #include <lovage/worker/prefork/slot_client.hpp>
@@ -231,8 +232,10 @@ private:
                 report({sequence, std::move(state), std::move(meta)});
             });
         running_.begin(message.sequence, request.context);
+        if (failpoint::fails(failpoint::Point::slot_before_task)) ::_exit(EXIT_FAILURE);
         Outcome outcome{message.sequence, run_task(request), {}};
         running_.end();
+        if (failpoint::fails(failpoint::Point::slot_after_task)) ::_exit(EXIT_FAILURE);
         outcome.children = request.context->children();
         std::fflush(stdout);  // a slot may be killed at any time
         answer(outcome);
