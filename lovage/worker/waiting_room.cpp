@@ -121,8 +121,12 @@ std::vector<WaitingRoom::RequestPtr> WaitingRoom::withdraw() {
 }
 
 std::size_t WaitingRoom::places() const noexcept {
-    const bool too_large = handing_over_bytes_ > options_.bytes_most;
-    return held() + (too_large ? 0 : std::min(handing_over_, kHandOversMost));
+    if (handing_over_ == 0 || handing_over_bytes_ > options_.bytes_most) return held();
+    // And some more of them: where there is one, there may be a million, and each round trip to
+    // the broker brings as many as are asked for. What comes instead may be tasks for the slots,
+    // which others could run, so it is not much.
+    const std::size_t more = std::clamp<std::size_t>(handing_over_, 8, 64);
+    return held() + std::min(handing_over_ + more, kHandOversMost);
 }
 
 Awaitable<void> WaitingRoom::hand_over(RequestPtr request, TimePoint due,
