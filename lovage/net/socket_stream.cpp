@@ -1,4 +1,5 @@
 // The only translation unit that names a socket type.
+#include <lovage/net/detail/look_up.hpp>
 #include <lovage/net/listener.hpp>
 #include <lovage/net/port_holder.hpp>
 #include <lovage/net/stream.hpp>
@@ -333,20 +334,13 @@ Awaitable<Result<std::unique_ptr<Stream>>> connect_tcp(std::string host, std::ui
     using namespace asio::experimental::awaitable_operators;
     const auto executor = co_await asio::this_coro::executor;
     const std::string where = fmt::format("{}:{}", host, port);
+    const auto addresses = co_await detail::look_up(host, port, deadline);
+    if (!addresses) co_return std::unexpected{addresses.error()};
+
     asio::steady_timer limit{executor, deadline.time()};
-
-    asio::ip::tcp::resolver resolver{executor};
-    auto lookup = co_await (resolver.async_resolve(host, std::to_string(port), kAwait) ||
-                            limit.async_wait(kAwait));
-    if (lookup.index() == 1) co_return fail(Errc::deadline_exceeded, "looking up " + where);
-    auto& [lookup_error, addresses] = std::get<0>(lookup);
-    if (lookup_error) {
-        co_return fail(Errc::not_found, fmt::format("{}: {}", where, lookup_error.message()));
-    }
-
     asio::ip::tcp::socket socket{executor};
     auto attempt =
-        co_await (asio::async_connect(socket, addresses, kAwait) || limit.async_wait(kAwait));
+        co_await (asio::async_connect(socket, *addresses, kAwait) || limit.async_wait(kAwait));
     if (attempt.index() == 1) co_return fail(Errc::deadline_exceeded, "connecting to " + where);
     const auto& connect_error = std::get<0>(std::get<0>(attempt));
     if (connect_error) co_return std::unexpected{io_error(connect_error, "connect to " + where)};

@@ -1,3 +1,4 @@
+#include <lovage/net/detail/look_up.hpp>
 #include <lovage/net/listener.hpp>
 #include <lovage/net/stream.hpp>
 #include <lovage/runtime/loop.hpp>
@@ -117,6 +118,22 @@ TEST_F(SocketStream, CancelEndsTheReadAndLeavesTheStreamOpen) {
     loop_.run_blocking(scenario(&listener, &code, &later));
     EXPECT_EQ(code, Errc::cancelled);
     EXPECT_EQ(later, "still here");
+}
+
+TEST_F(SocketStream, ANameServerThatDoesNotAnswerIsLeftAtTheDeadline) {
+    std::vector<detail::OnAddresses> asked;
+    detail::resolver_for_tests() = [&](const std::string& host, const detail::OnAddresses& answer) {
+        EXPECT_EQ(host, "silent.test");
+        asked.push_back(answer);
+    };
+    const auto refused = loop_.run_blocking(
+        connect_tcp("silent.test", 5672, Deadline::in(std::chrono::milliseconds{50})));
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, Errc::deadline_exceeded);
+    EXPECT_THAT(refused.error().detail, HasSubstr("looking up silent.test:5672"));
+    ASSERT_EQ(asked.size(), 1U);
+    loop_.call([&] { asked.front()(boost::asio::error::host_not_found, {}); });  // nobody cares
+    detail::resolver_for_tests() = nullptr;
 }
 
 TEST_F(SocketStream, ATakenPortNamesItsHolder) {

@@ -41,6 +41,31 @@ Reply read_reply(std::uint32_t id, WireReader& in) {
 
 }  // namespace
 
+std::string method_name(std::uint32_t method_id) {
+    switch (method_id) {
+        case channel::Flow::kId:
+            return "channel.flow";
+        case channel::Close::kId:
+            return "channel.close";
+        case exchange::Declare::kId:
+            return "exchange.declare";
+        case queue::Declare::kId:
+            return "queue.declare";
+        case queue::Bind::kId:
+            return "queue.bind";
+        case queue::Purge::kId:
+            return "queue.purge";
+        case queue::Delete::kId:
+            return "queue.delete";
+        case basic::Consume::kId:
+            return "basic.consume";
+        case basic::Cancel::kId:
+            return "basic.cancel";
+        default:
+            return fmt::format("method {}.{}", method_id >> 16U, method_id & 0xFFFFU);
+    }
+}
+
 void Channel::call(Request request, OnReply on_reply) {
     if (!request.problem.empty()) {
         on_reply(fail(Errc::invalid_argument, std::move(request.problem)));

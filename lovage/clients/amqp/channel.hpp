@@ -78,6 +78,9 @@ struct Request {
     }
 };
 
+/// A request as messages for people name it: "queue.declare"; numbers for one that is never made.
+[[nodiscard]] std::string method_name(std::uint32_t method_id);
+
 /// One channel of a Session: the order of its RPCs, the assembly of its messages, its end.
 ///
 /// Pure state: frames go in from the session, frames go out through it. Made by

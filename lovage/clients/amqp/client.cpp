@@ -33,6 +33,18 @@ struct Answer {
     std::optional<Result<Reply>> value;
 };
 
+/// Counts a caller inside connect() for as long as it is there, cancelled or not.
+class Caller {
+public:
+    explicit Caller(std::size_t& count) : count_{count} { ++count_; }
+    ~Caller() { --count_; }
+    Caller(const Caller&) = delete;
+    Caller& operator=(const Caller&) = delete;
+
+private:
+    std::size_t& count_;
+};
+
 Result<void> without_value(Result<Reply> reply) {
     if (!reply) return std::unexpected{std::move(reply.error())};
     return {};
@@ -72,37 +84,44 @@ std::string Client::blocked_reason() const {
 }
 
 Error Client::not_connected() const {
-    if (!running()) return {Errc::disconnected, "the AMQP client is not connected"};
-    const std::string server = options_.endpoints[endpoint_].display();
-    return {Errc::disconnected, fmt::format("no connection to {}: {}", server,
-                                            problem_ ? problem_->detail : "still connecting")};
+    const std::string why = !running() ? "connect() was not called, or close() was"
+                            : problem_ ? problem_->detail
+                                       : "still connecting";
+    return {Errc::disconnected, fmt::format("no connection to {}: {}", endpoint(), why)};
+}
+
+std::string Client::endpoint() const {
+    return options_.endpoints[endpoint_].display();
 }
 
 // --- the connection --------------------------------------------------------------------
 
 Awaitable<Result<void>> Client::connect(Deadline deadline) {
+    if (stopping_) co_await stop(deadline);
     if (!scope_) {
-        scope_ = std::make_unique<TaskScope>(executor());
+        scope_ = std::make_shared<TaskScope>(executor());
         problem_.reset();
         was_connected_ = closing_ = false;
         scope_->spawn("amqp client", supervise());
     }
-    ++connecting_;
+    Caller caller{connecting_};
     bool in_time = true;
     const auto hopeless = [this] {
         return !running() || (problem_ && problem_->code == Errc::rejected);
     };
     while (!connected_ && in_time && !hopeless()) in_time = co_await changed_.wait(deadline);
-    const bool last = --connecting_ == 0;
     if (connected_) co_return Result<void>{};
     Error problem = problem_ && problem_->code == Errc::rejected ? *problem_ : not_connected();
-    if (last && !was_connected_) co_await stop(Deadline::in(options_.connect_timeout));
+    if (connecting_ == 1 && !was_connected_) {
+        co_await stop(Deadline::in(options_.connect_timeout));
+    }
     co_return std::unexpected{std::move(problem)};
 }
 
 Awaitable<void> Client::stop(Deadline deadline) {
     if (!scope_) co_return;
-    const auto scope = std::move(scope_);
+    const auto scope = scope_;
+    stopping_ = true;
     connected_ = false;
     changed_.notify_all();
     scope->request_stop();
@@ -110,8 +129,12 @@ Awaitable<void> Client::stop(Deadline deadline) {
         log::warning("amqp", "the connection took too long to end; waiting on");
         (void)co_await scope->join(Deadline::in(24h));
     }
+    if (scope_ != scope) co_return;  // another caller has seen its end
     if (connection_) connection_->session().fail({Errc::closed, "the connection was closed"});
     connection_.reset();
+    scope_.reset();
+    stopping_ = false;
+    changed_.notify_all();
 }
 
 Awaitable<void> Client::close(Deadline deadline) {
@@ -236,8 +259,9 @@ Awaitable<void> Client::replay() {
 Awaitable<Result<Reply>> Client::call_once(Request request, Deadline deadline) {
     // The connection may have ended since the caller looked, while declarations are replayed, say.
     if (!connection_->session().open()) {
-        co_return fail(Errc::cancelled, "the connection to the broker is down");
+        co_return fail(Errc::cancelled, fmt::format("the connection to {} is down", endpoint()));
     }
+    const std::string operation = method_name(request.id);
     auto answer = std::make_shared<Answer>(executor());
     if (control_.channel == nullptr) {
         control_.channel = connection_->session().open_channel(control_);
@@ -251,7 +275,8 @@ Awaitable<Result<Reply>> Client::call_once(Request request, Deadline deadline) {
     });
     while (!answer->value) {
         if (!co_await answer->arrived.wait(deadline) && !answer->value) {
-            co_return fail(Errc::unknown_outcome, "the broker did not answer in time");
+            co_return fail(Errc::unknown_outcome,
+                           fmt::format("{} did not answer {} in time", endpoint(), operation));
         }
     }
     co_return std::move(*answer->value);

@@ -37,10 +37,10 @@ public:
     /// Waits until connected. Not being connected at the deadline, when it never was, ends the
     /// attempts; later they go on. Connected already: does nothing.
     /// Errors: rejected (login or virtual host refused; names both), disconnected with the last
-    /// attempt's reason.
+    /// attempt's reason. Cancellation: the attempts go on until close().
     [[nodiscard]] Awaitable<Result<void>> connect(Deadline deadline);
     /// Ends the connection in order; waiting operations end with disconnected. Any number of times;
-    /// connect() may follow.
+    /// connect() may follow. Cancellation: another call goes on with it.
     [[nodiscard]] Awaitable<void> close(Deadline deadline);
 
     // What is declared here is remembered and declared again after a reconnect. An operation that
@@ -59,7 +59,7 @@ public:
 
     [[nodiscard]] bool connected() const noexcept { return connected_; }
     /// Between connect() and close().
-    [[nodiscard]] bool running() const noexcept { return scope_ != nullptr; }
+    [[nodiscard]] bool running() const noexcept { return scope_ != nullptr && !stopping_; }
     /// Not empty: the server takes no messages now (memory or disk alarm).
     [[nodiscard]] std::string blocked_reason() const;
     /// Notified when any of these changes.
@@ -69,6 +69,10 @@ public:
     [[nodiscard]] std::uint64_t incarnation() const noexcept { return incarnation_; }
     /// "RabbitMQ 3.10.8"; empty before the first connection.
     [[nodiscard]] const std::string& server() const noexcept { return server_; }
+    /// Why there is no connection now, naming the server: disconnected.
+    [[nodiscard]] Error not_connected() const;
+    /// The server that is connected, or is tried now, without credentials.
+    [[nodiscard]] std::string endpoint() const;
     [[nodiscard]] const Executor& executor() const noexcept { return changed_.executor(); }
 
     /// The server has refused a limit for a whole channel (QosScope::channel): consumers made from
@@ -106,7 +110,6 @@ private:
     Awaitable<void> stop(Deadline deadline);
     Awaitable<Result<Reply>> call(Request request, Deadline deadline);
     Awaitable<Result<Reply>> call_once(Request request, Deadline deadline);
-    [[nodiscard]] Error not_connected() const;
     void tell_residents(const std::function<void(Resident&)>& news);
 
     ClientOptions options_;
@@ -118,13 +121,14 @@ private:
     bool connected_ = false;
     bool was_connected_ = false;
     bool closing_ = false;
+    bool stopping_ = false;  ///< What is in `scope_` was told to end.
     bool refuses_channel_qos_ = false;
     std::size_t endpoint_ = 0;    ///< The host that is connected to, or was tried last.
     std::size_t connecting_ = 0;  ///< Callers inside connect().
     std::uint64_t incarnation_ = 0;
     std::string server_;
-    std::optional<Error> problem_;  ///< Of the last attempt.
-    std::unique_ptr<TaskScope> scope_;
+    std::optional<Error> problem_;      ///< Of the last attempt.
+    std::shared_ptr<TaskScope> scope_;  ///< Here until nothing runs in it.
 };
 
 }  // namespace lovage::amqp

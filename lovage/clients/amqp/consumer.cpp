@@ -23,9 +23,6 @@ std::uint64_t next_epoch() {
 std::unexpected<Error> was_cancelled() {
     return fail(Errc::cancelled, "the consumer was cancelled");
 }
-std::unexpected<Error> is_disconnected() {
-    return fail(Errc::disconnected, "the connection to the broker is down");
-}
 
 }  // namespace
 
@@ -68,7 +65,7 @@ void Consumer::on_channel_closed(const Error& why) {
     channel_ = nullptr;
     ledger_.clear();
     handed_out_ = 0;
-    unflushed_ = false;
+    flushed_ = settlements_;
     for (Subscription& subscription : subscriptions_) {
         subscription.consuming = false;
         subscription.waiting.clear();
@@ -77,7 +74,16 @@ void Consumer::on_channel_closed(const Error& why) {
     if (client_ != nullptr && why.detail.contains("global qos")) {
         client_->note_channel_qos_refused();
     }
-    news_.push_front({Errc::disconnected, "the consumer's channel was closed: " + why.detail});
+    std::string news = "the consumer's channel was closed: " + why.detail;
+    // Wire: RabbitMQ's words when `consumer_timeout` has passed, 30 minutes by default.
+    if (why.detail.contains("delivery acknowledgement on channel")) {
+        news +=
+            ". A message was held for longer than the server allows: its task is delivered again, "
+            "and again after that, unless the server's consumer_timeout is raised above the "
+            "longest "
+            "task, or tasks get time limits below it";
+    }
+    news_.push_front({Errc::disconnected, std::move(news)});
     arrived_.notify_all();
     if (session_->open()) {
         on_connected(*session_);
@@ -248,7 +254,7 @@ bool Consumer::reject(DeliveryId id, bool requeue) {
 
 /// Something is to be written, and there may be room for a delivery that waits.
 void Consumer::settled() {
-    unflushed_ = true;
+    ++settlements_;
     if (channel_ != nullptr) channel_->want_flush();
     arrived_.notify_all();
 }
@@ -282,28 +288,47 @@ Channel::OnReply Consumer::into(const std::shared_ptr<Answer>& answer) {
     };
 }
 
-Awaitable<Result<Reply>> Consumer::answer(std::shared_ptr<Answer> answer, Deadline deadline) {
+std::string Consumer::server() const {
+    return client_ == nullptr ? "a server that was left" : client_->endpoint();
+}
+
+Awaitable<Result<Reply>> Consumer::answer(std::shared_ptr<Answer> answer, std::uint32_t method,
+                                          Deadline deadline) {
     while (!answer->value) {
         if (!co_await answer->arrived.wait(deadline) && !answer->value) {
-            co_return fail(Errc::deadline_exceeded, "the broker did not answer in time");
+            co_return fail(Errc::deadline_exceeded, fmt::format("{} did not answer {} in time",
+                                                                server(), method_name(method)));
         }
     }
     Result<Reply>& value = *answer->value;
     const bool lost = !value && (value.error().code == Errc::cancelled ||
                                  value.error().code == Errc::unknown_outcome);
-    if (lost) co_return is_disconnected();
+    if (lost) {
+        co_return fail(Errc::disconnected,
+                       fmt::format("{} was lost before it answered {}: {}", server(),
+                                   method_name(method), value.error().detail));
+    }
     co_return std::move(value);
 }
 
 Awaitable<Result<void>> Consumer::flush(Deadline deadline) {
-    if (channel_ == nullptr) co_return is_disconnected();
-    if (!unflushed_) co_return Result<void>{};
+    if (channel_ == nullptr) {
+        co_return fail(
+            Errc::disconnected,
+            fmt::format("acknowledgements for {} are lost with their connection, which is "
+                        "being made again",
+                        server()));
+    }
+    if (flushed_ == settlements_) co_return Result<void>{};
     write_settlements();
-    unflushed_ = false;
     // A channel does one thing after the other, and this is the cheapest that is answered.
     auto done = std::make_shared<Answer>(arrived_.executor());
-    channel_->call(Request::make(channel::Flow{.active = true}, channel::FlowOk::kId), into(done));
-    auto reply = co_await answer(std::move(done), deadline);
+    channel_->call(Request::make(channel::Flow{.active = true}, channel::FlowOk::kId),
+                   [this, done, written = settlements_](Result<Reply> reply) {
+                       if (reply) flushed_ = std::max(flushed_, written);
+                       into(done)(std::move(reply));
+                   });
+    auto reply = co_await answer(std::move(done), channel::Flow::kId, deadline);
     if (!reply) co_return std::unexpected{std::move(reply.error())};
     co_return Result<void>{};
 }
@@ -336,7 +361,7 @@ Awaitable<Result<void>> Consumer::add_queue(std::string queue, Deadline deadline
     if (channel_ == nullptr) co_return Result<void>{};  // consumed with the next channel
     auto done = std::make_shared<Answer>(arrived_.executor());
     consume(subscriptions_.back(), done);
-    auto reply = co_await answer(std::move(done), deadline);
+    auto reply = co_await answer(std::move(done), basic::Consume::kId, deadline);
     if (!reply) co_return std::unexpected{std::move(reply.error())};
     co_return Result<void>{};
 }
@@ -363,7 +388,7 @@ Awaitable<Result<void>> Consumer::cancel_queue(std::string queue, Deadline deadl
     auto done = std::make_shared<Answer>(arrived_.executor());
     channel_->call(Request::make(basic::Cancel{.consumer_tag = tag}, basic::CancelOk::kId),
                    into(done));
-    auto reply = co_await answer(std::move(done), deadline);
+    auto reply = co_await answer(std::move(done), basic::Cancel::kId, deadline);
     // Without a connection it is consumed no longer either.
     if (!reply && reply.error().code == Errc::deadline_exceeded) {
         co_return std::unexpected{std::move(reply.error())};
@@ -396,7 +421,7 @@ Awaitable<Result<void>> Consumer::close(Deadline deadline) {
     epoch_ = 0;
     auto done = std::make_shared<Answer>(arrived_.executor());
     channel->close(into(done));
-    auto reply = co_await answer(std::move(done), deadline);
+    auto reply = co_await answer(std::move(done), channel::Close::kId, deadline);
     if (!reply) co_return std::unexpected{std::move(reply.error())};
     co_return Result<void>{};
 }

@@ -118,8 +118,11 @@ private:
     void write_settlements();
     void settled();
     [[nodiscard]] std::vector<Incoming> hand_out();
+    /// `method` is what the answer is for.
     [[nodiscard]] Awaitable<Result<Reply>> answer(std::shared_ptr<Answer> answer,
-                                                  Deadline deadline);
+                                                  std::uint32_t method, Deadline deadline);
+    /// Where the consumer's channel is, or was.
+    [[nodiscard]] std::string server() const;
     [[nodiscard]] Channel::OnReply into(const std::shared_ptr<Answer>& answer);
 
     Client* client_;
@@ -134,8 +137,9 @@ private:
     std::uint64_t next_tag_ = 1;
     std::size_t turn_ = 0;
     std::size_t handed_out_ = 0;
-    std::deque<Error> news_;  ///< For the next receive().
-    bool unflushed_ = false;
+    std::deque<Error> news_;         ///< For the next receive().
+    std::uint64_t settlements_ = 0;  ///< Made so far.
+    std::uint64_t flushed_ = 0;      ///< So many of them the server has carried out, or lost.
     bool cancelled_ = false;
     bool closed_ = false;
 };

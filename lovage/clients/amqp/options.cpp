@@ -17,7 +17,11 @@ constexpr std::uint16_t kPort = 5672;
 constexpr std::uint16_t kTlsPort = 5671;
 
 /// One query parameter; `value` is what follows the `=`. Errors are completed by the caller.
-using Setter = bool (*)(Endpoint& endpoint, ClientOptions& options, const std::string& value);
+/// A parameter's reader, false when it does not take the value, and what it does take.
+struct Setter {
+    bool (*set)(Endpoint& endpoint, ClientOptions& options, const std::string& value);
+    std::string_view takes;
+};
 
 template <class Number>
 bool read_number(const std::string& text, Number& number, Number least, Number most) {
@@ -101,24 +105,28 @@ bool set_frame_max(Endpoint& endpoint, ClientOptions& /*options*/, const std::st
 
 const std::map<std::string, Setter, std::less<>>& setters() {
     using Tls = net::TlsOptions;
+    constexpr std::string_view kPath = "the path of a file";
+    constexpr std::string_view kSeconds = "0.001 to 3600 seconds";
+    constexpr std::string_view kMechanism = "plain or external";
+    constexpr std::string_view kVerify = "verify_peer or verify_none";
     static const std::map<std::string, Setter, std::less<>> table{
-        {"auth_mechanism", set_mechanism},
-        {"cacertfile", set_tls_text<&Tls::ca_file>},
-        {"certfile", set_tls_text<&Tls::certificate_file>},
-        {"channel_max", set_channel_max},
-        {"connect_timeout", set_timeout},
-        {"connection_timeout", set_timeout},
-        {"frame_max", set_frame_max},
-        {"heartbeat", set_heartbeat},
-        {"keyfile", set_tls_text<&Tls::key_file>},
-        {"login_method", set_mechanism},
-        {"server_name_indication", set_tls_text<&Tls::server_name>},
-        {"ssl", set_ssl},
-        {"ssl_ca_certs", set_tls_text<&Tls::ca_file>},
-        {"ssl_cert_reqs", set_verify},
-        {"ssl_certfile", set_tls_text<&Tls::certificate_file>},
-        {"ssl_keyfile", set_tls_text<&Tls::key_file>},
-        {"verify", set_verify},
+        {"auth_mechanism", {set_mechanism, kMechanism}},
+        {"cacertfile", {set_tls_text<&Tls::ca_file>, kPath}},
+        {"certfile", {set_tls_text<&Tls::certificate_file>, kPath}},
+        {"channel_max", {set_channel_max, "2 to 65535"}},
+        {"connect_timeout", {set_timeout, kSeconds}},
+        {"connection_timeout", {set_timeout, kSeconds}},
+        {"frame_max", {set_frame_max, "4096 to 16777216 bytes"}},
+        {"heartbeat", {set_heartbeat, "0 to 65535 whole seconds"}},
+        {"keyfile", {set_tls_text<&Tls::key_file>, kPath}},
+        {"login_method", {set_mechanism, kMechanism}},
+        {"server_name_indication", {set_tls_text<&Tls::server_name>, "a host name"}},
+        {"ssl", {set_ssl, "true or false"}},
+        {"ssl_ca_certs", {set_tls_text<&Tls::ca_file>, kPath}},
+        {"ssl_cert_reqs", {set_verify, kVerify}},
+        {"ssl_certfile", {set_tls_text<&Tls::certificate_file>, kPath}},
+        {"ssl_keyfile", {set_tls_text<&Tls::key_file>, kPath}},
+        {"verify", {set_verify, kVerify}},
     };
     return table;
 }
@@ -135,9 +143,10 @@ Result<void> apply_query(const Url& url, Endpoint& endpoint, ClientOptions& opti
                         fmt::format("{}: unknown parameter '{}'; there are: {}", endpoint.display(),
                                     name, known));
         }
-        if (!setter->second(endpoint, options, value)) {
-            return fail(Errc::invalid_argument, fmt::format("{}: {}='{}' is not possible",
-                                                            endpoint.display(), name, value));
+        if (!setter->second.set(endpoint, options, value)) {
+            return fail(Errc::invalid_argument,
+                        fmt::format("{}: {}='{}': it takes {}", endpoint.display(), name, value,
+                                    setter->second.takes));
         }
     }
     return {};

@@ -77,6 +77,8 @@ TEST(AmqpUrl, ProblemsAreNamedWithoutThePassword) {
         EXPECT_THAT(refused.error().detail, Not(HasSubstr("secret")));
     }
     EXPECT_THAT(parse_urls("amqp://h?nope=1").error().detail, HasSubstr("'nope'"));
+    EXPECT_THAT(parse_urls("amqp://h?heartbeat=soon").error().detail,
+                HasSubstr("heartbeat='soon': it takes 0 to 65535 whole seconds"));
 }
 
 }  // namespace

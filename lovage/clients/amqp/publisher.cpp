@@ -70,7 +70,7 @@ private:
 };
 
 Publisher::Publisher(Client& client, PublishWindow window)
-    : client_{&client}, window_{window}, line_{client.executor()} {
+    : client_{&client}, window_{window}, line_{client.executor(), [this] { admit(); }} {
     client.add(*this);
 }
 
@@ -86,7 +86,7 @@ void Publisher::on_connected(Session& session) {
     if (channel_ == nullptr) return;
     channel_->call(Request::make(confirm::Select{}, confirm::SelectOk::kId),
                    [](const Result<Reply>&) {});
-    line_.admit_all();
+    admit();
 }
 
 void Publisher::on_channel_closed(const Error& why) {
@@ -101,7 +101,7 @@ void Publisher::on_channel_closed(const Error& why) {
 }
 
 void Publisher::on_state_changed() {
-    line_.admit_all();
+    admit();
 }
 
 void Publisher::on_client_closed() {
@@ -117,18 +117,25 @@ void Publisher::on_returned(Returned message) {
 
 void Publisher::on_confirm(std::uint64_t tag, bool multiple, bool stored) {
     if (failpoint::fails(failpoint::Point::send_unconfirmed)) return;  // as if it had been lost
-    const std::size_t before = ledger_.in_flight();
     ledger_.confirm(tag, multiple, stored);
-    line_.admit(before - ledger_.in_flight());
+    admit();
 }
 
-Publisher::Obstacle Publisher::obstacle() const {
+void Publisher::admit() {
+    // Without a client nothing waits for room any more: everybody is told.
+    if (obstacle() == Obstacle::closed) line_.admit_all();
+    while (line_.size() > 0 && obstacle() == Obstacle::none) line_.admit_first();
+}
+
+Publisher::Obstacle Publisher::obstacle(detail::WaitLine::Held own) const {
     if (client_ == nullptr || !client_->running()) return Obstacle::closed;
     if (channel_ == nullptr) return Obstacle::disconnected;
     if (session_->blocked()) return Obstacle::blocked;
-    // One message may always be under way, however large.
-    const bool full =
-        ledger_.in_flight() >= window_.messages || (ledger_.bytes_in_flight() >= window_.bytes);
+    // One message may always be under way, however large. Who was admitted and is about to be
+    // written counts like those that are.
+    const auto [count, bytes] = line_.held();
+    const bool full = ledger_.in_flight() + count - own.count >= window_.messages ||
+                      ledger_.bytes_in_flight() + bytes - own.bytes >= window_.bytes;
     return full ? Obstacle::window : Obstacle::none;
 }
 
@@ -138,9 +145,10 @@ Error Publisher::gave_up(Obstacle obstacle) const {
         case Obstacle::window:
             break;
         case Obstacle::closed:
-            return {Errc::disconnected, "the AMQP client is not connected"};
+            if (client_ != nullptr) return client_->not_connected();
+            return {Errc::disconnected, "the AMQP client is gone"};
         case Obstacle::disconnected:
-            return {Errc::disconnected, "the broker cannot be reached"};
+            return client_->not_connected();
         case Obstacle::blocked:
             return {Errc::unavailable,
                     fmt::format("the broker takes no messages: {}", client_->blocked_reason())};
@@ -149,17 +157,19 @@ Error Publisher::gave_up(Obstacle obstacle) const {
             fmt::format("{} messages wait for the broker's confirm", ledger_.in_flight())};
 }
 
-Awaitable<Result<void>> Publisher::wait_for_room(Deadline deadline) {
+Awaitable<Result<void>> Publisher::wait_for_room(detail::WaitLine::Ticket* ticket,
+                                                 Deadline deadline) {
     while (true) {
-        const Obstacle now = obstacle();
+        const Obstacle now = obstacle(ticket->held());
         if (now == Obstacle::none) co_return Result<void>{};
         if (now == Obstacle::closed || deadline.passed()) co_return std::unexpected{gave_up(now)};
         if (line_.size() >= window_.waiting) {
             co_return fail(Errc::unavailable, fmt::format("{} publishes wait already: {}",
                                                           line_.size(), gave_up(now).detail));
         }
-        if (!co_await line_.wait(deadline) && obstacle() != Obstacle::none) {
-            co_return std::unexpected{gave_up(obstacle())};
+        if (!co_await ticket->wait(deadline)) {
+            const Obstacle last = obstacle();
+            if (last != Obstacle::none) co_return std::unexpected{gave_up(last)};
         }
     }
 }
@@ -168,8 +178,10 @@ Awaitable<Result<void>> Publisher::publish(Outgoing message, Deadline deadline) 
     if (deadline.passed()) {
         co_return fail(Errc::deadline_exceeded, "the deadline had passed already");
     }
+    std::optional<detail::WaitLine::Ticket> ticket;
     if (obstacle() != Obstacle::none) {
-        if (auto room = co_await wait_for_room(deadline); !room) co_return room;
+        ticket.emplace(line_, message.body.size());
+        if (auto room = co_await wait_for_room(&*ticket, deadline); !room) co_return room;
     }
     Pending pending{*this, deadline};
     auto written = channel_->publish({.exchange = message.exchange,
@@ -182,6 +194,7 @@ Awaitable<Result<void>> Publisher::publish(Outgoing message, Deadline deadline) 
             ? fingerprint(message.exchange, message.routing_key, message.properties, message.body)
             : 0;
     pending.written(print, message.body.size());
+    ticket.reset();
     co_await pending.settled();
     co_return pending.result(message);
 }

@@ -62,9 +62,14 @@ private:
     void on_state_changed() override;
     void on_client_closed() override;
 
-    [[nodiscard]] Obstacle obstacle() const;
+    /// What keeps a publish that holds `own` of the window already from being written now.
+    [[nodiscard]] Obstacle obstacle(detail::WaitLine::Held own = {}) const;
     [[nodiscard]] Error gave_up(Obstacle obstacle) const;
-    [[nodiscard]] Awaitable<Result<void>> wait_for_room(Deadline deadline);
+    /// Lifetime: `ticket` must outlive the returned Awaitable.
+    [[nodiscard]] Awaitable<Result<void>> wait_for_room(detail::WaitLine::Ticket* ticket,
+                                                        Deadline deadline);
+    /// Lets in as many of those that wait as there is room for.
+    void admit();
 
     Client* client_;
     PublishWindow window_;

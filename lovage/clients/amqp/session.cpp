@@ -119,7 +119,8 @@ bool Session::on_frame(const Frame& frame, std::string& problem) {
         return false;
     }
     const bool fine = channel->second->on_frame(frame, problem);
-    if (channel->second->closed_) channels_.erase(channel);
+    // Whoever was told of it may have ended the session; then the channel is no longer in the map.
+    if (phase_ != Phase::closed && channel->second->closed_) channels_.erase(channel);
     return fine;
 }
 
@@ -233,8 +234,8 @@ void Session::end(Error why) {
     phase_ = Phase::closed;
     wants_flush_ = false;
     // Channels may be looked at by the handlers of others while they are told.
-    auto channels = std::exchange(channels_, {});
-    for (auto& [id, channel] : channels) channel->lose(why);
+    lost_channels_ = std::exchange(channels_, {});
+    for (auto& [id, channel] : lost_channels_) channel->lose(why);
     events_.on_closed(why);
 }
 

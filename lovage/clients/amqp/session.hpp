@@ -123,7 +123,9 @@ private:
     std::string output_;
     bool output_announced_ = false;
     bool wants_flush_ = false;
-    std::map<std::uint16_t, std::unique_ptr<Channel>> channels_;
+    using Channels = std::map<std::uint16_t, std::unique_ptr<Channel>>;
+    Channels channels_;
+    Channels lost_channels_;  ///< Kept: a frame on one of them may be what ended the session.
     std::uint16_t channel_max_;
     std::uint32_t frame_bytes_max_;
     std::chrono::seconds heartbeat_{0};

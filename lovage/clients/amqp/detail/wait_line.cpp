@@ -1,7 +1,6 @@
 #include <lovage/clients/amqp/detail/wait_line.hpp>
 
 #include <boost/asio/as_tuple.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include <utility>
@@ -10,45 +9,53 @@ namespace lovage::amqp::detail {
 
 namespace asio = boost::asio;
 
-/// Lives in the waiting coroutine's frame and leaves the line however that ends.
-class WaitLine::Waiter {
-public:
-    Waiter(WaitLine& line, Deadline deadline)
-        : line_{&line}, timer_{line.executor_, deadline.time()} {
-        place_ = line.waiting_.insert(line.waiting_.end(), this);
-    }
-    ~Waiter() {
-        if (line_ != nullptr) line_->waiting_.erase(place_);
-    }
-    Waiter(const Waiter&) = delete;
-    Waiter& operator=(const Waiter&) = delete;
-
-    void admit() {
-        std::exchange(line_, nullptr)->waiting_.erase(place_);
-        timer_.cancel();
-    }
-    Awaitable<bool> wait() {
-        (void)co_await timer_.async_wait(asio::as_tuple(asio::use_awaitable));
-        co_return line_ == nullptr;
-    }
-
-private:
-    WaitLine* line_;  // null once admitted
-    asio::steady_timer timer_;
-    std::list<Waiter*>::iterator place_;
-};
-
 WaitLine::~WaitLine() {
-    admit_all();
+    for (Ticket* const ticket : waiting_) {
+        ticket->line_ = nullptr;
+        ticket->timer_.cancel();
+    }
+    for (Ticket* const ticket : admitted_) ticket->line_ = nullptr;
 }
 
-Awaitable<bool> WaitLine::wait(Deadline deadline) {
-    Waiter waiter{*this, deadline};
-    co_return co_await waiter.wait();
+void WaitLine::admit_first() {
+    if (!waiting_.empty()) waiting_.front()->admit();
 }
 
-void WaitLine::admit(std::size_t count) {
-    for (; count > 0 && !waiting_.empty(); --count) waiting_.front()->admit();
+void WaitLine::admit_all() {
+    while (!waiting_.empty()) waiting_.front()->admit();
+}
+
+Awaitable<bool> WaitLine::Ticket::wait(Deadline deadline) {
+    if (line_ == nullptr) co_return true;
+    leave();
+    position_ = line_->waiting_.insert(line_->waiting_.end(), this);
+    place_ = Place::waiting;
+    timer_.expires_at(deadline.time());
+    (void)co_await timer_.async_wait(asio::as_tuple(asio::use_awaitable));
+    if (line_ == nullptr || place_ == Place::admitted) co_return true;
+    leave();
+    co_return false;
+}
+
+void WaitLine::Ticket::admit() {
+    line_->admitted_.splice(line_->admitted_.end(), line_->waiting_, position_);
+    place_ = Place::admitted;
+    ++line_->held_.count;
+    line_->held_.bytes += bytes_;
+    timer_.cancel();
+}
+
+void WaitLine::Ticket::leave() {
+    const Place place = std::exchange(place_, Place::outside);
+    if (line_ == nullptr || place == Place::outside) return;
+    if (place == Place::waiting) {
+        line_->waiting_.erase(position_);
+        return;
+    }
+    line_->admitted_.erase(position_);
+    --line_->held_.count;
+    line_->held_.bytes -= bytes_;
+    line_->returned_();
 }
 
 }  // namespace lovage::amqp::detail
