@@ -115,6 +115,25 @@ def resting(children: list):
             child.signal(signal.SIGCONT)
 
 
+def peer_python() -> pathlib.Path:
+    """A Python that has FastAPI and Celery, in an environment under build/."""
+    wanted = (ROOT / "bench" / "peers" / "requirements.txt").read_text()
+    folder = OUTPUT / "venv"
+    stamp = folder / ".requirements"
+    if not stamp.exists() or stamp.read_text() != wanted:
+        print("preparing FastAPI and Celery in", folder, flush=True)
+        subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
+        subprocess.run([folder / "bin" / "pip", "install", "--quiet", "--disable-pip-version-check", "-r",
+                        ROOT / "bench" / "peers" / "requirements.txt"], check=True, stdin=subprocess.DEVNULL)
+        stamp.write_text(wanted)
+    return folder / "bin" / "python"
+
+
+def run_json(*command) -> dict:
+    done = subprocess.run([str(word) for word in command], check=True, stdout=subprocess.PIPE, text=True, timeout=600)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

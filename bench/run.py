@@ -17,7 +17,8 @@ import time
 
 sys.dont_write_bytecode = True
 from harness import (OUTPUT, ROOT, Child, Figure, Services, address, await_http, free_port, fresh_folder, get_status,  # noqa: E402
-                     interleaved, median_ratio, print_markdown, print_table, program, resident_mib, resting, write_figures, wrk)
+                     interleaved, median_ratio, peer_python, print_markdown, print_table, program, resident_mib, resting, run_json, write_figures, wrk)
+from pools import bench_growth, bench_pools  # noqa: E402
 
 TASK_PATH = "/v1/celery-worker/integer-multiplication/async/?integer=21"
 QUEUE = "project-worker"
@@ -81,20 +82,6 @@ def bench_http(repetitions: int) -> list[Figure]:
     return [Figure("GET /health/live", bench_http.__doc__, statistics.median(rates["lovage"]),
                    statistics.median(rates["limit"]), "requests/s", "ratio >= 0.70", ratio >= 0.7,
                    {"median_ratio": ratio, "samples": samples})]
-
-
-def peer_python() -> pathlib.Path:
-    """A Python that has FastAPI and Celery, in an environment under build/."""
-    wanted = (ROOT / "bench" / "peers" / "requirements.txt").read_text()
-    folder = OUTPUT / "venv"
-    stamp = folder / ".requirements"
-    if not stamp.exists() or stamp.read_text() != wanted:
-        print("preparing FastAPI and Celery in", folder, flush=True)
-        subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
-        subprocess.run([folder / "bin" / "pip", "install", "--quiet", "--disable-pip-version-check", "-r",
-                        ROOT / "bench" / "peers" / "requirements.txt"], check=True, stdin=subprocess.DEVNULL)
-        stamp.write_text(wanted)
-    return folder / "bin" / "python"
 
 
 def checked_wrk(port: int, path: str, count, **options) -> dict:
@@ -187,11 +174,6 @@ def paced_wrk(port: int, path: str, rate: float) -> dict:
 PACED_CONNECTIONS = 32
 
 
-def run_json(*command) -> dict:
-    done = subprocess.run([str(word) for word in command], check=True, stdout=subprocess.PIPE, text=True, timeout=600)
-    return json.loads(done.stdout.splitlines()[-1])
-
-
 # What is measured, Lovage's promises: part of the bare loop's rate, times Celery's rate, times less CPU than Celery.
 RABBITMQ_MODES = {
     "publish": ("confirmed persistent send", 0.85, None, 40),
@@ -274,7 +256,8 @@ def bench_build(_repetitions: int) -> list[Figure]:
                    {"cores": os.cpu_count()})]
 
 
-BENCHMARKS = {"queue": bench_queue, "http": bench_http, "tasks": bench_tasks, "rabbitmq": bench_rabbitmq, "idle": bench_idle, "build": bench_build}
+BENCHMARKS = {"queue": bench_queue, "http": bench_http, "tasks": bench_tasks, "rabbitmq": bench_rabbitmq, "pools": bench_pools, "growth": bench_growth,
+              "idle": bench_idle, "build": bench_build}
 BY_DEFAULT = ["queue", "http", "tasks", "idle"]
 
 

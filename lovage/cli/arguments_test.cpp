@@ -52,7 +52,8 @@ TEST(Arguments, WorkerTakesCelerysOptions) {
                                                  "2",       "-n",
                                                  "w1@%h",   "-l",
                                                  "DEBUG",   "-P",
-                                                 "threads", "--max-tasks-per-child",
+                                                 "threads", "--autoscale",
+                                                 "10,3",    "--max-tasks-per-child",
                                                  "100",     "--max-memory-per-child",
                                                  "262144",  "--time-limit",
                                                  "300",     "--soft-time-limit",
@@ -69,6 +70,7 @@ TEST(Arguments, WorkerTakesCelerysOptions) {
         flags.push_back(flag.name + " = " + flag.value + " by " + flag.flag);
     }
     EXPECT_THAT(flags, ElementsAre("worker_concurrency = 2 by -c/--concurrency",
+                                   "worker_autoscale = 10,3 by --autoscale",
                                    "log_level = DEBUG by -l/--loglevel",
                                    "worker_pool = threads by -P/--pool",
                                    "worker_max_tasks_per_child = 100 by --max-tasks-per-child",

@@ -130,6 +130,8 @@ void Grammar::Builder::add_worker() {
     add_queues(worker, "Queues to consume, comma separated");
     add_setting(worker, "-c,--concurrency", "worker_concurrency", "N",
                 "Slots; default: processors");
+    add_setting(worker, "--autoscale", "worker_autoscale", "MAX,MIN",
+                "Slots between two bounds, such as 10,3: as many as there is work for");
     add(worker, "-n,--hostname", texts_.hostname, "NAME",
         "Node name, such as w1@%h (%h host, %n its first label, %d its domain)");
     add_setting(worker, "-l,--loglevel", "log_level", "LEVEL",

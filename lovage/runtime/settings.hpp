@@ -30,6 +30,13 @@ enum class DeliveryProfile : std::uint8_t {
     quorum,   ///< The same on replicated queues (RabbitMQ).
 };
 
+/// How many slots a worker may have.
+struct AutoscaleRange {
+    std::uint32_t max = 1;
+    std::uint32_t min = 1;
+    friend bool operator==(const AutoscaleRange&, const AutoscaleRange&) = default;
+};
+
 /// Everything that can be set, under Celery's lower-case names. A plain value; see load_settings()
 /// for where it comes from and detail/settings_table.cpp for the accepted forms.
 struct Settings {
@@ -77,6 +84,11 @@ struct Settings {
 
     /// Slots of a worker; the default is the number of processors this process may use.
     std::uint32_t worker_concurrency = default_concurrency();
+    /// Slots between `min` and `max`, as many as there is work for; none: worker_concurrency. Our
+    /// own name for Celery's `--autoscale`.
+    std::optional<AutoscaleRange> worker_autoscale;
+    /// How long slots stay that are not needed. Our own name for Celery's AUTOSCALE_KEEPALIVE.
+    std::chrono::milliseconds worker_autoscale_keepalive{std::chrono::seconds{30}};
     /// What runs tasks: "prefork", "threads"; empty: the program's default.
     std::string worker_pool;
     /// Tasks a prefork slot runs before it is replaced; 0: no limit.
@@ -84,6 +96,9 @@ struct Settings {
     /// Resident memory of a prefork slot, in KiB; 0: no limit.
     std::uint32_t worker_max_memory_per_child = 0;
     bool worker_disable_rate_limits = false;
+    /// Where a worker notes which tasks run, for its successors on this host; empty:
+    /// /var/tmp/lovage-<user id>. Our own.
+    std::string worker_inflight_folder;
     /// Tasks that a worker holds until their time comes; the others wait with the broker.
     std::uint32_t worker_eta_task_limit = 10'000;
     /// How long before its time a task is taken from the broker's delay and held. Our own.

@@ -119,6 +119,9 @@ task_publish_timeout = 2.5
 result_expires = 0
 result_extended = true
 worker_concurrency = 7
+worker_autoscale = "10,3"
+worker_autoscale_keepalive = 2.5
+worker_inflight_folder = "/srv/inflight"
 worker_pool = "threads"
 worker_max_tasks_per_child = 100
 worker_max_memory_per_child = 262144
@@ -152,6 +155,9 @@ log_format = "json"
     EXPECT_EQ(settings.result_expires, std::nullopt);
     EXPECT_TRUE(settings.result_extended);
     EXPECT_EQ(settings.worker_concurrency, 7U);
+    EXPECT_EQ(settings.worker_autoscale, (AutoscaleRange{.max = 10, .min = 3}));
+    EXPECT_EQ(settings.worker_autoscale_keepalive, 2500ms);
+    EXPECT_EQ(settings.worker_inflight_folder, "/srv/inflight");
     EXPECT_EQ(settings.worker_pool, "threads");
     EXPECT_EQ(settings.worker_max_tasks_per_child, 100U);
     EXPECT_EQ(settings.worker_max_memory_per_child, 262144U);

@@ -120,6 +120,7 @@ bool Attempt::begin() {
         outcome_.reason = std::move(reason);
         return false;
     }
+    mark_ = {request_.journal, request_.message.id, wall_clock_now()};
     if (request_.hooks != nullptr) {
         call_hooks("before_task", request_.hooks->before_task, *request_.context);
     }

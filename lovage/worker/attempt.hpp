@@ -3,6 +3,7 @@
 #include <exception>
 #include <utility>
 
+#include <lovage/worker/journal/in_flight_file.hpp>
 #include <lovage/worker/task_run.hpp>
 
 namespace lovage {
@@ -33,6 +34,7 @@ private:
 
     const TaskRequest& request_;
     TaskOutcome outcome_;
+    journal::InFlightMark mark_;  // until its hooks are done
 };
 
 }  // namespace lovage

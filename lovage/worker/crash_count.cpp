@@ -44,31 +44,67 @@ std::vector<std::int64_t> crash_times(const std::string& stored, TimePoint now) 
             if (value && *value >= oldest) times.push_back(*value);
         }
     }
+    return times;
+}
+
+std::vector<std::int64_t> with_crash(std::vector<std::int64_t> times, TimePoint crash, bool once) {
+    const std::int64_t time = milliseconds(crash);
+    if (once && std::ranges::find(times, time) != times.end()) return times;
     if (times.size() >= kTimesMost) times.erase(times.begin(), times.end() - (kTimesMost - 1));
-    times.push_back(milliseconds(now));
+    times.push_back(time);
     return times;
 }
 
 }  // namespace detail
 
-Awaitable<std::size_t> CrashCount::charge(std::string task_id, std::size_t known, TimePoint now) {
+Awaitable<Result<std::size_t>> CrashCount::add(std::string task_id, TimePoint crash, TimePoint now,
+                                               bool once) {
     const Deadline deadline = Deadline::in(kAttempt);
     const std::string key = key_of(task_id);
+    Error problem{Errc::conflict, "others write the same account all the time"};
     for (int attempt = 0; attempt < kTries; ++attempt) {
         auto entry = co_await core_.state().get(key, deadline);
-        if (!entry) {
-            log::warning("worker", "Task {}: its crashes cannot be counted in the state store: {}",
-                         task_id, entry.error().message());
-            break;
-        }
-        const auto times = detail::crash_times(*entry ? (*entry)->value : "[]", now);
+        if (!entry) co_return std::unexpected{std::move(entry.error())};
         const std::uint64_t version = *entry ? (*entry)->version : 0;
+        const auto before = detail::crash_times(*entry ? (*entry)->value : "[]", now);
+        const auto times = detail::with_crash(before, crash, once);
+        if (times == before) co_return times.size();
         auto stored = co_await core_.state().compare_and_set(key, version, text_of(times),
                                                              kCrashWindow, deadline);
         if (stored) co_return times.size();
-        if (stored.error().code != Errc::conflict) break;
+        problem = std::move(stored.error());
+        if (problem.code != Errc::conflict) break;
     }
+    co_return std::unexpected{std::move(problem)};
+}
+
+Awaitable<std::size_t> CrashCount::charge(std::string task_id, std::size_t known, TimePoint now) {
+    const auto count = co_await add(task_id, now, now, false);
+    if (count) co_return *count;
+    log::warning("worker", "Task {}: its crashes cannot be counted in the state store: {}", task_id,
+                 count.error().message());
     co_return known + 1;
+}
+
+Awaitable<Result<std::size_t>> CrashCount::charge_attempt(std::string task_id, TimePoint started,
+                                                          TimePoint now) {
+    return add(std::move(task_id), started, now, true);
+}
+
+Awaitable<std::vector<std::size_t>> CrashCount::look_up(std::vector<std::string> task_ids,
+                                                        TimePoint now) {
+    std::vector<std::size_t> counts(task_ids.size(), 0);
+    for (std::string& id : task_ids) id = key_of(id);
+    const auto found = co_await core_.state().get_many(std::move(task_ids), Deadline::in(kAttempt));
+    if (!found) {
+        log::warning("worker", "crash counts could not be read ({}): tasks run unchecked",
+                     found.error().message());
+        co_return counts;
+    }
+    for (std::size_t i = 0; i < found->size(); ++i) {
+        if ((*found)[i]) counts[i] = detail::crash_times((*found)[i]->value, now).size();
+    }
+    co_return counts;
 }
 
 Awaitable<void> CrashCount::forget(std::string task_id) {

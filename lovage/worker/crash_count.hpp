@@ -30,10 +30,22 @@ public:
     /// is what the message says, for a store that does not answer.
     [[nodiscard]] Awaitable<std::size_t> charge(std::string task_id, std::size_t known,
                                                 TimePoint now);
+    /// Charges the crash of an attempt that had started at `started`, once however often it is
+    /// called for it. Errors: what the state store says; nothing was charged then, or nobody knows.
+    [[nodiscard]] Awaitable<Result<std::size_t>> charge_attempt(std::string task_id,
+                                                                TimePoint started, TimePoint now);
+    /// How many crashes each of the tasks has on its account, in their order; none when the store
+    /// does not answer: running a crashing task once more is the lesser evil beside not running
+    /// good ones.
+    [[nodiscard]] Awaitable<std::vector<std::size_t>> look_up(std::vector<std::string> task_ids,
+                                                              TimePoint now);
     /// Its message is in quarantine: a replay begins anew.
     [[nodiscard]] Awaitable<void> forget(std::string task_id);
 
 private:
+    /// `once`: a crash that is on the account already is not charged again.
+    [[nodiscard]] Awaitable<Result<std::size_t>> add(std::string task_id, TimePoint crash,
+                                                     TimePoint now, bool once);
     AppCore& core_;
 };
 
@@ -45,8 +57,11 @@ inline constexpr std::string_view kCrashesHeader = "x-lovage-crashes";
 [[nodiscard]] Message with_crashes(const Message& message, std::size_t crashes);
 
 namespace detail {
-/// A stored value with one more crash at `now`, without those older than the window.
+/// What is stored, without the crashes older than the window.
 [[nodiscard]] std::vector<std::int64_t> crash_times(const std::string& stored, TimePoint now);
+/// The same with one more crash; `once`: unless it is among them.
+[[nodiscard]] std::vector<std::int64_t> with_crash(std::vector<std::int64_t> times, TimePoint crash,
+                                                   bool once);
 }  // namespace detail
 
 }  // namespace lovage

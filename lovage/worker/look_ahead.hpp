@@ -21,6 +21,10 @@ public:
 
     explicit LookAhead(std::uint32_t slots) : slots_{slots} {}
 
+    /// From now on there are so many.
+    void set_slots(std::uint32_t slots) noexcept { slots_ = slots; }
+    [[nodiscard]] std::uint32_t slots() const noexcept { return slots_; }
+
     /// One task ended: it ran for `run_time`, and storing its result and acking took `settle_time`.
     void on_task_settled(Duration run_time, Duration settle_time) noexcept;
 

@@ -34,6 +34,13 @@ TEST(LookAhead, StopsAtItsLimit) {
     EXPECT_EQ(look_ahead.prefetch(), 8U + LookAhead::kMost);
 }
 
+TEST(LookAhead, FollowsTheNumberOfSlots) {
+    LookAhead look_ahead{2};
+    settle(look_ahead, 50, 1ms, 10ms);
+    look_ahead.set_slots(4);
+    EXPECT_EQ(look_ahead.prefetch(), 4U + 40U);
+}
+
 TEST(LookAhead, GoesBackWhenTasksTurnLong) {
     LookAhead look_ahead{2};
     settle(look_ahead, 50, 10us, 5ms);

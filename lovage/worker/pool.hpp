@@ -45,6 +45,14 @@ public:
     }
     /// Whether TaskRequest::time_limit is kept, by killing what runs the task.
     [[nodiscard]] virtual bool keeps_hard_limits() const noexcept { return false; }
+    /// Whether resize() works.
+    [[nodiscard]] virtual bool resizable() const noexcept { return false; }
+    /// From now on so many slots, at least 1. More come at once; of too many those that run nothing
+    /// go at once, the others after their task. Errors: invalid_argument (this pool cannot).
+    virtual Result<void> resize(std::size_t /*slots*/) { return cannot("grow or shrink"); }
+    /// Replaces every slot, those that run a task after it. Errors: invalid_argument (this pool
+    /// cannot).
+    virtual Result<void> restart() { return cannot("be restarted"); }
     /// Lets slots that run nothing end themselves; returns when all have, or at the deadline. Only
     /// stop() and join() may follow.
     [[nodiscard]] virtual Awaitable<void> retire(Deadline /*deadline*/) { co_return; }
@@ -54,9 +62,16 @@ public:
     /// After stop(): waits until what it ended is gone. Soon.
     [[nodiscard]] virtual Awaitable<void> join() { co_return; }
 
+    /// How many there shall be; while some come or go there may be others.
     [[nodiscard]] virtual std::size_t slots() const noexcept = 0;
     [[nodiscard]] virtual std::size_t busy() const noexcept = 0;
     [[nodiscard]] virtual std::string_view name() const noexcept = 0;
+
+private:
+    [[nodiscard]] std::unexpected<Error> cannot(std::string_view what) const {
+        return fail(Errc::invalid_argument,
+                    "the pool '" + std::string{name()} + "' cannot " + std::string{what});
+    }
 };
 
 }  // namespace lovage

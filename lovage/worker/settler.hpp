@@ -49,6 +49,8 @@ public:
     void tasks_finished(std::vector<FinishedTask> finished);
     /// Ends a task as REVOKED without running it; `reason` is "revoked" or "expired".
     void revoke(std::shared_ptr<TaskRequest> request, std::string reason);
+    /// Keeps the message of a task that has crashed too often to be run again.
+    void refuse_crashing(std::shared_ptr<TaskRequest> request, std::size_t crashes);
     /// Keeps a message that cannot become a task. When its id is known, `failure` becomes its
     /// result.
     void quarantine(Delivery delivery, std::string reason, std::string detail,

@@ -43,6 +43,19 @@ Awaitable<void> Settler::settle_lost(FinishedTask finished) {
     conclude(finished);
 }
 
+/// It was running when its worker died (journal/dead_workers.hpp), so nobody knows more.
+void Settler::refuse_crashing(std::shared_ptr<TaskRequest> request, std::size_t crashes) {
+    metrics_.did_not_run(request->message.task, "quarantined");
+    if (writer_.giving_up()) return;
+    const CrashReport crash{"the end of its whole worker process", {}, {}, {}};
+    TaskOutcome outcome;
+    outcome.ending = Ending::slot_lost;
+    outcome.failure = worker_lost(request->message.task, crash);
+    outcome.crash = std::make_shared<const CrashReport>(crash);
+    ++pending_;
+    scope_.spawn("quarantine", keep_crashing({std::move(request), std::move(outcome)}, crashes));
+}
+
 Awaitable<void> Settler::keep_crashing(FinishedTask finished, std::size_t crashes) {
     const TaskRequest& request = *finished.request;
     TaskOutcome& outcome = finished.outcome;

@@ -46,6 +46,12 @@ std::string named(const Settings& settings, std::string_view name) {
 
 Result<void> check_start(const Settings& settings, const TaskRegistry& tasks, const Pool& pool) {
     if (auto fine = check_delivery(settings); !fine) return fine;
+    if (settings.worker_autoscale && !pool.resizable()) {
+        return fail(Errc::invalid_argument,
+                    fmt::format("{}: the pool '{}' cannot grow or shrink; use --pool prefork or "
+                                "threads",
+                                named(settings, "worker_autoscale"), pool.name()));
+    }
     auto fine = check_limits(named(settings, "task_time_limit"), settings.task_time_limit,
                              settings.task_soft_time_limit, pool);
     if (!fine) return fine;

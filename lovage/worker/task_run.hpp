@@ -16,6 +16,10 @@
 
 namespace lovage {
 
+namespace journal {
+class InFlightFile;
+}
+
 /// One delivered task on its way through the worker.
 struct TaskRequest {
     TaskMessage message;
@@ -31,6 +35,8 @@ struct TaskRequest {
     std::chrono::steady_clock::time_point soft_limit_at;  ///< SoftLimits' own.
     AckRules acknowledge;
     bool has_turn = false;  ///< It has waited for it, see Admission.
+    /// Where the attempt is noted while it runs; may be null.
+    std::shared_ptr<journal::InFlightFile> journal;
     /// Somebody needs to know when it starts: see Pool::Events::started.
     bool report_start = false;
 };

@@ -8,6 +8,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <deque>
+#include <map>
 #include <mutex>
 #include <thread>
 
@@ -17,13 +18,16 @@ namespace lovage {
 
 namespace asio = boost::asio;
 
+namespace {
+constexpr std::size_t kSlotsMost = 1024;
+}
+
 /// Outlives the pool when a slot is left behind.
 struct ThreadsPool::Shared : std::enable_shared_from_this<Shared> {
     Shared(Executor loop_executor, std::size_t slot_count)
-        : loop{std::move(loop_executor)}, slots{slot_count} {}
+        : loop{std::move(loop_executor)}, wanted{slot_count} {}
 
     const Executor loop;
-    const std::size_t slots;
     Events events;  // touched on the loop only, after start()
 
     mutable std::mutex mutex;  // guards what follows
@@ -35,16 +39,44 @@ struct ThreadsPool::Shared : std::enable_shared_from_this<Shared> {
     bool delivery_posted = false;
     bool stopping = false;
     std::size_t busy = 0;
+    std::size_t wanted;
     std::size_t alive = 0;
-    std::vector<bool> ended;
+    std::vector<std::size_t> ended;  // slots whose thread has left
 
-    std::vector<std::thread> threads;  // touched on the loop only
+    std::map<std::size_t, std::thread> threads;  // by slot; touched on the loop only
+
+    /// Until there are as many as wanted. On the loop.
+    void start_threads() {
+        const std::lock_guard lock{mutex};
+        for (std::size_t slot = 0; alive < wanted; ++slot) {
+            if (threads.contains(slot)) continue;
+            ++alive;
+            threads.emplace(slot, [shared = shared_from_this(), slot] {
+                pthread_setname_np(pthread_self(), fmt::format("lovage-slot-{}", slot).c_str());
+                shared->run_slot(slot);
+            });
+        }
+    }
+
+    /// Joins the threads that have left. On the loop.
+    void reap() {
+        std::vector<std::size_t> left;
+        {
+            const std::lock_guard lock{mutex};
+            left.swap(ended);
+        }
+        for (const std::size_t slot : left) {
+            const auto found = threads.find(slot);
+            found->second.join();
+            threads.erase(found);
+        }
+    }
 
     void run_slot(std::size_t slot) {
         std::unique_lock lock{mutex};
         while (true) {
-            work_came.wait(lock, [this] { return stopping || !waiting.empty(); });
-            if (stopping) break;
+            work_came.wait(lock, [this] { return stopping || alive > wanted || !waiting.empty(); });
+            if (stopping || alive > wanted) break;
             std::shared_ptr<TaskRequest> request = std::move(waiting.front());
             waiting.pop_front();
             ++busy;
@@ -60,7 +92,7 @@ struct ThreadsPool::Shared : std::enable_shared_from_this<Shared> {
             post_events();
         }
         --alive;
-        ended[slot] = true;
+        ended.push_back(slot);
         slot_ended.notify_all();
     }
 
@@ -89,7 +121,8 @@ struct ThreadsPool::Shared : std::enable_shared_from_this<Shared> {
 };
 
 ThreadsPool::ThreadsPool(Executor loop, std::size_t slots, std::string_view name)
-    : shared_{std::make_shared<Shared>(std::move(loop), std::clamp<std::size_t>(slots, 1, 1024))},
+    : shared_{std::make_shared<Shared>(std::move(loop),
+                                       std::clamp<std::size_t>(slots, 1, kSlotsMost))},
       name_{name} {}
 
 ThreadsPool::~ThreadsPool() {
@@ -98,14 +131,20 @@ ThreadsPool::~ThreadsPool() {
 
 void ThreadsPool::start(Events events) {
     shared_->events = std::move(events);
-    shared_->alive = shared_->slots;
-    shared_->ended.assign(shared_->slots, false);
-    for (std::size_t i = 0; i < shared_->slots; ++i) {
-        shared_->threads.emplace_back([shared = shared_, i] {
-            pthread_setname_np(pthread_self(), fmt::format("lovage-slot-{}", i).c_str());
-            shared->run_slot(i);
-        });
+    shared_->start_threads();
+}
+
+Result<void> ThreadsPool::resize(std::size_t slots) {
+    if (!resizable()) return Pool::resize(slots);
+    shared_->reap();
+    {
+        const std::lock_guard lock{shared_->mutex};
+        shared_->wanted = std::clamp<std::size_t>(slots, 1, kSlotsMost);
+        if (shared_->stopping || !shared_->events.finished) return {};
     }
+    shared_->start_threads();
+    shared_->work_came.notify_all();
+    return {};
 }
 
 void ThreadsPool::submit(std::vector<std::shared_ptr<TaskRequest>> requests) {
@@ -136,24 +175,18 @@ std::size_t ThreadsPool::stop() {
     shared_->stopping = true;
     shared_->work_came.notify_all();
     shared_->slot_ended.wait(lock, [this] { return shared_->alive <= shared_->busy; });
-    const std::vector<bool> ended = shared_->ended;
     lock.unlock();
-    std::size_t left_behind = 0;
-    for (std::size_t i = 0; i < shared_->threads.size(); ++i) {
-        if (ended[i]) {
-            shared_->threads[i].join();
-        } else {
-            // A thread cannot be killed. It keeps `Shared` alive and goes with the process.
-            shared_->threads[i].detach();  // lint: owned by the process
-            ++left_behind;
-        }
-    }
+    shared_->reap();
+    const std::size_t left_behind = shared_->threads.size();
+    // A thread cannot be killed. It keeps `Shared` alive and goes with the process.
+    for (auto& [slot, thread] : shared_->threads) thread.detach();  // lint: owned by the process
     shared_->threads.clear();
     return left_behind;
 }
 
 std::size_t ThreadsPool::slots() const noexcept {
-    return shared_->slots;
+    const std::lock_guard lock{shared_->mutex};
+    return shared_->wanted;
 }
 
 std::size_t ThreadsPool::busy() const noexcept {

@@ -23,6 +23,9 @@ public:
     void start(Events events) override;
     void submit(std::vector<std::shared_ptr<TaskRequest>> requests) override;
     [[nodiscard]] std::vector<std::shared_ptr<TaskRequest>> take_unstarted() override;
+    /// Only as "threads".
+    [[nodiscard]] bool resizable() const noexcept override { return name_ == "threads"; }
+    Result<void> resize(std::size_t slots) override;
     std::size_t stop() override;
 
     [[nodiscard]] std::size_t slots() const noexcept override;

@@ -53,6 +53,7 @@ std::vector<std::string> queues_of(const WorkerOptions& options, const Settings&
 
 std::size_t slots_of(const WorkerOptions& options, const Settings& settings) {
     if (chosen_pool(options.pool, settings) == "solo") return 1;
+    if (settings.worker_autoscale) return settings.worker_autoscale->min;
     if (options.concurrency != 0) return options.concurrency;
     // Coroutines need no processor each.
     const bool unset = settings.worker_concurrency == Settings{}.worker_concurrency &&
@@ -105,6 +106,11 @@ Worker::Impl::Impl(App& of, WorkerOptions wanted)
       admission_{of.settings(), waiting_},
       scope_{core->loop().executor()} {
     metrics_.slots.set(static_cast<double>(slots));
+    if (const auto& range = of.settings().worker_autoscale) {
+        autoscale_.emplace(Autoscale::Bounds{range->max, range->min},
+                           of.settings().worker_autoscale_keepalive);
+        look_ahead_.set_slots(range->max);
+    }
 }
 
 Awaitable<void> Worker::Impl::pause(std::chrono::milliseconds length) {
@@ -161,6 +167,7 @@ Awaitable<Result<void>> Worker::Impl::run() {
     auto started = co_await wait_for_servers();
     if (!started) co_return started;
     if (consumer_) {
+        co_await open_journal();
         Pool::Events events;
         events.started = [this](const RequestPtr& request) {
             watch_.started(request);
@@ -178,6 +185,7 @@ Awaitable<Result<void>> Worker::Impl::run() {
         scope_.spawn("eta", release_due());
         scope_.spawn("soft limits", watch_.watch_limits());
         scope_.spawn("revocations", watch_.watch_revocations());
+        if (autoscale_) scope_.spawn("autoscale", watch_load());
         ready = true;
         log::info("worker", "{} ready.", hostname);
         if (options.on_ready) options.on_ready();
@@ -220,7 +228,7 @@ WorkerStatus Worker::Impl::status() const {
     return {.consuming = ready,
             .stopping = stops_ != 0,
             .running = watch_.running().size(),
-            .slots = slots};
+            .slots = pool_->slots()};
 }
 
 Awaitable<void> Worker::Impl::wait_for_running() {
@@ -236,6 +244,8 @@ Awaitable<void> Worker::Impl::wait_for_running() {
 
 Awaitable<void> Worker::Impl::shut_down() {
     ready = false;
+    // Whoever kills it from here on did not have to wait for a task to crash.
+    if (journal_) journal_->remove();
     // First what has not started: other workers shall have it at once.
     if (consumer_) {
         auto quiet = co_await consumer_->cancel(Deadline::in(kCloseDeadline));
@@ -287,6 +297,19 @@ Awaitable<Result<void>> Worker::run() {
 
 void Worker::request_stop() {
     impl_->core->loop().post([impl = impl_] { impl->stop_requested(); });
+}
+
+Result<void> Worker::grow(std::size_t slots) {
+    return impl_->grow(slots);
+}
+Result<void> Worker::shrink(std::size_t slots) {
+    return impl_->shrink(slots);
+}
+Result<AutoscaleRange> Worker::autoscale(AutoscaleRange bounds) {
+    return impl_->set_autoscale(bounds);
+}
+Result<void> Worker::restart_pool() {
+    return impl_->restart_pool();
 }
 
 void Worker::request_cold_stop() {

@@ -60,6 +60,19 @@ public:
     /// that wait.
     void request_cold_stop();
 
+    // What remote control does to the pool. On the app's loop, while run() is under way. Errors:
+    // invalid_argument (a pool that cannot, a number that makes no sense), conflict (autoscale is
+    // on, or not), with Celery's words where it has some.
+
+    /// Adds slots; the prefetch follows.
+    Result<void> grow(std::size_t slots);
+    /// Removes slots: those that run nothing at once, the others after their task. One stays.
+    Result<void> shrink(std::size_t slots);
+    /// Other bounds for `worker_autoscale`, in force at once; returns them as they are.
+    Result<AutoscaleRange> autoscale(AutoscaleRange bounds);
+    /// Replaces every slot, those that run a task after it.
+    Result<void> restart_pool();
+
     /// After run(): tasks that still run on their threads although their messages were given back.
     /// When it is not 0 the process should end with std::_Exit.
     [[nodiscard]] std::size_t left_behind() const noexcept;
@@ -71,6 +84,7 @@ public:
 
     [[nodiscard]] const std::string& hostname() const noexcept;
     [[nodiscard]] const std::vector<std::string>& queues() const noexcept;
+    /// How many slots it starts with.
     [[nodiscard]] std::size_t concurrency() const noexcept;
     /// The name of its pool.
     [[nodiscard]] std::string_view pool() const noexcept;

@@ -169,6 +169,7 @@ Worker::Impl::RequestPtr Worker::Impl::make_request(Delivery delivery, TaskMessa
     request->context = make_context(message, task, delivery, hostname);
     request->definition = &task;
     request->hooks = &core->task_hooks();
+    request->journal = journal_;
     request->message = std::move(message);
     request->delivery = std::move(delivery);
     request->received = Clock::now();
@@ -262,6 +263,7 @@ Awaitable<void> Worker::Impl::take(std::vector<Delivery> deliveries) {
     if (requests.empty()) co_return;
     const std::uint64_t generation = generation_;
     const std::vector<Revocation> revoked = co_await look_up_revoked(requests);
+    const std::vector<std::size_t> crashes = co_await look_up_crashes(requests);
     if (generation != generation_) co_return;  // they are redelivered
     if (stops_ != 0) {
         for (const RequestPtr& request : requests) give_back(request);
@@ -271,7 +273,11 @@ Awaitable<void> Worker::Impl::take(std::vector<Delivery> deliveries) {
     runnable.reserve(requests.size());
     const TimePoint now = wall_clock_now();
     for (std::size_t i = 0; i < requests.size(); ++i) {
-        triage(std::move(requests[i]), revoked[i], now, runnable);
+        if (!crashes.empty() && crashes[i] >= kCrashesMost) {
+            settler_.refuse_crashing(std::move(requests[i]), crashes[i]);
+        } else {
+            triage(std::move(requests[i]), revoked[i], now, runnable);
+        }
     }
     submit(std::move(runnable));
 }
@@ -293,6 +299,7 @@ void Worker::Impl::triage(RequestPtr request, Revocation revocation, TimePoint n
 void Worker::Impl::submit(std::vector<RequestPtr> runnable) {
     watch_.submitted(runnable);
     show_busy();
+    scale();
     pool_->submit(std::move(runnable));
 }
 
@@ -340,7 +347,7 @@ Awaitable<void> Worker::Impl::release_due_until_stop() {
 }
 
 void Worker::Impl::show_busy() {
-    metrics_.slots_busy.set(static_cast<double>(std::min(watch_.running().size(), slots)));
+    metrics_.slots_busy.set(static_cast<double>(std::min(watch_.running().size(), pool_->slots())));
 }
 
 void Worker::Impl::on_finished(std::vector<FinishedTask> finished) {
@@ -374,7 +381,7 @@ void Worker::Impl::update_prefetch() {
     // Small changes of the look-ahead are not worth a word to the broker either.
     const std::uint32_t ahead = look_ahead_.prefetch();
     const std::uint32_t change = ahead > ahead_ ? ahead - ahead_ : ahead_ - ahead;
-    if (change * 8 >= ahead_ || ahead == slots) ahead_ = ahead;
+    if (change * 8 >= ahead_ || ahead == look_ahead_.slots()) ahead_ = ahead;
     const std::uint32_t wanted = wanted_prefetch();
     if (wanted == prefetch_) return;
     prefetch_ = wanted;

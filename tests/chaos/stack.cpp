@@ -73,6 +73,7 @@ Stack::~Stack() {
 Process Stack::start(const std::string& name, std::vector<std::string> arguments,
                      std::map<std::string, std::string> environment) {
     environment.insert({{"LOVAGE_BROKER_URL", servers_.broker},
+                        {"LOVAGE_WORKER_INFLIGHT_FOLDER", (folder_.path() / "inflight").string()},
                         {"LOVAGE_RESULT_BACKEND", servers_.results},
                         {"LOVAGE_LOG_FORMAT", "text"},
                         {"CHAOS_LEDGER", folder_.path() / "ledger"},

@@ -10,6 +10,10 @@
 
 #include <fmt/core.h>
 
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
 #include <chrono>
 #include <csignal>
 #include <cstdio>
@@ -104,9 +108,28 @@ void misbehave(const std::string& how, const std::string& key) {
             std::memset(blocks.back().get(), 1, kMebibyte);
         }
     }
+    if (how == "asleep") std::this_thread::sleep_for(std::chrono::hours{1});
     if (how == "ignore-SIGTERM") std::signal(SIGTERM, SIG_IGN);
     for (volatile bool forever = true; forever;) {
     }
+}
+
+/// Never returns by itself, but heeds what its context says: busy all the time, or asleep.
+void heed(lovage::TaskContext& context, const std::string& how, std::string key) {
+    note("start", key);
+    while (true) {
+        if (how == "asleep") std::this_thread::sleep_for(10ms);
+        context.checkpoint();
+    }
+}
+
+/// The same as a coroutine.
+lovage::Awaitable<void> doze(lovage::TaskContext& /*context*/, std::string /*how*/,
+                             std::string key) {
+    note("start", key);
+    boost::asio::steady_timer timer{co_await boost::asio::this_coro::executor,
+                                    std::chrono::hours{1}};
+    co_await timer.async_wait(boost::asio::use_awaitable);
 }
 
 /// A task that uses its own app, as a slot does by way of the worker.
@@ -145,6 +168,8 @@ int main(int argc, char** argv) {
     app.task("ledger.refuse", refuse, arg("reason"));
     app.task(
         "ledger.add", [](std::int64_t x, std::int64_t y) { return x + y; }, arg("x"), arg("y") = 1);
+    app.task("ledger.heed", heed, arg("how"), arg("key"));
+    app.task("ledger.doze", doze, arg("how"), arg("key"));
     app.task("ledger.misbehave", misbehave, arg("how"), arg("key"));
     app.task(
         "ledger.add-elsewhere",

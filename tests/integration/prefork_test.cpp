@@ -90,30 +90,6 @@ TEST_F(Prefork, ATaskThatTakesTooMuchMemoryIsKilledWhileItRuns) {
     stop(worker);
 }
 
-/// Whatever a task does, it ends at its hard limit.
-class HardLimit : public Prefork, public testing::WithParamInterface<const char*> {};
-
-TEST_P(HardLimit, EndsATask) {
-    Process worker = start_worker("worker");
-    EXPECT_EQ(send_work("ready").wait(kPatience).status, states::kSuccess);
-    const auto sent = monotonic_now();
-    const TaskMeta meta = misbehave(GetParam(), {.time_limit = 500ms}).wait(kPatience);
-    EXPECT_LT(monotonic_now() - sent, 3s);
-    EXPECT_EQ(meta.status, states::kFailure);
-    ASSERT_TRUE(meta.failure());
-    EXPECT_EQ(meta.failure()->exc_type, "TimeLimitExceeded");
-    EXPECT_EQ(ledger_.count("start", GetParam()), 1U);
-    EXPECT_EQ(send_work("after").wait(kPatience).status, states::kSuccess);
-    stop(worker);
-}
-
-INSTANTIATE_TEST_SUITE_P(Of, HardLimit, testing::Values("spin", "ignore-SIGTERM", "stop"),
-                         [](const auto& test) {
-                             std::string name = test.param;
-                             std::erase(name, '-');
-                             return name;
-                         });
-
 TEST_F(Prefork, ATaskIsToldOfItsSoftLimitAndTellsItsProgress) {
     Process worker = start_worker("worker");
     const auto sent = app_.send_task("ledger.progress", Json::array(), Json::object(),

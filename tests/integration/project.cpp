@@ -61,6 +61,7 @@ Process Project::start_program(const std::string& name, std::vector<std::string>
     environment.insert({{"LOVAGE_BROKER_URL", settings.broker_url},
                         {"LOVAGE_RESULT_BACKEND", settings.result_backend},
                         {"LOVAGE_LOG_FORMAT", "text"},
+                        {"LOVAGE_WORKER_INFLIGHT_FOLDER", (folder_.path() / "inflight").string()},
                         {"TEST_LEDGER", ledger_.file().string()}});
     return Process{{.arguments = std::move(command),
                     .environment = std::move(environment),

@@ -125,6 +125,35 @@ std::optional<Routes> read_routes(const Json& value) {
     return routes;
 }
 
+std::optional<std::optional<AutoscaleRange>> read_autoscale(const Json& value) {
+    constexpr std::int64_t kMost = 10'000;
+    const std::string text = value.is_string() ? value.as_string() : to_json_text(value);
+    const std::size_t comma = text.find(',');
+    const auto first = read_integer(Json{text.substr(0, comma)}, 0, kMost);
+    const auto second = comma == std::string::npos
+                            ? std::optional<std::int64_t>{1}
+                            : read_integer(Json{text.substr(comma + 1)}, 0, kMost);
+    if (!first || !second || std::max(*first, *second) == 0) return std::nullopt;
+    // Celery's "10,0" may shrink to nothing; here one slot stays.
+    const auto [low, high] = std::minmax(*first, *second);
+    return std::optional{
+        AutoscaleRange{static_cast<std::uint32_t>(high),
+                       static_cast<std::uint32_t>(std::max<std::int64_t>(low, 1))}};
+}
+
+std::optional<std::string> read_folder(const Json& value) {
+    if (!value.is_string() || value.as_string().empty()) return std::nullopt;
+    return value.as_string();
+}
+
+std::string show_autoscale(const std::optional<AutoscaleRange>& range) {
+    return range ? fmt::format("{},{}", range->max, range->min) : "off";
+}
+
+std::string show_folder(const std::string& folder) {
+    return folder.empty() ? "default" : folder;
+}
+
 std::string show_seconds(Milliseconds time) {
     if (time.count() % 1000 == 0) return fmt::format("{}", time.count() / 1000);
     return fmt::format("{}", static_cast<double>(time.count()) / 1000);

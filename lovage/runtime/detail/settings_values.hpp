@@ -32,6 +32,12 @@ inline constexpr std::int64_t kLongestSeconds = std::int64_t{10} * 366 * 86400;
 using Routes = std::vector<std::pair<std::string, TaskRoute>>;
 [[nodiscard]] std::optional<Routes> read_routes(const Json& value);
 
+/// "10,3" in any order, or the most alone.
+[[nodiscard]] std::optional<std::optional<AutoscaleRange>> read_autoscale(const Json& value);
+[[nodiscard]] std::optional<std::string> read_folder(const Json& value);
+
+[[nodiscard]] std::string show_autoscale(const std::optional<AutoscaleRange>& range);
+[[nodiscard]] std::string show_folder(const std::string& folder);
 [[nodiscard]] std::string show_seconds(std::chrono::milliseconds time);
 [[nodiscard]] std::string show_routes(const Routes& routes);
 /// URLs separated by `;`, without their secrets; nothing when one is none.

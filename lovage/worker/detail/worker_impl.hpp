@@ -12,6 +12,8 @@
 #include <lovage/runtime/task_scope.hpp>
 #include <lovage/worker/admission.hpp>
 #include <lovage/worker/attempt_watch.hpp>
+#include <lovage/worker/autoscale.hpp>
+#include <lovage/worker/journal/dead_workers.hpp>
 #include <lovage/worker/look_ahead.hpp>
 #include <lovage/worker/pool.hpp>
 #include <lovage/worker/revocations.hpp>
@@ -23,7 +25,8 @@
 namespace lovage {
 
 /// The worker on its loop. worker.cpp holds its life (start, stop), worker_consume.cpp what happens
-/// to deliveries.
+/// to deliveries, worker_slots.cpp how many slots there are, worker_crashes.cpp what it does about
+/// workers that died.
 class Worker::Impl {
 public:
     Impl(App& app, WorkerOptions options);
@@ -34,13 +37,17 @@ public:
     void cold_stop_requested();
     [[nodiscard]] WorkerStatus status() const;
     [[nodiscard]] std::string_view pool_name() const noexcept { return pool_->name(); }
+    Result<void> grow(std::size_t more);
+    Result<void> shrink(std::size_t fewer);
+    Result<AutoscaleRange> set_autoscale(AutoscaleRange bounds);
+    Result<void> restart_pool() { return pool_->restart(); }
 
     App& app;
     std::shared_ptr<AppCore> core;
     const WorkerOptions options;
     const std::string hostname;
     const std::vector<std::string> queues;
-    const std::size_t slots;
+    const std::size_t slots;  // at the start
     std::atomic<bool> ready{false};
     std::size_t left_behind = 0;
 
@@ -57,6 +64,12 @@ private:
     void withdraw_unstarted();
     Awaitable<void> wait_for_running();
     Awaitable<void> pause(std::chrono::milliseconds length);
+
+    // Slots.
+    Result<void> resize(std::size_t slots_wanted);
+    /// As many slots as there is work for.
+    void scale();
+    Awaitable<void> watch_load();
 
     // Deliveries.
     Awaitable<void> consume();
@@ -77,6 +90,10 @@ private:
     void show_busy();
     RequestPtr decode(Delivery delivery);
     Awaitable<std::vector<Revocation>> look_up_revoked(const std::vector<RequestPtr>& requests);
+    /// Begins to note which tasks run, after charging those that ran when other workers died.
+    Awaitable<void> open_journal();
+    /// How often each of the tasks has crashed; empty when none was delivered before.
+    Awaitable<std::vector<std::size_t>> look_up_crashes(const std::vector<RequestPtr>& requests);
     /// Expired, revoked, waiting for its time or its turn, or put into `runnable`.
     void triage(RequestPtr request, Revocation revocation, TimePoint now,
                 std::vector<RequestPtr>& runnable);
@@ -92,11 +109,14 @@ private:
     std::unique_ptr<Pool> pool_;
     TaskMetrics metrics_;
     Notifier changed_;
+    std::optional<Autoscale> autoscale_;
     LookAhead look_ahead_;
     std::uint32_t prefetch_ = 0;
     std::uint32_t ahead_ = 0;       // the look-ahead's part of it
     std::uint64_t generation_ = 0;  // which consumer: requests of an older one are redelivered
     Revocations revocations_;
+    std::optional<journal::DeadWorkers> dead_workers_;
+    std::shared_ptr<journal::InFlightFile> journal_;
     AttemptWatch watch_;
     bool told_of_hard_limits_ = false;
     std::unique_ptr<Consumer> consumer_;

@@ -1,9 +1,10 @@
 #include <lovage/worker/prefork/prefork_pool.hpp>
 
+#include <lovage/core/time.hpp>
 #include <lovage/runtime/log.hpp>
-#include <lovage/worker/prefork/backtrace.hpp>
+#include <lovage/worker/journal/in_flight_file.hpp>
+#include <lovage/worker/prefork/registry_check.hpp>
 
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
@@ -11,12 +12,8 @@
 
 #include <algorithm>
 #include <chrono>
-#include <csignal>
-#include <fstream>
 #include <stdexcept>
 #include <utility>
-
-#include <unistd.h>
 
 namespace lovage {
 
@@ -31,6 +28,7 @@ using Clock = std::chrono::steady_clock;
 
 /// Processes that may be starting at a time: all at once would only slow each other down.
 constexpr std::size_t kStartingMost = 8;
+constexpr std::size_t kSlotsMost = 1024;
 constexpr auto kFirstPause = 100ms;
 constexpr auto kLongestPause = 10s;
 constexpr auto kJoin = 1s;
@@ -43,65 +41,15 @@ slot::LogStyle log_style() {
             options.terminal.value_or(false), options.color};
 }
 
-/// What only one of the two registers, for a message.
-std::string difference(const std::vector<std::string>& here, const std::vector<std::string>& there,
-                       std::string_view where) {
-    constexpr std::size_t kShown = 3;
-    std::vector<std::string> only;
-    std::ranges::set_difference(here, there, std::back_inserter(only));
-    if (only.empty()) return {};
-    std::string text = fmt::format("; only the {} has ", where);
-    for (std::size_t i = 0; i < std::min(kShown, only.size()); ++i) {
-        if (i != 0) text += ", ";
-        text += only[i];
-    }
-    if (only.size() > kShown) text += fmt::format(" and {} more", only.size() - kShown);
-    return text;
-}
-
-/// What killed a slot; the handler's word counts more than the exit of what came after it.
-std::string cause_of(const SlotState& state, const ExitStatus& status,
-                     const slot::CrashPage* page) {
-    if (state.kill_reason() == KillReason::memory) {
-        return "killed by the worker, since it used more memory than worker_max_memory_per_child";
-    }
-    if (state.kill_reason() == KillReason::misbehaved) {
-        return "killed by the worker, which could not understand it";
-    }
-    if (page != nullptr && page->stage.load() != slot::CrashPage::nothing) {
-        return to_string(ExitStatus{.signal = page->signal});
-    }
-    return to_string(status);
-}
-
-/// What was accessed, when the signal tells.
-std::string address_of(const slot::CrashPage* page) {
-    if (page == nullptr || page->stage.load() == slot::CrashPage::nothing) return {};
-    const bool fault = page->signal == SIGSEGV || page->signal == SIGBUS;
-    return fault && page->code > 0 ? fmt::format("{:#018x}", page->address) : std::string{};
-}
-
-Awaitable<std::string> describe(std::shared_ptr<slot::CrashPage> page) {
-    co_return slot::describe_stack(*page);
-}
-
-/// What a process has in memory; 0 when it cannot be told. Celery's measure, too.
-std::uint64_t resident_bytes(pid_t pid) {
-    std::ifstream file{fmt::format("/proc/{}/statm", pid)};
-    std::uint64_t all = 0;
-    std::uint64_t resident = 0;
-    if (!(file >> all >> resident)) return 0;
-    static const auto page_bytes = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
-    return resident * page_bytes;
-}
-
 }  // namespace
 
 struct PreforkPool::Slot {
     std::uint32_t index = 0;
     std::shared_ptr<slot::SlotProcess> process;
     SlotState state;
-    std::size_t failures = 0;  ///< Starts that failed, one after the other.
+    journal::InFlightMark mark;  ///< While it runs a task.
+    bool removed = false;        ///< It goes when its task has ended, and nobody follows it.
+    std::size_t failures = 0;    ///< Starts that failed, one after the other.
     Clock::time_point started;
 };
 
@@ -111,11 +59,7 @@ PreforkPool::PreforkPool(AppCore& core, PreforkOptions options)
       limits_changed_{core.loop().executor()},
       changed_{core.loop().executor()},
       scope_{core.loop().executor()} {
-    const std::size_t count = std::clamp<std::size_t>(options_.slots, 1, 1024);
-    for (std::size_t i = 0; i < count; ++i) {
-        slots_.push_back(std::make_unique<Slot>());
-        slots_.back()->index = static_cast<std::uint32_t>(i);
-    }
+    wanted_ = std::clamp<std::size_t>(options_.slots, 1, kSlotsMost);
 }
 
 PreforkPool::~PreforkPool() = default;
@@ -126,12 +70,70 @@ void PreforkPool::start(Events events) {
     setup_.registry_hash = slot::registry_hash(core_.registry());
     setup_.log = log_style();
     setup_.settings = export_settings(core_.settings());
-    for (const auto& slot : slots_) scope_.spawn("slot", keep(*slot));
+    add_slots();
     scope_.spawn("hard limits", watch_limits());
 }
 
+void PreforkPool::add_slots() {
+    while (kept() < wanted_) {
+        std::uint32_t index = 0;
+        while (std::ranges::any_of(slots_, [&](const auto& s) { return s->index == index; })) {
+            ++index;
+        }
+        slots_.push_back(std::make_unique<Slot>());
+        slots_.back()->index = index;
+        scope_.spawn("slot", keep(*slots_.back()));
+    }
+}
+
+std::size_t PreforkPool::kept() const {
+    return static_cast<std::size_t>(
+        std::ranges::count_if(slots_, [](const auto& slot) { return !slot->removed; }));
+}
+
+Result<void> PreforkPool::resize(std::size_t slots) {
+    wanted_ = std::clamp<std::size_t>(slots, 1, kSlotsMost);
+    if (stopping_ || retiring_) return {};
+    // Those that have not left yet may as well stay.
+    for (const auto& slot : slots_) {
+        if (kept() < wanted_ && slot->removed && slot->state.phase() == SlotState::Phase::serving) {
+            slot->removed = false;
+        }
+    }
+    add_slots();
+    const auto remove_those = [this](auto&& which) {
+        for (const auto& slot : slots_) {
+            if (kept() > wanted_ && !slot->removed && which(slot->state)) {
+                slot->removed = true;
+                dismiss_idle(*slot);
+            }
+        }
+    };
+    remove_those([](const SlotState& state) { return state.idle(); });
+    remove_those([](const SlotState& state) { return !state.busy(); });
+    remove_those([](const SlotState&) { return true; });
+    changed_.notify_all();
+    return {};
+}
+
+Result<void> PreforkPool::restart() {
+    for (const auto& slot : slots_) {
+        if (slot->state.phase() != SlotState::Phase::serving) continue;
+        slot->state.replace();
+        dismiss_idle(*slot);
+    }
+    return {};
+}
+
+void PreforkPool::dismiss_idle(Slot& slot) {
+    if (!slot.state.idle()) return;
+    std::erase(idle_, &slot);
+    slot.state.leave();
+    slot.process->quit();
+}
+
 Awaitable<void> PreforkPool::keep(Slot& slot) {
-    while (!stopping_ && !retiring_) {
+    while (!stopping_ && !retiring_ && !slot.removed) {
         if (starting_ >= kStartingMost) {
             co_await changed_.wait();
             continue;
@@ -142,6 +144,7 @@ Awaitable<void> PreforkPool::keep(Slot& slot) {
         }
         if (slot.failures != 0) co_await pause_after_failures(slot.failures);
     }
+    if (slot.removed) std::erase_if(slots_, [&](const auto& own) { return own.get() == &slot; });
 }
 
 Awaitable<void> PreforkPool::pause_after_failures(std::size_t failures) {
@@ -180,11 +183,10 @@ void PreforkPool::on_ready(Slot& slot, slot::Ready ready) {
     if (!ready.refusal.empty()) {
         std::string what = ready.refusal;
         if (ready.registry_hash != setup_.registry_hash) {
-            const auto own = slot::signatures(core_.registry());
             what = fmt::format(
-                "its tasks are not the worker's (registry {:016x}, the worker's is {:016x}){}{}",
-                ready.registry_hash, setup_.registry_hash, difference(own, ready.tasks, "worker"),
-                difference(ready.tasks, own, "slot"));
+                "its tasks are not the worker's (registry {:016x}, the worker's is {:016x}){}",
+                ready.registry_hash, setup_.registry_hash,
+                slot::difference(slot::signatures(core_.registry()), ready.tasks));
         }
         log::error("worker", "slot {} cannot serve: {}", slot.index, what);
         if (events_.broken) {
@@ -196,11 +198,7 @@ void PreforkPool::on_ready(Slot& slot, slot::Ready ready) {
     slot.failures = 0;
     --starting_;
     changed_.notify_all();
-    if (retiring_) {
-        slot.state.leave();
-        slot.process->quit();
-        return;
-    }
+    if (retiring_ || slot.removed) return dismiss_idle(slot);
     idle_.push_back(&slot);
     dispatch();
 }
@@ -233,6 +231,7 @@ void PreforkPool::run(Slot& slot, std::shared_ptr<TaskRequest> request) {
         message.sequence = slot.state.begin(request, Clock::now());
         if (slot.process->give(message)) {
             ++busy_;
+            slot.mark = {request->journal, request->message.id, wall_clock_now()};
             if (request->report_start && events_.started) events_.started(request);
             if (const auto kill_at = slot.state.kill_at()) {
                 if (!next_kill_ || *kill_at < *next_kill_) limits_changed_.notify_all();
@@ -260,7 +259,7 @@ void PreforkPool::request_stop(const std::shared_ptr<TaskRequest>& request, Stop
 }
 
 bool PreforkPool::outgrown(const Slot& slot) const {
-    return options_.memory_max != 0 && resident_bytes(slot.process->pid()) > options_.memory_max;
+    return options_.memory_max != 0 && slot.process->resident_bytes() > options_.memory_max;
 }
 
 void PreforkPool::check_memory() {
@@ -312,11 +311,11 @@ void PreforkPool::on_outcome(Slot& slot, slot::Outcome outcome) {
     std::shared_ptr<TaskRequest> request = slot.state.end(outcome.sequence);
     if (!request) return on_broken(slot, {Errc::malformed, "it ends a task that it does not run"});
     --busy_;
+    slot.mark.clear();
     for (std::string& child : outcome.children) request->context->add_child(std::move(child));
     finish({std::move(request), std::move(outcome.outcome)});
-    if (slot.state.idle() && (slot.state.used_up() || retiring_ || outgrown(slot))) {
-        slot.state.leave();
-        slot.process->quit();
+    if (slot.state.used_up() || retiring_ || slot.removed || outgrown(slot)) {
+        dismiss_idle(slot);
     } else if (slot.state.idle()) {
         idle_.push_back(&slot);
         dispatch();
@@ -357,6 +356,7 @@ void PreforkPool::on_ended(Slot& slot, const ExitStatus& status) {
     }
     if (!request) return;
     --busy_;
+    slot.mark.clear();      // charged as a crash of the slot
     if (stopping_) return;  // its message goes back with the consumer
     finish_lost(slot, std::move(request), status);
 }
@@ -383,22 +383,13 @@ void PreforkPool::finish_lost(const Slot& slot, std::shared_ptr<TaskRequest> req
             break;
     }
     outcome.ending = Ending::slot_lost;
-    const slot::CrashPage* const page = slot.process->crash_page();
-    CrashReport crash{
-        cause_of(slot.state, status, page), address_of(page), {}, slot.process->last_words()};
-    scope_.spawn("crash report", report_crash(std::move(lost), std::move(crash), slot.process));
+    scope_.spawn("crash report",
+                 report_crash(std::move(lost), slot.state.kill_reason(), status, slot.process));
 }
 
-Awaitable<void> PreforkPool::report_crash(FinishedTask lost, CrashReport crash,
+Awaitable<void> PreforkPool::report_crash(FinishedTask lost, KillReason killed, ExitStatus status,
                                           std::shared_ptr<slot::SlotProcess> process) {
-    const slot::CrashPage* const page = process->crash_page();
-    if (page != nullptr && page->stage.load() == slot::CrashPage::complete) {
-        if (!analyst_) analyst_ = std::make_unique<asio::thread_pool>(1);
-        auto copy = std::make_shared<slot::CrashPage>();
-        slot::copy_checked(*page, *copy);
-        crash.backtrace = co_await asio::co_spawn(analyst_->get_executor(),
-                                                  describe(std::move(copy)), asio::use_awaitable);
-    }
+    CrashReport crash = co_await analyst_.examine(killed, status, std::move(process));
     lost.outcome.failure = worker_lost(lost.request->message.task, crash);
     lost.outcome.crash = std::make_shared<const CrashReport>(std::move(crash));
     finish(std::move(lost));
@@ -426,10 +417,7 @@ std::vector<std::shared_ptr<TaskRequest>> PreforkPool::take_unstarted() {
 Awaitable<void> PreforkPool::retire(Deadline deadline) {
     retiring_ = true;
     changed_.notify_all();
-    for (Slot* slot : std::exchange(idle_, {})) {
-        slot->state.leave();
-        slot->process->quit();
-    }
+    for (Slot* slot : std::exchange(idle_, {})) dismiss_idle(*slot);
     const auto leaving = [this] {
         return std::ranges::any_of(slots_, [](const auto& slot) {
             return slot->state.phase() == SlotState::Phase::leaving;

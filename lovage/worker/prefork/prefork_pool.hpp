@@ -13,10 +13,9 @@
 #include <lovage/runtime/notifier.hpp>
 #include <lovage/runtime/task_scope.hpp>
 #include <lovage/worker/pool.hpp>
+#include <lovage/worker/prefork/crash_analyst.hpp>
 #include <lovage/worker/prefork/slot_process.hpp>
 #include <lovage/worker/prefork/slot_state.hpp>
-
-#include <boost/asio/thread_pool.hpp>
 
 namespace lovage {
 
@@ -44,12 +43,15 @@ public:
     [[nodiscard]] std::vector<std::shared_ptr<TaskRequest>> take_unstarted() override;
     void request_stop(const std::shared_ptr<TaskRequest>& request, StopReason reason) override;
     [[nodiscard]] bool keeps_hard_limits() const noexcept override { return true; }
+    [[nodiscard]] bool resizable() const noexcept override { return true; }
+    Result<void> resize(std::size_t slots) override;
+    Result<void> restart() override;
     [[nodiscard]] Awaitable<void> retire(Deadline deadline) override;
     /// Kills every slot: nothing is left behind.
     std::size_t stop() override;
     [[nodiscard]] Awaitable<void> join() override;
 
-    [[nodiscard]] std::size_t slots() const noexcept override { return slots_.size(); }
+    [[nodiscard]] std::size_t slots() const noexcept override { return wanted_; }
     [[nodiscard]] std::size_t busy() const noexcept override { return busy_; }
     [[nodiscard]] std::string_view name() const noexcept override { return "prefork"; }
 
@@ -58,6 +60,12 @@ private:
 
     /// One slot's life: its process, and the next one, until the pool stops.
     Awaitable<void> keep(Slot& slot);
+    /// Starts slots until there are as many as wanted.
+    void add_slots();
+    /// How many will stay.
+    [[nodiscard]] std::size_t kept() const;
+    /// Lets a slot that runs nothing run its finalisers and exit.
+    void dismiss_idle(Slot& slot);
     Awaitable<void> pause_after_failures(std::size_t failures);
     [[nodiscard]] bool start_process(Slot& slot);
     void on_ready(Slot& slot, slot::Ready ready);
@@ -72,8 +80,8 @@ private:
     /// Ends the attempt that a slot which is gone took along.
     void finish_lost(const Slot& slot, std::shared_ptr<TaskRequest> request,
                      const ExitStatus& status);
-    /// Finds names for what the slot left behind, on a thread of its own, and ends the attempt.
-    Awaitable<void> report_crash(FinishedTask lost, CrashReport crash,
+    /// Finds out what the slot died of, and ends the attempt.
+    Awaitable<void> report_crash(FinishedTask lost, slot::KillReason killed, ExitStatus status,
                                  std::shared_ptr<slot::SlotProcess> process);
     /// Kills slots whose task reached its hard time limit, or that use too much memory.
     Awaitable<void> watch_limits();
@@ -86,12 +94,13 @@ private:
     const PreforkOptions options_;
     slot::Setup setup_;
     Events events_;
-    std::vector<std::unique_ptr<Slot>> slots_;
-    std::vector<Slot*> idle_;  // the one used last is used next
+    std::size_t wanted_ = 0;                    // slots there shall be
+    std::vector<std::unique_ptr<Slot>> slots_;  // more, while some are on their way out
+    std::vector<Slot*> idle_;                   // the one used last is used next
     std::deque<std::shared_ptr<TaskRequest>> waiting_;
     std::vector<FinishedTask> finished_;
     bool report_posted_ = false;
-    std::unique_ptr<boost::asio::thread_pool> analyst_;  // reads debug information
+    slot::CrashAnalyst analyst_;
     std::size_t busy_ = 0;
     std::size_t starting_ = 0;
     std::optional<std::chrono::steady_clock::time_point> next_kill_;

@@ -5,6 +5,7 @@
 #include <lovage/runtime/failpoint.hpp>
 #include <lovage/runtime/log.hpp>
 #include <lovage/worker/prefork/crash_page.hpp>
+#include <lovage/worker/prefork/registry_check.hpp>
 #include <lovage/worker/prefork/slot_client.hpp>
 #include <lovage/worker/prefork/slot_protocol.hpp>
 #include <lovage/worker/prefork/slot_start.hpp>

@@ -308,6 +308,15 @@ void SlotProcess::take_errors(std::string_view bytes) {
     }
 }
 
+std::uint64_t SlotProcess::resident_bytes() const {
+    std::ifstream file{fmt::format("/proc/{}/statm", pid())};
+    std::uint64_t all = 0;
+    std::uint64_t resident = 0;
+    if (!(file >> all >> resident)) return 0;
+    static const auto page_bytes = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+    return resident * page_bytes;
+}
+
 bool SlotProcess::give(const Request& request) {
     if (!append(tasks_.out(), request)) return false;
     tasks_.flush(scope_);

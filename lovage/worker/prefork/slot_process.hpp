@@ -49,6 +49,8 @@ public:
     void kill() noexcept { process_.signal(SIGKILL); }
 
     [[nodiscard]] pid_t pid() const noexcept { return process_.pid(); }
+    /// What it has in memory; 0 when that cannot be told. Celery's measure, too.
+    [[nodiscard]] std::uint64_t resident_bytes() const;
     /// What its crash handler wrote; nullptr when there is no such memory.
     [[nodiscard]] const CrashPage* crash_page() const noexcept { return crash_page_.get(); }
     /// The last it wrote to standard error, at most 4 KiB.

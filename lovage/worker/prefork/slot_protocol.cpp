@@ -434,26 +434,4 @@ void append_quit(std::string& out) {
     LOVAGE_ASSERT(fits);
 }
 
-std::vector<std::string> signatures(const TaskRegistry& registry) {
-    std::vector<std::string> all;
-    for (const std::string& name : registry.names()) {
-        all.push_back(registry.find(name)->signature());
-    }
-    return all;
-}
-
-std::uint64_t registry_hash(const TaskRegistry& registry) {
-    // FNV-1a, 64 bits: it tells accidents apart, not attackers.
-    std::uint64_t hash = 0xcbf29ce484222325U;
-    const auto add = [&hash](unsigned char byte) {
-        hash ^= byte;
-        hash *= 0x100000001b3U;
-    };
-    for (const std::string& signature : signatures(registry)) {
-        for (const char c : signature) add(static_cast<unsigned char>(c));
-        add(0);
-    }
-    return hash;
-}
-
 }  // namespace lovage::slot

@@ -151,9 +151,4 @@ void append_quit(std::string& out);
 [[nodiscard]] Result<Call> read_call(std::string_view payload);
 [[nodiscard]] Result<Answer> read_answer(std::string_view payload);
 
-/// A number that differs when the registries do: names, parameters, types and defaults.
-[[nodiscard]] std::uint64_t registry_hash(const TaskRegistry& registry);
-/// The signatures of all tasks, sorted by name.
-[[nodiscard]] std::vector<std::string> signatures(const TaskRegistry& registry);
-
 }  // namespace lovage::slot

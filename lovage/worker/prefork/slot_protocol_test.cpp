@@ -1,5 +1,7 @@
 #include <lovage/worker/prefork/slot_protocol.hpp>
 
+#include <lovage/worker/prefork/registry_check.hpp>
+
 #include <lovage/core/task_function.hpp>
 
 #include <string>

@@ -54,10 +54,12 @@ public:
     std::uint64_t begin(RequestPtr request, Clock::time_point now);
     /// The attempt has ended; its request, or nullptr when no such attempt runs.
     [[nodiscard]] RequestPtr end(std::uint64_t sequence) noexcept;
-    /// It shall run no more: idle, and it has run as many tasks as it may.
+    /// It shall run no more: idle, and it has run as many tasks as it may, or is to be replaced.
     [[nodiscard]] bool used_up() const noexcept {
-        return idle() && tasks_max_ != 0 && tasks_run_ >= tasks_max_;
+        return idle() && (replace_ || (tasks_max_ != 0 && tasks_run_ >= tasks_max_));
     }
+    /// Another one shall take its place after its task.
+    void replace() noexcept { replace_ = true; }
     void leave() noexcept { phase_ = Phase::leaving; }
     /// It is about to be killed; the first reason counts.
     void killed(KillReason reason) noexcept;
@@ -75,6 +77,7 @@ private:
     RequestPtr running_;
     std::uint64_t sequence_ = 0;
     std::size_t tasks_run_ = 0;
+    bool replace_ = false;
     Clock::time_point began_;
     std::optional<Clock::time_point> kill_at_;
     KillReason kill_reason_ = KillReason::none;

@@ -85,5 +85,14 @@ TEST(SlotState, TakesItsRequestAlongWhenItEnds) {
     EXPECT_EQ(slot.ended(), nullptr);
 }
 
+TEST(SlotState, ThatIsToBeReplacedEndsItsTaskFirst) {
+    SlotState slot = serving();
+    const std::uint64_t first = slot.begin(a_request(), at(0ms));
+    slot.replace();
+    EXPECT_FALSE(slot.used_up());
+    EXPECT_NE(slot.end(first), nullptr);
+    EXPECT_TRUE(slot.used_up());
+}
+
 }  // namespace
 }  // namespace lovage::slot

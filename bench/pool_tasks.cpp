@@ -1,0 +1,185 @@
+// The program whose workers `./dev bench pools` measures: a worker like any other (lovage::main),
+// and beside it
+//
+//     pool_tasks send TASK COUNT     fills the default queue; broker and results as for a worker
+//     pool_tasks hop POOL ROUNDS     closed loop: send, run, get; one slot, broker in memory
+//
+// Tasks write what they do into a page of memory that BENCH_PAGE names, whatever process they run
+// in.
+#include "measure.hpp"
+
+#include <lovage/app/app_core.hpp>
+#include <lovage/lovage.hpp>
+#include <lovage/worker/prefork/slot_start.hpp>
+#include <lovage/worker/worker.hpp>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/use_future.hpp>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <cstdlib>
+#include <future>
+#include <iostream>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+namespace asio = boost::asio;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr long kSenders = 200;
+/// As in rabbitmq_tasks.cpp: a message of 1 KiB.
+constexpr std::size_t kPayloadBytes = 256;
+
+/// What tasks tell. bench/pools.py reads it, by these offsets.
+struct Page {
+    std::atomic<std::uint64_t> started;
+    std::atomic<std::uint64_t> ended;
+    std::atomic<std::int64_t> first_start;  ///< Nanoseconds, CLOCK_MONOTONIC; 0: none yet.
+    std::atomic<std::int64_t> first_redelivered_start;
+};
+
+Page& page() {
+    static Page* const mapped = [] {
+        static Page own;
+        const char* const name = std::getenv("BENCH_PAGE");
+        const int file = name == nullptr ? -1 : ::open(name, O_RDWR | O_CLOEXEC);
+        if (file < 0) return &own;
+        void* const memory =
+            ::mmap(nullptr, sizeof(Page), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+        ::close(file);
+        return memory == MAP_FAILED ? &own : static_cast<Page*>(memory);
+    }();
+    return *mapped;
+}
+
+void note_first(std::atomic<std::int64_t>& moment) {
+    if (moment.load(std::memory_order_relaxed) != 0) return;
+    std::int64_t none = 0;
+    const auto now = bench::Clock::now().time_since_epoch();
+    moment.compare_exchange_strong(
+        none, std::chrono::duration_cast<std::chrono::nanoseconds>(now).count());
+}
+
+/// From the start of a task to its end.
+class Noted {
+public:
+    explicit Noted(const lovage::TaskContext& context) {
+        page().started.fetch_add(1, std::memory_order_relaxed);
+        note_first(page().first_start);
+        if (context.request().redelivered) note_first(page().first_redelivered_start);
+    }
+    ~Noted() { page().ended.fetch_add(1, std::memory_order_relaxed); }
+    Noted(const Noted&) = delete;
+    Noted& operator=(const Noted&) = delete;
+};
+
+void noop(lovage::TaskContext& context, const std::string& /*payload*/) {
+    const Noted noted{context};
+}
+
+void work(lovage::TaskContext& context, const std::string& /*payload*/) {
+    const Noted noted{context};
+    std::this_thread::sleep_for(50ms);
+}
+
+lovage::Awaitable<void> nap(lovage::TaskContext& context, std::string /*payload*/) {
+    const Noted noted{context};
+    asio::steady_timer timer{co_await asio::this_coro::executor, 1s};
+    co_await timer.async_wait(asio::use_awaitable);
+}
+
+struct Sending {
+    lovage::App* app;
+    std::string task;
+    long left;
+    long refused = 0;
+    std::string payload = std::string(kPayloadBytes, 'x');
+};
+
+lovage::Awaitable<void> send_some(Sending* sending) {
+    while (sending->left > 0) {
+        --sending->left;
+        const auto sent = co_await sending->app->send(
+            sending->task, lovage::Json::array({lovage::Json{sending->payload}}));
+        if (!sent.accepted() && ++sending->refused == 1) {
+            std::cerr << "refused: " << sent.error->message() << '\n';
+        }
+    }
+}
+
+int send_all(lovage::App& app, std::string task, long count) {
+    Sending sending{&app, std::move(task), count};
+    std::vector<std::future<void>> senders;
+    for (long i = 0; i < kSenders; ++i) {
+        senders.push_back(
+            asio::co_spawn(app.core()->loop().executor(), send_some(&sending), asio::use_future));
+    }
+    for (auto& sender : senders) sender.get();
+    return sending.refused == 0 ? 0 : 1;
+}
+
+/// Microseconds from a send to its result, the median of `rounds`.
+double median_round_trip(lovage::App& app, int rounds) {
+    std::vector<double> times;
+    const lovage::Json arguments = lovage::Json::array({"x"});
+    for (int round = 0; round < rounds; ++round) {
+        // Alone, and not in the pause in which a worker gathers tasks that come fast.
+        std::this_thread::sleep_for(3ms);
+        const auto start = bench::Clock::now();
+        (void)app.send_task("noop", arguments).get(10s);
+        times.push_back(bench::seconds_since(start) * 1e6);
+    }
+    const auto middle = times.begin() + static_cast<std::ptrdiff_t>(times.size() / 2);
+    std::ranges::nth_element(times, middle);
+    return *middle;
+}
+
+int hop(lovage::App& app, const std::string& pool, int rounds) {
+    lovage::slot::enable_slots();
+    lovage::log::configure({.level = lovage::log::Level::warning});
+    lovage::Settings settings;
+    settings.broker_url = settings.result_backend = "memory://";
+    app.configure(settings);
+    lovage::WorkerOptions options;
+    options.pool = pool;
+    options.concurrency = 1;
+    lovage::Worker worker{app, options};
+    auto serving = asio::co_spawn(app.core()->loop().executor(), worker.run(), asio::use_future);
+    (void)app.send_task("noop", lovage::Json::array({"x"})).get(10s);  // its slot is there
+    const double median = median_round_trip(app, rounds);
+    worker.request_stop();
+    const auto served = serving.get();
+    std::cout << "{\"median_us\": " << median << "}\n";
+    return served ? 0 : 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    lovage::App app{"pool-tasks"};
+    app.task("noop", noop, lovage::arg("payload"));
+    app.task("work", work, lovage::arg("payload"));
+    app.task("nap", nap, lovage::arg("payload"));
+    const bool slot = lovage::slot::is_slot();
+    if (!slot && argc == 4 && argv[1] == std::string_view{"hop"}) {
+        return hop(app, argv[2], std::atoi(argv[3]));
+    }
+    if (!slot && argc == 4 && argv[1] == std::string_view{"send"}) {
+        lovage::log::configure({.level = lovage::log::Level::warning});
+        return send_all(app, argv[2], std::atol(argv[3]));
+    }
+    return lovage::main(app, argc, argv);
+}
