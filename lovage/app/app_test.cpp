@@ -231,6 +231,20 @@ TEST(App, SettingsCannotChangeOnceInUse) {
     EXPECT_THROW(app.configure(Settings{}), LovageError);
 }
 
+TEST(App, ARateLimitThatIsNoneIsRefusedWithTheTasksName) {
+    App app{"test", memory_settings()};
+    auto task = app.task("slow", [] {});
+    task.rate_limit("10/m").rate_limit("0");
+    try {
+        task.rate_limit("10/week");
+        FAIL() << "taken";
+    } catch (const LovageError& error) {
+        EXPECT_EQ(error.code(), Errc::invalid_argument);
+        EXPECT_THAT(error.what(), HasSubstr("'slow'"));
+        EXPECT_THAT(error.what(), HasSubstr("'10/week'"));
+    }
+}
+
 TEST(App, ASendInsideATaskHasThatTaskAsParent) {
     App app{"test", memory_settings()};
     TaskContext parent{{.id = "p", .root_id = "r"}};

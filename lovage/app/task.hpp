@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <tuple>
 #include <utility>
 
@@ -152,6 +153,15 @@ public:
     /// True: runs again when what ran it died; false: it fails with WorkerLostError.
     Task& reject_on_worker_lost(bool reject = true) {
         definition_->options.reject_on_worker_lost = reject;
+        return *this;
+    }
+
+    /// How many may begin in a time, in each worker: "10/s", "10/m", "10/h"; "0": as many as can,
+    /// whatever `task_default_rate_limit` says. Throws LovageError for what is none.
+    Task& rate_limit(std::string_view limit) {
+        auto parsed = parse_rate_limit(limit);
+        if (!parsed) parsed.error().detail = "task '" + name() + "': " + parsed.error().detail;
+        definition_->options.rate_limit = value_or_throw(std::move(parsed));
         return *this;
     }
 

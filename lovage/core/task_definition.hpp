@@ -11,6 +11,7 @@
 
 #include <lovage/core/error.hpp>
 #include <lovage/core/json.hpp>
+#include <lovage/core/rate_limit.hpp>
 #include <lovage/core/retry_policy.hpp>
 #include <lovage/core/task_context.hpp>
 
@@ -34,6 +35,7 @@ struct TaskOptions {
     std::optional<bool> acks_late;
     std::optional<bool> acks_on_failure_or_timeout;
     std::optional<bool> reject_on_worker_lost;
+    std::optional<RateLimit> rate_limit;
 };
 
 /// The body of a task that is a coroutine; see app/coroutine_task.hpp.

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <lovage/core/error.hpp>
+#include <lovage/core/rate_limit.hpp>
 #include <lovage/runtime/log.hpp>
 
 #include <chrono>
@@ -65,6 +66,8 @@ struct Settings {
     /// For tasks and calls that say nothing else; none: no limit.
     std::optional<std::chrono::milliseconds> task_time_limit;
     std::optional<std::chrono::milliseconds> task_soft_time_limit;
+    /// For tasks that say nothing else.
+    RateLimit task_default_rate_limit;
     bool task_ignore_result = false;
     bool task_store_errors_even_if_ignored = false;
     /// Store STARTED when a task begins.
@@ -92,6 +95,7 @@ struct Settings {
     std::uint32_t worker_max_tasks_per_child = 0;
     /// Resident memory of a prefork slot, in KiB; 0: no limit.
     std::uint32_t worker_max_memory_per_child = 0;
+    bool worker_disable_rate_limits = false;
     /// Where a worker notes which tasks run, for its successors on this host; empty:
     /// /var/tmp/lovage-<user id>. Our own.
     std::string worker_inflight_folder;

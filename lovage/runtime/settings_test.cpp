@@ -110,6 +110,7 @@ task_reject_on_worker_lost = false
 task_publish_mandatory = false
 task_time_limit = 300
 task_soft_time_limit = 2.5
+task_default_rate_limit = "30/m"
 task_ignore_result = true
 task_store_errors_even_if_ignored = true
 task_track_started = true
@@ -124,6 +125,7 @@ worker_inflight_folder = "/srv/inflight"
 worker_pool = "threads"
 worker_max_tasks_per_child = 100
 worker_max_memory_per_child = 262144
+worker_disable_rate_limits = true
 worker_eta_task_limit = 500
 worker_eta_horizon = 12.5
 worker_shutdown_timeout = 60
@@ -160,6 +162,8 @@ log_format = "json"
     EXPECT_EQ(settings.worker_pool, "threads");
     EXPECT_EQ(settings.worker_max_tasks_per_child, 100U);
     EXPECT_EQ(settings.worker_max_memory_per_child, 262144U);
+    EXPECT_TRUE(settings.worker_disable_rate_limits);
+    EXPECT_EQ(settings.task_default_rate_limit, RateLimit{0.5});
     EXPECT_EQ(settings.worker_eta_task_limit, 500U);
     EXPECT_EQ(settings.worker_eta_horizon, 12500ms);
     EXPECT_EQ(settings.worker_shutdown_timeout, 60s);

@@ -15,7 +15,7 @@ namespace lovage {
 ///
 /// Pure state: it reads no clock and does no I/O; the consumer passes `now` in. Not thread-safe;
 /// the worker's loop owns it.
-template <class T>
+template <class T, class Time = TimePoint>
 class EtaQueue {
 public:
     /// Holds at most `capacity` tasks; whatever does not fit stays with the broker.
@@ -23,14 +23,14 @@ public:
 
     /// Returns false when full and leaves `task` alone: the caller gives it back to the broker,
     /// since nobody else holds it.
-    [[nodiscard]] bool push(T&& task, TimePoint eta) {
+    [[nodiscard]] bool push(T&& task, Time eta) {
         if (tasks_.size() >= capacity_) return false;
         tasks_.emplace(std::pair{eta, arrivals_++}, std::move(task));
         return true;
     }
 
     /// Removes and returns everything due at `now`: earliest first, ties in arrival order.
-    [[nodiscard]] std::vector<T> pop_due(TimePoint now) {
+    [[nodiscard]] std::vector<T> pop_due(Time now) {
         std::vector<T> due;
         while (!tasks_.empty() && tasks_.begin()->first.first <= now) {
             due.push_back(std::move(tasks_.extract(tasks_.begin()).mapped()));
@@ -48,7 +48,7 @@ public:
     }
 
     /// When the first task becomes due; nothing when empty.
-    [[nodiscard]] std::optional<TimePoint> next_due() const {
+    [[nodiscard]] std::optional<Time> next_due() const {
         if (tasks_.empty()) return std::nullopt;
         return tasks_.begin()->first.first;
     }
@@ -59,7 +59,7 @@ public:
 private:
     std::size_t capacity_;
     std::uint64_t arrivals_ = 0;
-    std::map<std::pair<TimePoint, std::uint64_t>, T> tasks_;
+    std::map<std::pair<Time, std::uint64_t>, T> tasks_;
 };
 
 }  // namespace lovage

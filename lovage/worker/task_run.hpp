@@ -34,6 +34,7 @@ struct TaskRequest {
     std::optional<std::chrono::milliseconds> soft_time_limit;
     std::chrono::steady_clock::time_point soft_limit_at;  ///< SoftLimits' own.
     AckRules acknowledge;
+    bool has_turn = false;  ///< It has waited for it, see Admission.
     /// Where the attempt is noted while it runs; may be null.
     std::shared_ptr<journal::InFlightFile> journal;
     /// Somebody needs to know when it starts: see Pool::Events::started.

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <iterator>
 #include <string>
 #include <utility>
 
@@ -50,11 +51,12 @@ WaitingRoom::WaitingRoom(AppCore& core, TaskMetrics& metrics, Options options, H
       options_{options},
       hooks_{std::move(hooks)},
       held_{options.tasks_most},
+      in_turn_{options.tasks_most},
       scope_{core.loop().executor()} {}
 
 bool WaitingRoom::room_for(const TaskRequest& request) const noexcept {
     // One message, however large, always finds an empty room.
-    return !held_.full() &&
+    return held() < options_.tasks_most &&
            (bytes_ == 0 || bytes_ + request.delivery.message.body.size() <= options_.bytes_most);
 }
 
@@ -77,10 +79,35 @@ void WaitingRoom::hold(RequestPtr request, TimePoint due) {
     (void)held_.push(std::move(request), due);  // there is room
 }
 
-std::vector<WaitingRoom::RequestPtr> WaitingRoom::pop_due(TimePoint now) {
+bool WaitingRoom::hold_for_turn(RequestPtr& request, Clock::time_point turn) {
+    if (!room_for(*request)) return false;
+    bytes_ += request->delivery.message.body.size();
+    (void)in_turn_.push(std::move(request), turn);
+    tell();
+    return true;
+}
+
+void WaitingRoom::send_away(RequestPtr request, std::chrono::milliseconds delay) {
+    delay = std::clamp(delay, EtaPolicy::kShortest, options_.policy.longest_delay);
+    scope_.spawn("send away", hand_over(std::move(request), wall_clock_now(), delay));
+    tell();
+}
+
+WaitingRoom::Clock::duration WaitingRoom::until_next(TimePoint now,
+                                                     Clock::time_point steady_now) const {
+    std::chrono::microseconds until_due = 1min;  // an ETA may be centuries away
+    if (const auto next = held_.next_due()) until_due = std::min(until_due, *next - now);
+    Clock::duration wait = until_due;
+    if (const auto next = in_turn_.next_due()) wait = std::min(wait, *next - steady_now);
+    return wait;
+}
+
+std::vector<WaitingRoom::RequestPtr> WaitingRoom::pop_due(TimePoint now,
+                                                          Clock::time_point steady_now) {
     std::vector<RequestPtr> due = held_.pop_due(now);
+    std::ranges::move(in_turn_.pop_due(steady_now), std::back_inserter(due));
     for (const RequestPtr& request : due) bytes_ -= request->delivery.message.body.size();
-    metrics_.waiting.set(static_cast<double>(held_.size()));
+    metrics_.waiting.set(static_cast<double>(held()));
     return due;
 }
 
@@ -88,16 +115,18 @@ std::vector<WaitingRoom::RequestPtr> WaitingRoom::withdraw() {
     ++generation_;
     bytes_ = 0;
     metrics_.waiting.set(0);
-    return held_.take_all();
+    std::vector<RequestPtr> all = held_.take_all();
+    std::ranges::move(in_turn_.take_all(), std::back_inserter(all));
+    return all;
 }
 
 std::size_t WaitingRoom::places() const noexcept {
-    if (handing_over_ == 0 || handing_over_bytes_ > options_.bytes_most) return held_.size();
+    if (handing_over_ == 0 || handing_over_bytes_ > options_.bytes_most) return held();
     // And some more of them: where there is one, there may be a million, and each round trip to
     // the broker brings as many as are asked for. What comes instead may be tasks for the slots,
     // which others could run, so it is not much.
     const std::size_t more = std::clamp<std::size_t>(handing_over_, 8, 64);
-    return held_.size() + std::min(handing_over_ + more, kHandOversMost);
+    return held() + std::min(handing_over_ + more, kHandOversMost);
 }
 
 Awaitable<void> WaitingRoom::hand_over(RequestPtr request, TimePoint due,
@@ -122,24 +151,20 @@ Awaitable<void> WaitingRoom::hand_over(RequestPtr request, TimePoint due,
                      "held by the worker meanwhile",
                      request->message.display_name(), request->message.id, sent.error().message());
     }
+    if (!stopping_) co_await pause();
+    if (generation != generation_) co_return;
     if (stopping_) {
         give_back(request);
     } else if (will_not_delay(sent.error().code)) {
         hold(std::move(request), due);
     } else {
-        co_await pause();
-        if (generation != generation_) co_return;
-        if (stopping_) {
-            give_back(request);
-        } else {
-            add(std::move(request), due, wall_clock_now());
-        }
+        add(std::move(request), due, wall_clock_now());
     }
     tell();
 }
 
 void WaitingRoom::tell() {
-    metrics_.waiting.set(static_cast<double>(held_.size()));
+    metrics_.waiting.set(static_cast<double>(held()));
     hooks_.changed();
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -19,8 +20,9 @@
 
 namespace lovage {
 
-/// Delivered tasks that shall run later. Near ones are held here, unacknowledged, and come out when
-/// they are due; far ones, and those there is no room for, are handed to the broker's delay.
+/// Delivered tasks that shall run later: at a time of the wall clock, or when it is their turn.
+/// Near ones are held here, unacknowledged, and come out when they are due; far ones, and those
+/// there is no room for, are handed to the broker's delay.
 ///
 /// A hand-over sends the message again as it came, waits for the confirm, and only then
 /// acknowledges the delivery: a crash in between leaves the task twice, never none. What the broker
@@ -30,6 +32,7 @@ namespace lovage {
 class WaitingRoom {
 public:
     using RequestPtr = std::shared_ptr<TaskRequest>;
+    using Clock = std::chrono::steady_clock;
 
     struct Options {
         EtaPolicy policy;
@@ -47,9 +50,16 @@ public:
 
     /// Takes a task that shall run at `due`.
     void add(RequestPtr request, TimePoint due, TimePoint now);
-    /// Removes and returns what is due at `now`.
-    [[nodiscard]] std::vector<RequestPtr> pop_due(TimePoint now);
-    [[nodiscard]] std::optional<TimePoint> next_due() const { return held_.next_due(); }
+    /// Takes a task whose turn is at `turn`; returns false and leaves it alone when there is no
+    /// room.
+    [[nodiscard]] bool hold_for_turn(RequestPtr& request, Clock::time_point turn);
+    /// Hands a task to the broker that has to ask again later.
+    void send_away(RequestPtr request, std::chrono::milliseconds delay);
+
+    /// Removes and returns whose time has come.
+    [[nodiscard]] std::vector<RequestPtr> pop_due(TimePoint now, Clock::time_point steady_now);
+    /// How long until then; at most a minute, since the wall clock may be set.
+    [[nodiscard]] Clock::duration until_next(TimePoint now, Clock::time_point steady_now) const;
     /// Removes and returns what is held. The deliveries of hand-overs under way are not this
     /// worker's any more: those that have not been sent will not be.
     [[nodiscard]] std::vector<RequestPtr> withdraw();
@@ -58,7 +68,7 @@ public:
     /// of others. Hand-overs count up to kHandOversMost: a broker that is slow to take them shall
     /// be asked for no more.
     [[nodiscard]] std::size_t places() const noexcept;
-    [[nodiscard]] std::size_t held() const noexcept { return held_.size(); }
+    [[nodiscard]] std::size_t held() const noexcept { return held_.size() + in_turn_.size(); }
     [[nodiscard]] std::size_t handing_over() const noexcept { return handing_over_; }
 
     /// No hand-over is begun again from here on: what fails is given back.
@@ -85,6 +95,7 @@ private:
     const Options options_;
     Hooks hooks_;
     EtaQueue<RequestPtr> held_;
+    EtaQueue<RequestPtr, Clock::time_point> in_turn_;
     std::size_t bytes_ = 0;  // of the bodies of what is held
     std::size_t handing_over_ = 0;
     std::size_t handing_over_bytes_ = 0;

@@ -111,6 +111,7 @@ Worker::Impl::Impl(App& of, WorkerOptions wanted)
                     update_prefetch();
                     changed_.notify_all();
                 }}},
+      admission_{of.settings(), waiting_},
       scope_{core->loop().executor()} {
     metrics_.slots.set(static_cast<double>(slots));
     if (const auto& range = of.settings().worker_autoscale) {

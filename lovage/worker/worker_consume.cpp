@@ -304,7 +304,7 @@ void Worker::Impl::triage(RequestPtr request, Revocation revocation, TimePoint n
         settler_.revoke(std::move(request), "expired");
     } else if (const TimePoint due = due_time(message); due > now) {
         waiting_.add(std::move(request), due, now);
-    } else {
+    } else if (admission_.admit(request)) {
         runnable.push_back(std::move(request));
     }
 }
@@ -334,14 +334,11 @@ Awaitable<void> Worker::Impl::release_due() {
 
 Awaitable<void> Worker::Impl::release_due_until_stop() {
     while (stops_ == 0) {
-        std::vector<RequestPtr> due = waiting_.pop_due(wall_clock_now());
+        const TimePoint wall = wall_clock_now();
+        const auto steady = Clock::now();
+        std::vector<RequestPtr> due = waiting_.pop_due(wall, steady);
         if (due.empty()) {
-            const auto next = waiting_.next_due();
-            // Looked at anew at least every minute, since the wall clock may be set.
-            const auto wait = next ? std::min<std::chrono::microseconds>(*next - wall_clock_now(),
-                                                                         std::chrono::minutes{1})
-                                   : std::chrono::minutes{1};
-            co_await changed_.wait(Deadline::in(wait));
+            co_await changed_.wait(Deadline::in(waiting_.until_next(wall, steady)));
             continue;
         }
         const std::uint64_t generation = generation_;

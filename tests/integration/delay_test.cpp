@@ -153,6 +153,26 @@ TEST_P(Delays, AFarTaskHoldsUpNobodyAndIsRevocable) {
     EXPECT_EQ(messages_in(app, "celery"), 0U);
 }
 
+std::uint64_t purge(App& app) {
+    const auto empty = [](std::shared_ptr<AppCore> core) -> Awaitable<std::uint64_t> {
+        auto purged = co_await core->broker().purge("celery", Deadline::in(kLong));
+        co_return value_or_throw(std::move(purged));
+    };
+    return app.core()->loop().run_blocking(empty(app.core()));
+}
+
+TEST_P(Delays, ATaskOfTheYear9999WaitsWithTheBroker) {
+    App app{"test", settings_};
+    auto far = app.task("far", [] {});
+    auto near = app.task("near", [] {});
+    RunningWorker worker{app};
+    far.apply_async({}, {.eta = *parse_iso8601("9999-12-31T23:59:59+00:00")});
+    near.delay().get(kLong);
+    EXPECT_TRUE(worker.stop());
+    EXPECT_EQ(status_of(app, "celery").ready, 0U);
+    EXPECT_EQ(purge(app), 1U);
+}
+
 TEST_P(Delays, ATaskThatExpiresBeforeItsTimeIsRevokedThen) {
     App app{"test", settings_};
     std::atomic<int> runs{0};

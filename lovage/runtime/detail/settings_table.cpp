@@ -41,6 +41,13 @@ std::optional<std::chrono::milliseconds> read_horizon(const Json& value) {
     return fits ? time : std::nullopt;
 }
 
+std::optional<RateLimit> read_rate_limit(const Json& value) {
+    if (!value.is_string() && !value.is_integer() && !value.is_real()) return std::nullopt;
+    const auto limit =
+        parse_rate_limit(value.is_string() ? value.as_string() : to_json_text(value));
+    return limit ? std::optional{*limit} : std::nullopt;
+}
+
 // The rows, by the headings of the reference.
 
 std::vector<Setting> server_rows() {
@@ -117,6 +124,15 @@ std::vector<Setting> task_rows() {
               "Hard limit of an attempt: its slot is killed and the task ends as FAILURE."),
         limit("task_soft_time_limit", Owner::celery, &S::task_soft_time_limit,
               "Soft limit of an attempt: the task is asked to stop at its next check point."),
+        special("task_default_rate_limit", Owner::celery,
+                {.type = "text or number",
+                 .unit = "",
+                 .range = "a number, then /s, /m or /h; 0 for none",
+                 .text = "a number of tasks with /s, /m or /h after it, such as 10/m"},
+                &S::task_default_rate_limit,
+                "How many tasks of one name may begin in a time, in each worker, for tasks that "
+                "say nothing else.",
+                read_rate_limit, [](const RateLimit& limit) { return to_string(limit); }),
         boolean("task_ignore_result", Owner::celery, &S::task_ignore_result,
                 "Store no results, unless a task or a call says otherwise."),
         boolean("task_store_errors_even_if_ignored", Owner::celery,
@@ -171,6 +187,8 @@ std::vector<Setting> worker_rows() {
                      &S::worker_max_memory_per_child,
                      "Resident memory of a prefork slot, above which it is replaced after its "
                      "task, or killed when that goes on growing."),
+        boolean("worker_disable_rate_limits", Owner::celery, &S::worker_disable_rate_limits,
+                "Run tasks as if none had a rate limit."),
         with_default("/var/tmp/lovage-<user id>",
                      special("worker_inflight_folder", Owner::lovage,
                              {.type = "text",

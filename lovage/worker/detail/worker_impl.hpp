@@ -13,6 +13,7 @@
 #include <lovage/app/delivery.hpp>
 #include <lovage/runtime/notifier.hpp>
 #include <lovage/runtime/task_scope.hpp>
+#include <lovage/worker/admission.hpp>
 #include <lovage/worker/attempt_watch.hpp>
 #include <lovage/worker/autoscale.hpp>
 #include <lovage/worker/journal/dead_workers.hpp>
@@ -100,7 +101,7 @@ private:
     Awaitable<void> open_journal();
     /// How often each of the tasks has crashed; empty when none was delivered before.
     Awaitable<std::vector<std::size_t>> look_up_crashes(const std::vector<RequestPtr>& requests);
-    /// Expired, revoked, waiting for its ETA, or put into `runnable`.
+    /// Expired, revoked, waiting for its time or its turn, or put into `runnable`.
     void triage(RequestPtr request, Revocation revocation, TimePoint now,
                 std::vector<RequestPtr>& runnable);
     void submit(std::vector<RequestPtr> runnable);
@@ -139,6 +140,7 @@ private:
     std::optional<std::uint64_t> epoch_;
     Settler settler_;
     WaitingRoom waiting_;
+    Admission admission_;
     std::optional<Error> problem_;  // why the worker cannot go on
     int stops_ = 0;                 // how often a stop was requested
     std::optional<Deadline> soft_;  // until when a cold stop waits

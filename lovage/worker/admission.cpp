@@ -1,0 +1,35 @@
+#include <lovage/worker/admission.hpp>
+
+#include <utility>
+
+namespace lovage {
+
+Admission::Admission(const Settings& settings, WaitingRoom& waiting)
+    : limits_rates_{!settings.worker_disable_rate_limits},
+      default_limit_{settings.task_default_rate_limit},
+      horizon_{settings.worker_eta_horizon},
+      waiting_{waiting} {}
+
+RateLine* Admission::line_of(const TaskDefinition& task) {
+    if (!limits_rates_) return nullptr;
+    const RateLimit limit = task.options.rate_limit.value_or(default_limit_);
+    if (limit.per_second == 0) return nullptr;
+    return &lines_.try_emplace(&task, limit, horizon_).first->second;
+}
+
+bool Admission::admit(std::shared_ptr<TaskRequest>& request) {
+    RateLine* const line = request->has_turn ? nullptr : line_of(*request->definition);
+    if (line == nullptr) return true;
+    const auto now = RateLine::Clock::now();
+    const auto turn = line->next(now);
+    request->has_turn = true;
+    if (turn == now || (line->soon(turn, now) && waiting_.hold_for_turn(request, turn))) {
+        line->take(now);
+        return turn == now;
+    }
+    request->has_turn = false;
+    waiting_.send_away(std::move(request), line->stay_away(now));
+    return false;
+}
+
+}  // namespace lovage
