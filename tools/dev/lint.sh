@@ -41,11 +41,12 @@ lint_detached() { ! git grep -nE 'asio::detached|\.detach\(\)' -- lovage example
 lint_shell() { git grep -lzE '^#!.*\b(ba)?sh\b|^# shellcheck shell=' -- . ':!*.md' | xargs -0 -r shellcheck -x; }
 
 lint_tidy() {
-    prepare_build release
-    # The precompiled header, and headers that the build writes, must be there before sources can be read.
-    build_targets release lovage_boost
+    # The debug build compiles file by file; others compile several together.
+    prepare_build debug
+    # The precompiled headers must be there before sources can be read.
+    build_targets debug lovage_boost lovage_test_pch lovage_core_test_pch
     local -a files=("$@")
     [ ${#files[@]} -gt 0 ] || mapfile -t files < <(
-        sed -nE 's,^ *"file": "(.*)".*,\1,p' build/release/compile_commands.json | grep -v "^$PWD/build/" | sort -u)
-    printf '%s\0' "${files[@]}" | xargs -0 -r -n 4 -P "$(jobs_limit)" clang-tidy-19 --quiet -p build/release
+        sed -nE 's,^ *"file": "(.*)".*,\1,p' build/debug/compile_commands.json | grep -v "^$PWD/build/" | sort -u)
+    printf '%s\0' "${files[@]}" | xargs -0 -r -n 4 -P "$(jobs_limit)" clang-tidy-19 --quiet -p build/debug
 }
