@@ -96,7 +96,7 @@ TEST_F(OpenApiTest, DescribesBodiesAndReplies) {
     EXPECT_EQ(text_at(put, {"responses", "200", "content", "application/json", "schema"}),
               R"({"$ref":"#/components/schemas/Order"})");
     EXPECT_EQ(text_at(document, {"components", "schemas", "Order", "required"}), R"(["name"])");
-    EXPECT_EQ(text_at(put, {"summary"}), R"("Items")");
+    EXPECT_EQ(text_at(put, {"summary"}), R"("Orders")");
 
     const auto send = at(document, {"paths", "/send", "post"});
     EXPECT_EQ(text_at(send, {"parameters", "0", "required"}), "false");
