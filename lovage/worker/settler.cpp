@@ -204,7 +204,8 @@ Awaitable<void> Settler::settle_together(std::vector<FinishedTask> finished) {
 }
 
 Awaitable<bool> Settler::store_record(FinishedTask* finished) {
-    if (finished->request->follow_ups) co_return co_await store_step(finished);
+    const bool over = finished->outcome.ending != Ending::retry;
+    if (over && finished->request->follow_ups) co_return co_await store_step(finished);
     if (!wants_record(*finished)) co_return true;
     co_return co_await writer_.store(
         make_meta(*finished->request, finished->outcome, core_.settings().result_extended),

@@ -103,6 +103,7 @@ protected:
             // A client's calls have no parent.
             call.message.parent_id.reset();
             call.message.root_id.clear();
+            call.message.ignore_result = call.ignore_result.value_or(false);
             publish(app_, encode_task_message(call.message));
         }
     }
@@ -213,7 +214,7 @@ TEST_F(WorkflowTest, AChordInAChainIsStartedByTheStepBeforeIt) {
     EXPECT_EQ(value("end"), "SUCCESS 68");
     // The group is the child, as in Celery; the body belongs to whoever returned last.
     EXPECT_THAT(to_json_text(record("first").children),
-                HasSubstr(follow_up_id("first", "chain/header")));
+                HasSubstr(follow_up_id(kFirst, "start/1/header")));
 }
 
 TEST_F(WorkflowTest, ChordsNestAnyWay) {
