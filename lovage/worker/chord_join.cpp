@@ -77,6 +77,15 @@ TaskFailure chord_error(const std::string& message) {
 
 ChordJoin join_chord(const ChordReturns& returns) {
     ChordJoin join;
+    Result<Json> joined;
+    if (!returns.structure.is_null()) {
+        joined = join_structure(returns);
+        join.incomplete = !joined && joined.error().code == Errc::not_found;
+        if (join.incomplete) return join;
+    } else {
+        joined = Json::array();
+        for (const ChordPart& part : returns.parts) joined->push_back(part.result);
+    }
     for (const ChordPart& part : returns.parts) {
         if (part.state != states::kSuccess) {
             join.failure = chord_error(
@@ -84,11 +93,6 @@ ChordJoin join_chord(const ChordReturns& returns) {
             return join;
         }
     }
-    if (returns.structure.is_null()) {
-        for (const ChordPart& part : returns.parts) join.results.push_back(part.result);
-        return join;
-    }
-    auto joined = join_structure(returns);
     if (joined) {
         join.results = std::move(*joined);
     } else {

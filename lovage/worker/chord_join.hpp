@@ -13,6 +13,9 @@ namespace lovage {
 struct ChordJoin {
     Json results = Json::array();
     std::optional<TaskFailure> failure;
+    /// A part of the structure has not returned after all, so the chord is not complete. Python's
+    /// Celery overwrites a chord's size with that of a group in which a part of its header ends.
+    bool incomplete = false;
 };
 
 /// Joins the parts of a complete chord; a header with groups as results gives lists in the list.

@@ -55,7 +55,15 @@ TEST(ChordJoin, GroupsInTheHeaderAreListsInTheList) {
     EXPECT_EQ(to_json_text(join.results), "[1, [2, 3]]");
 }
 
-TEST(ChordJoin, AStructureThatDoesNotFitIsAnError) {
+TEST(ChordJoin, WithAPartOfItsStructureMissingAChordIsNotComplete) {
+    const Json structure =
+        Json::raw(R"([["g", null], [[["a", null], null], [["b", null], null]]])");
+    EXPECT_TRUE(join_chord(returns({part("a", "1")}, structure)).incomplete);
+    EXPECT_TRUE(join_chord(returns({part("a", "{}", "FAILURE")}, structure)).incomplete);
+    EXPECT_FALSE(join_chord(returns({part("b", "2"), part("a", "1")}, structure)).incomplete);
+}
+
+TEST(ChordJoin, AStructureThatCannotBeReadIsAnError) {
     const auto reason = [](const std::string& structure) {
         const ChordJoin join = join_chord(returns({part("a", "1")}, Json::raw(structure)));
         return join.failure ? join.failure->exc_message : "joined";

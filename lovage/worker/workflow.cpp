@@ -311,7 +311,14 @@ Awaitable<bool> Workflow::add_part(ChordPart part, Json body, std::string root_i
         wanted, [&] { return core_.results().add_chord_part(part, Deadline::in(kAttempt)); });
     if (!returns && returns.error().code == Errc::cancelled) co_return false;
     if (returns && !returns->complete) co_return true;
-    if (!co_await finish_chord(std::move(returns), std::move(body), std::move(last), wanted)) {
+    ChordJoin join;
+    if (returns) {
+        join = join_chord(*returns);
+    } else {
+        join.failure = chord_error("Join error: " + returns.error().detail);
+    }
+    if (join.incomplete) co_return true;
+    if (!co_await finish_chord(std::move(join), std::move(body), std::move(last), wanted)) {
         co_return false;
     }
     // Celery differs: it leaves the keys of a chord that failed until they expire.
@@ -322,18 +329,12 @@ Awaitable<bool> Workflow::add_part(ChordPart part, Json body, std::string root_i
     co_return ended || ended.error().code != Errc::cancelled;
 }
 
-Awaitable<bool> Workflow::finish_chord(Result<ChordReturns> returns, Json body,
-                                       CanvasPlanner::Caller last, Wanted wanted) {
+Awaitable<bool> Workflow::finish_chord(ChordJoin join, Json body, CanvasPlanner::Caller last,
+                                       Wanted wanted) {
     auto signature = decode_signature(body, "the body of the chord");
     if (!signature) {
         log::error("worker", "Task {}: {}", last.id, signature.error().detail);
         co_return true;
-    }
-    ChordJoin join;
-    if (returns) {
-        join = join_chord(*returns);
-    } else {
-        join.failure = chord_error("Join error: " + returns.error().detail);
     }
     if (!join.failure) {
         auto plan = plan_chord_body(*signature, last, std::move(join.results));

@@ -13,6 +13,7 @@
 #include <lovage/core/task_meta.hpp>
 #include <lovage/results/chord.hpp>
 #include <lovage/runtime/task_scope.hpp>
+#include <lovage/worker/chord_join.hpp>
 #include <lovage/worker/durable_writer.hpp>
 
 namespace lovage {
@@ -74,7 +75,7 @@ private:
     /// Counts a part of the chord with this body.
     [[nodiscard]] Awaitable<bool> add_part(ChordPart part, Json body, std::string root_id,
                                            Wanted wanted);
-    [[nodiscard]] Awaitable<bool> finish_chord(Result<ChordReturns> returns, Json body,
+    [[nodiscard]] Awaitable<bool> finish_chord(ChordJoin join, Json body,
                                                CanvasPlanner::Caller last, Wanted wanted);
     /// Awaits `attempt()` until it is done, no waiting would mend what is wrong, or nobody wants it
     /// any more (cancelled).
