@@ -283,6 +283,41 @@ TEST_F(WorkflowTest, APartThatIsRunAgainCountsOnceAndItsBodyKeepsItsId) {
     EXPECT_EQ(retries, 1);
 }
 
+TEST_F(WorkflowTest, FollowUpsOfATaskThatRunsAgainAreTheSame) {
+    app_.task(
+        "note-id", [this](TaskContext& context, const Json&) { note(context.id()); },
+        arg("anything"));
+    RunningWorker worker{app_};
+    const Signature linked = with(with_id(task("double", "[1]"), "twice"), "link",
+                                  encode_signatures({task("note-id"), task("note-id")}));
+    start(linked);
+    start(linked);
+    const std::vector<std::string> ids = await_noted(4);
+    EXPECT_THAT(ids, testing::UnorderedElementsAre(follow_up_id("twice", "callbacks/0"),
+                                                   follow_up_id("twice", "callbacks/0"),
+                                                   follow_up_id("twice", "callbacks/1"),
+                                                   follow_up_id("twice", "callbacks/1")));
+}
+
+TEST_F(WorkflowTest, APartThatComesAgainAfterTheChordIsOverStartsNothing) {
+    app_.task("note-list", [this](const Json& list) { note(to_json_text(list)); }, arg("list"));
+    RunningWorker worker{app_};
+    const Signature part = with_id(task("double", "[1]"), "part");
+    const Signature last = with_id(task("double", "[2]"), "last");
+    const Signature canvas =
+        make_chord(make_group({part, last}), with_id(task("note-list"), "body"));
+    start(canvas);
+    EXPECT_EQ(value("body"), "SUCCESS null");
+    Signature again =
+        with(with(last, "chord", encode_signature(with_id(task("note-list"), "body"))), "group_id",
+             follow_up_id(kFirst, "start/header"));
+    start(with(again, "group_index", 1));
+    const Deadline deadline = Deadline::in(kLong);
+    while (messages_in(app_, "celery") > 0 && !deadline.passed()) std::this_thread::yield();
+    EXPECT_EQ(messages_in(app_, "celery"), 0U);
+    EXPECT_THAT(noted(), ElementsAre("[2, 4]"));
+}
+
 TEST_F(WorkflowTest, IgnoredResultsStillGoOn) {
     RunningWorker worker{app_};
     start(chain({with(with_id(task("double", "[4]"), "quiet"), "ignore_result", true),
