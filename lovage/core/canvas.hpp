@@ -102,6 +102,10 @@ struct UnreachedCall {
 [[nodiscard]] Result<void> freeze(Signature& signature, std::string_view parent_id,
                                   const std::string& position, const std::string& task_id = {});
 
+/// The result of a frozen signature in Celery's tuple form (celery-wire reference, section 11.2):
+/// `[[id, parent], null]`, a group's `[[id, parent], [members]]`. Errors: malformed, too_large.
+[[nodiscard]] Result<Json> result_tuple_of(const Signature& frozen);
+
 /// How many parts a member of a chord's header counts for. Errors: malformed, too_large.
 [[nodiscard]] Result<std::int64_t> chord_size_of(const Signature& member);
 
