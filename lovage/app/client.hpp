@@ -16,7 +16,9 @@ namespace lovage {
 /// A task message on its way, encoded, with the queue it goes to.
 struct TaskSend {
     std::string task_id;
-    std::string queue;
+    std::string queue;  ///< Declared when it is not there; with `exchange`: the routing key.
+    /// An existing exchange; empty: the default one.
+    std::string exchange = {};
     Message message;
     std::optional<TimePoint> eta;
     std::optional<TimePoint> expires;

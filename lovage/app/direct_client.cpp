@@ -62,13 +62,14 @@ Awaitable<Result<void>> DirectClient::publish_once(const TaskSend* task, Deadlin
     if (!core_.connected()) {
         if (auto connected = co_await core_.connect(deadline); !connected) co_return connected;
     }
-    if (!declared_.contains(task->queue)) {
+    if (task->exchange.empty() && !declared_.contains(task->queue)) {
         auto declared =
             co_await declare_task_queue(core_.broker(), core_.settings(), task->queue, deadline);
         if (!declared) co_return declared;
         declared_.insert(task->queue);
     }
     Publication publication;
+    publication.exchange = task->exchange;
     publication.routing_key = task->queue;
     publication.mandatory = delivery_rules(core_.settings()).mandatory &&
                             !failpoint::left_out(failpoint::Line::mandatory);
@@ -77,7 +78,7 @@ Awaitable<Result<void>> DirectClient::publish_once(const TaskSend* task, Deadlin
         publication.message.properties.expiration = std::max(
             0ms, std::chrono::ceil<std::chrono::milliseconds>(*task->expires - wall_clock_now()));
     }
-    if (task->eta && core_.broker().delays_natively()) {
+    if (task->eta && task->exchange.empty() && core_.broker().delays_natively()) {
         // Until something is to be done about it: it may expire before its time.
         const TimePoint due = task->expires ? std::min(*task->eta, *task->expires) : *task->eta;
         publication.delay =

@@ -57,6 +57,15 @@ Result<void> ResultConnection::forget(const std::string& task_id) {
 Result<void> ResultConnection::mark_sent(const std::string& task_id) {
     return loop_.run_blocking(backend_->mark_sent(task_id, soon()));
 }
+Result<void> ResultConnection::start_chord(ChordStart chord) {
+    return loop_.run_blocking(backend_->start_chord(std::move(chord), soon()));
+}
+Result<ChordReturns> ResultConnection::add_chord_part(ChordPart part) {
+    return loop_.run_blocking(backend_->add_chord_part(std::move(part), soon()));
+}
+Result<void> ResultConnection::end_chord(const std::string& group_id) {
+    return loop_.run_blocking(backend_->end_chord(group_id, soon()));
+}
 Result<void> ResultConnection::ping() {
     return loop_.run_blocking(backend_->ping(soon()));
 }

@@ -97,6 +97,9 @@ public:
     [[nodiscard]] Result<void> forget(const std::string& task_id);
     [[nodiscard]] Result<void> mark_sent(const std::string& task_id);
     [[nodiscard]] Result<bool> is_known(const std::string& task_id);
+    [[nodiscard]] Result<void> start_chord(ChordStart chord);
+    [[nodiscard]] Result<ChordReturns> add_chord_part(ChordPart part);
+    [[nodiscard]] Result<void> end_chord(const std::string& group_id);
     [[nodiscard]] Result<void> ping();
     [[nodiscard]] std::string display_url() const { return backend_->display_url(); }
 

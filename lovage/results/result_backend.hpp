@@ -3,6 +3,7 @@
 #include <lovage/awaitable.hpp>
 #include <lovage/core/error.hpp>
 #include <lovage/core/task_meta.hpp>
+#include <lovage/results/chord.hpp>
 #include <lovage/runtime/deadline.hpp>
 
 #include <optional>
@@ -49,6 +50,22 @@ public:
     virtual Awaitable<Result<void>> mark_sent(std::string task_id, Deadline deadline) = 0;
     /// True when a mark or a record exists.
     virtual Awaitable<Result<bool>> is_known(std::string task_id, Deadline deadline) = 0;
+
+    // Chords: what has returned is counted here, since the parts run anywhere. What is kept for one
+    // expires like a record, counted from its last part. A backend that cannot count says
+    // invalid_argument.
+
+    /// Makes the size known; to be called before the last part can return. Calling it again, for
+    /// a chord that is started once more, does no harm.
+    virtual Awaitable<Result<void>> start_chord(ChordStart chord, Deadline deadline);
+    /// Notes that a part has returned, durably. A part that returns again counts once: its later
+    /// result replaces the earlier one, unless that was a SUCCESS. Whoever is told that the chord
+    /// is complete sends the body and then calls end_chord(); a part that returns again before
+    /// that is told the same. Errors: too_large (it is complete, and the results together are
+    /// larger than one result may be).
+    virtual Awaitable<Result<ChordReturns>> add_chord_part(ChordPart part, Deadline deadline);
+    /// Forgets the chord: a part that returns again finds nothing to complete.
+    virtual Awaitable<Result<void>> end_chord(std::string group_id, Deadline deadline);
 
     /// Whether the backend answers now, for health checks.
     virtual Awaitable<Result<void>> ping(Deadline deadline) = 0;

@@ -71,6 +71,7 @@ Settler::Settler(AppCore& core, TaskMetrics& metrics, std::string hostname, Hook
                                                   if (!storing_states_)
                                                       scope_.spawn("store states", store_states());
                                               })},
+      workflow_{core, writer_, scope_},
       scope_{core.loop().executor()} {}
 
 Settler::~Settler() {
@@ -139,6 +140,8 @@ void Settler::tasks_finished(std::vector<FinishedTask> finished) {
             scope_.spawn("retry", settle_retry(std::move(task)));
         } else if (task.outcome.ending == Ending::ignored && last_report) {
             scope_.spawn("settle", settle_ignored(std::move(task), std::move(*last_report)));
+        } else if (task.request->follow_ups) {
+            scope_.spawn("settle", settle_alone(std::move(task)));
         } else {
             unstored_.push_back(std::move(task));
         }
@@ -200,7 +203,9 @@ Awaitable<void> Settler::settle_together(std::vector<FinishedTask> finished) {
     }
 }
 
-Awaitable<bool> Settler::store_record(const FinishedTask* finished) {
+Awaitable<bool> Settler::store_record(FinishedTask* finished) {
+    const bool over = finished->outcome.ending != Ending::retry;
+    if (over && finished->request->follow_ups) co_return co_await store_step(finished);
     if (!wants_record(*finished)) co_return true;
     co_return co_await writer_.store(
         make_meta(*finished->request, finished->outcome, core_.settings().result_extended),
@@ -336,8 +341,8 @@ void Settler::conclude(const FinishedTask& finished) {
 }
 
 void Settler::quarantine(Delivery delivery, std::string reason, std::string detail,
-                         std::optional<std::string> task_id, std::string task,
-                         TaskFailure failure) {
+                         std::optional<std::string> task_id, std::string task, TaskFailure failure,
+                         std::optional<WorkflowStep> step) {
     log::error("worker", "Message from '{}' kept in '{}': {}: {}", delivery.queue,
                quarantine_queue(delivery.queue), reason, detail);
     metrics_.did_not_run(task, "quarantined");
@@ -347,20 +352,26 @@ void Settler::quarantine(Delivery delivery, std::string reason, std::string deta
                         wall_clock_now()};
     if (writer_.giving_up()) return;
     ++pending_;
-    scope_.spawn("quarantine",
-                 settle_quarantined(std::move(delivery), std::move(note), std::move(meta)));
+    scope_.spawn("quarantine", settle_quarantined(std::move(delivery), std::move(note),
+                                                  std::move(meta), std::move(step)));
 }
 
 Awaitable<void> Settler::settle_quarantined(Delivery delivery, QuarantineNote note,
-                                            std::optional<TaskMeta> meta) {
+                                            std::optional<TaskMeta> meta,
+                                            std::optional<WorkflowStep> step) {
     const DeliveryTag tag = delivery.tag;
     const DurableWriter::Wanted held = while_held(tag);
     const bool kept =
         co_await writer_.quarantine(std::move(delivery.message), std::move(note), held);
     if (!kept) co_return abandon(tag);
     if (meta) {
-        const bool durable = co_await writer_.store(std::move(*meta), held);
+        const bool durable = co_await writer_.store(*meta, held);
         if (!durable) co_return abandon(tag);
+    }
+    if (meta && step) {
+        const bool done =
+            co_await workflow_.conclude(std::move(*step), std::move(*meta), false, held);
+        if (!done) co_return abandon(tag);
     }
     if (Consumer* consumer = hooks_.consumer()) consumer->ack(tag);
     --pending_;

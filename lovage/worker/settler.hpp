@@ -16,6 +16,7 @@
 #include <lovage/worker/quarantine.hpp>
 #include <lovage/worker/state_reports.hpp>
 #include <lovage/worker/task_metrics.hpp>
+#include <lovage/worker/workflow.hpp>
 
 namespace lovage {
 
@@ -54,9 +55,10 @@ public:
     /// Keeps the message of a task that has crashed too often to be run again.
     void refuse_crashing(std::shared_ptr<TaskRequest> request, std::size_t crashes);
     /// Keeps a message that cannot become a task. When its id is known, `failure` becomes its
-    /// result.
+    /// result; when its workflow is, it ends there.
     void quarantine(Delivery delivery, std::string reason, std::string detail,
-                    std::optional<std::string> task_id, std::string task, TaskFailure failure);
+                    std::optional<std::string> task_id, std::string task, TaskFailure failure,
+                    std::optional<WorkflowStep> step = std::nullopt);
 
     /// Deliveries whose end is not durable yet.
     [[nodiscard]] std::size_t pending() const noexcept { return pending_; }
@@ -81,9 +83,11 @@ private:
     /// one.
     Awaitable<void> settle_together(std::vector<FinishedTask> finished);
     [[nodiscard]] std::vector<TaskMeta> records_of(const std::vector<FinishedTask>& finished) const;
-    /// Stores the record of an attempt, if it shall have one; false: abandon it. `finished` must
-    /// outlive the call.
-    Awaitable<bool> store_record(const FinishedTask* finished);
+    /// Makes durable what an attempt came to: its record, if it shall have one, and what follows it
+    /// in its workflow; false: abandon it. `finished` must outlive the call, and may end otherwise
+    /// than it did: as a failure, when what follows it cannot be sent.
+    Awaitable<bool> store_record(FinishedTask* finished);
+    Awaitable<bool> store_step(FinishedTask* finished);
     Awaitable<void> settle_alone(FinishedTask finished);
     Awaitable<void> settle_retry(FinishedTask finished);
     /// Its task took the slot along: to be run again, or kept when that has happened too often.
@@ -93,7 +97,8 @@ private:
     /// What the task reported last is its state for good, so it must be durable.
     Awaitable<void> settle_ignored(FinishedTask finished, StateReport last);
     Awaitable<void> settle_quarantined(Delivery delivery, QuarantineNote note,
-                                       std::optional<TaskMeta> meta);
+                                       std::optional<TaskMeta> meta,
+                                       std::optional<WorkflowStep> step);
     /// States in between are informative: one try, and what ends meanwhile is left out.
     Awaitable<void> store_states();
     /// What must be durable is: now the message's end.
@@ -116,6 +121,7 @@ private:
     std::shared_ptr<StateReports> reports_;
     bool storing_states_ = false;
     std::size_t pending_ = 0;
+    Workflow workflow_;  // runs its coroutines in the scope
     TaskScope scope_;
 };
 

@@ -7,6 +7,7 @@
 #include <string>
 
 #include <lovage/brokers/broker.hpp>
+#include <lovage/core/follow_ups.hpp>
 #include <lovage/core/task_context.hpp>
 #include <lovage/core/task_definition.hpp>
 #include <lovage/core/task_hooks.hpp>
@@ -27,6 +28,7 @@ struct TaskRequest {
     const TaskHooks* hooks = nullptr;  ///< The program's, if any.
     Delivery delivery;                 ///< The message as it came, for quarantine.
     std::shared_ptr<TaskContext> context;
+    std::shared_ptr<const FollowUps> follow_ups;     ///< nullptr: nothing comes after the task.
     std::chrono::steady_clock::time_point received;  ///< by the worker; at its ETA when it was held
 
     /// The limits in force: the message's, else the task's, else the settings'.

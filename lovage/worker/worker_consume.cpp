@@ -71,24 +71,6 @@ Limit limit(std::optional<double> of_message, Limit of_task, Limit of_settings) 
     return std::chrono::milliseconds{std::llround(seconds * 1000)};
 }
 
-/// What the message asks for after the task and this version cannot do: "chain", "chord",
-/// "callbacks", "errbacks"; empty when there is nothing.
-std::string_view follow_up_of(const TaskMessage& message) {
-    // The text of nearly every message, which need not be read.
-    static const std::string nothing = to_json_text(TaskMessage::default_embed());
-    if (message.embed.is_raw() && message.embed.raw_text() == nothing) return {};
-    const Result<Json> embed = message.embed.expanded();
-    if (!embed) return {};  // decoding has validated it
-    for (const std::string_view name : {"chain", "chord", "callbacks", "errbacks"}) {
-        const Json* part = embed->find(name);
-        const bool empty = part == nullptr || part->is_null() ||
-                           (part->is_raw() && part->raw_text() == "[]") ||
-                           (part->is_array() && part->as_array().empty());
-        if (!empty) return name;
-    }
-    return {};
-}
-
 }  // namespace
 
 Awaitable<void> Worker::Impl::consume() {
@@ -233,25 +215,29 @@ Worker::Impl::RequestPtr Worker::Impl::decode(Delivery delivery) {
                             bad.task_id, bad.task.value_or(""), std::move(failure));
         return nullptr;
     }
+    auto read = read_follow_ups(message->embed);
+    if (!read) {
+        // Running the task and forgetting what comes after it would break the workflow unseen.
+        TaskFailure failure = failure_of(BadMessage::invalid, read.error().detail);
+        settler_.quarantine(std::move(delivery), std::string{to_string(BadMessage::invalid)},
+                            read.error().detail, message->id, message->task, std::move(failure));
+        return nullptr;
+    }
+    std::shared_ptr<const FollowUps> follow_ups;
+    if (!read->empty()) follow_ups = std::make_shared<const FollowUps>(std::move(*read));
     const TaskDefinition* definition = app.tasks().find(message->task);
     if (definition == nullptr) {
         const std::string name = message->task;
+        std::optional<WorkflowStep> step;
+        if (follow_ups) step = workflow_step(*message, std::move(follow_ups));
         settler_.quarantine(std::move(delivery), "not-registered",
                             "no task named '" + name + "' is registered in this worker",
-                            message->id, "", {"NotRegistered", name, "celery.exceptions", ""});
-        return nullptr;
-    }
-    if (const std::string_view follow_up = follow_up_of(*message); !follow_up.empty()) {
-        // Running the task and forgetting what comes after it would break the workflow unseen.
-        std::string detail =
-            fmt::format("the message of task '{}' has '{}': workflows are not there yet",
-                        message->task, follow_up);
-        TaskFailure failure{"NotImplementedError", detail, "builtins", ""};
-        settler_.quarantine(std::move(delivery), "unsupported", std::move(detail), message->id,
-                            message->task, std::move(failure));
+                            message->id, "", {"NotRegistered", name, "celery.exceptions", ""},
+                            std::move(step));
         return nullptr;
     }
     RequestPtr request = make_request(std::move(delivery), std::move(*message), *definition);
+    request->follow_ups = std::move(follow_ups);
     log::info("worker", "Task {}[{}] received", request->message.display_name(),
               request->message.id);
     return request;

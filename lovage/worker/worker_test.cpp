@@ -97,7 +97,7 @@ TEST(Worker, AnUndecodableMessageIsKeptAndTheNextOneRuns) {
     EXPECT_EQ(ok.delay().get(kLong), 1);
 }
 
-TEST(Worker, ATaskWithAFollowUpIsKeptNotRunWithoutIt) {
+TEST(Worker, ATaskWhoseFollowUpsCannotBeReadIsKeptNotRunWithoutThem) {
     App app{"test", memory_settings()};
     std::atomic<int> runs{0};
     auto task = app.task("t", [&runs] { ++runs; });
@@ -105,13 +105,13 @@ TEST(Worker, ATaskWithAFollowUpIsKeptNotRunWithoutIt) {
     Message message;
     message.headers = Json::object({{"task", "t"}, {"id", "step-1"}});
     message.properties.content_type = "application/json";
-    message.body = R"([[], {}, {"callbacks": null, "errbacks": [], "chain": [{"task": "next"}]}])";
+    message.body = R"([[], {}, {"callbacks": null, "errbacks": [], "chain": [{"tusk": "next"}]}])";
     publish(app, message);
 
-    EXPECT_EQ(read_note(take_quarantined(app))->reason, "unsupported");
+    EXPECT_EQ(read_note(take_quarantined(app))->reason, "invalid-message");
     const TaskMeta meta = app.async_result("step-1").wait(kLong);
-    EXPECT_EQ(meta.failure()->exc_type, "NotImplementedError");
-    EXPECT_THAT(meta.failure()->exc_message, ::testing::HasSubstr("'chain'"));
+    EXPECT_EQ(meta.failure()->exc_type, "InvalidTaskError");
+    EXPECT_THAT(meta.failure()->exc_message, ::testing::HasSubstr("has no 'task'"));
     EXPECT_EQ(runs, 0);
 }
 

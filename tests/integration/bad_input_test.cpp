@@ -102,7 +102,7 @@ std::vector<Case> cases() {
         {"too many arguments", body(body_of("[1, 2, 3]")), "", "takes 2 positional arguments",
          "FAILURE", "TypeError"},
         {"a signature that is none", body(body_of("[1, 2]", R"({"callbacks": [42]})")),
-         "unsupported", "callbacks", "FAILURE", "NotImplementedError"},
+         "invalid-message", "callbacks 0 is no signature", "FAILURE", "InvalidTaskError"},
         {"an ETA in the year 10000", header("eta", "10000-01-01T00:00:00+00:00"), "invalid-message",
          "'eta'", "FAILURE", "InvalidTaskError"},
         {"negative retries", header("retries", -1), "invalid-message", "'retries'", "FAILURE",

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -67,6 +68,58 @@ public:
         return find(task_id, now) != records_.end();
     }
 
+    Result<void> start_chord(const ChordStart& start, TimePoint now,
+                             const MemoryResultsOptions& options) {
+        const std::lock_guard lock{mutex_};
+        const std::size_t structure = to_json_text(start.structure).size();
+        if (auto room = make_room(structure, now, options); !room) return room;
+        Chord& chord = touch_chord(start.group_id, now, options);
+        chord.size = start.size;
+        chord.structure = start.structure;
+        account(chord, structure);
+        return {};
+    }
+
+    Result<ChordReturns> add_chord_part(ChordPart part, TimePoint now,
+                                        const MemoryResultsOptions& options) {
+        const std::lock_guard lock{mutex_};
+        const std::size_t bytes = size_of(part.task_id, nullptr) + to_json_text(part.result).size();
+        if (auto room = make_room(bytes, now, options); !room) {
+            return std::unexpected(room.error());
+        }
+        Chord& chord = touch_chord(part.group_id, now, options);
+        const auto [place, added] = chord.parts.try_emplace(part.task_id);
+        if (added || place->second.state != states::kSuccess) {
+            account(chord, bytes);
+            place->second = std::move(part);
+        }
+        ChordReturns returns;
+        returns.complete = chord.size && std::cmp_greater_equal(chord.parts.size(), *chord.size);
+        if (!returns.complete) return returns;
+        std::size_t together = 0;
+        for (const auto& [task_id, one] : chord.parts) {
+            together += to_json_text(one.result).size();
+            returns.parts.push_back(one);
+        }
+        if (together > options.result_bytes_max) {
+            return fail(
+                Errc::too_large,
+                fmt::format("the results of chord '{}' are {} bytes; the limit is {}",
+                            returns.parts.front().group_id, together, options.result_bytes_max));
+        }
+        std::ranges::sort(returns.parts, {}, [](const ChordPart& one) {
+            const auto at = one.index.value_or(std::numeric_limits<std::int64_t>::max());
+            return std::pair{at, one.task_id};
+        });
+        returns.structure = chord.structure;
+        return returns;
+    }
+
+    void end_chord(const std::string& group_id) {
+        const std::lock_guard lock{mutex_};
+        if (const auto found = chords_.find(group_id); found != chords_.end()) erase(found);
+    }
+
     detail::Announcer announcer;
 
 private:
@@ -78,6 +131,14 @@ private:
         ExpiryQueue::iterator expiry;
     };
     using RecordMap = std::unordered_map<std::string, Record>;
+    struct Chord {
+        std::optional<std::int64_t> size;
+        Json structure;
+        std::map<std::string, ChordPart> parts;  ///< by task id
+        std::size_t bytes = 0;                   ///< what it counts for; grows only
+        TimePoint expires_at;
+    };
+    using ChordMap = std::map<std::string, Chord>;
 
     static TimePoint expiry(TimePoint now, const MemoryResultsOptions& options) {
         if (options.result_expires.count() == 0) return TimePoint::max();
@@ -99,6 +160,27 @@ private:
         bytes_ -= size_of(place->first, place->second.text);
         expiries_.erase(place->second.expiry);
         records_.erase(place);
+    }
+    void erase(ChordMap::iterator place) {
+        bytes_ -= place->second.bytes;
+        chords_.erase(place);
+    }
+    void account(Chord& chord, std::size_t bytes) {
+        chord.bytes += bytes;
+        bytes_ += bytes;
+    }
+    /// The chord, made when it is not there, and not to expire for now.
+    Chord& touch_chord(const std::string& group_id, TimePoint now,
+                       const MemoryResultsOptions& options) {
+        // There are few: most are ended soon.
+        std::erase_if(chords_, [&](const auto& one) {
+            if (one.second.expires_at > now) return false;
+            bytes_ -= one.second.bytes;
+            return true;
+        });
+        Chord& chord = chords_[group_id];
+        chord.expires_at = expiry(now, options);
+        return chord;
     }
     /// What is there and has not expired.
     RecordMap::iterator find(const std::string& task_id, TimePoint now) {
@@ -127,6 +209,7 @@ private:
     std::mutex mutex_;
     RecordMap records_;
     ExpiryQueue expiries_;
+    ChordMap chords_;
     std::size_t bytes_ = 0;
 };
 
@@ -204,6 +287,22 @@ public:
     Awaitable<Result<bool>> is_known(std::string task_id, Deadline) override {
         if (!connected_) co_return not_connected();
         co_return records_->is_known(task_id, options_.now());
+    }
+
+    Awaitable<Result<void>> start_chord(ChordStart chord, Deadline) override {
+        if (!connected_) co_return not_connected();
+        co_return records_->start_chord(chord, options_.now(), options_);
+    }
+
+    Awaitable<Result<ChordReturns>> add_chord_part(ChordPart part, Deadline) override {
+        if (!connected_) co_return not_connected();
+        co_return records_->add_chord_part(std::move(part), options_.now(), options_);
+    }
+
+    Awaitable<Result<void>> end_chord(std::string group_id, Deadline) override {
+        if (!connected_) co_return not_connected();
+        records_->end_chord(group_id);
+        co_return Result<void>{};
     }
 
     Awaitable<Result<void>> ping(Deadline) override {

@@ -113,6 +113,15 @@ public:
     Awaitable<Result<bool>> is_known(std::string task_id, Deadline deadline) override {
         return aged().is_known(std::move(task_id), deadline);
     }
+    Awaitable<Result<void>> start_chord(ChordStart chord, Deadline deadline) override {
+        return aged().start_chord(std::move(chord), deadline);
+    }
+    Awaitable<Result<ChordReturns>> add_chord_part(ChordPart part, Deadline deadline) override {
+        return aged().add_chord_part(std::move(part), deadline);
+    }
+    Awaitable<Result<void>> end_chord(std::string group_id, Deadline deadline) override {
+        return aged().end_chord(std::move(group_id), deadline);
+    }
     Awaitable<Result<void>> ping(Deadline deadline) override { return inner_->ping(deadline); }
     [[nodiscard]] std::string display_url() const override { return inner_->display_url(); }
 

@@ -12,7 +12,8 @@ public:
     /// `prefix`: Celery's global_keyprefix (celery-wire reference, section 12.1; Celery 5.3).
     explicit RedisKeys(std::string prefix) : prefix_{std::move(prefix)} {
         if (!prefix_.empty() && !std::string_view{":_-."}.contains(prefix_.back())) prefix_ += '_';
-        result_ = prefix_ + "celery-task-meta-";  // Wire: also the channel's name.
+        result_ = prefix_ + "celery-task-meta-";    // Wire: also the channel's name.
+        group_ = prefix_ + "celery-taskset-meta-";  // Wire.
     }
 
     [[nodiscard]] std::string result(std::string_view task_id) const {
@@ -21,6 +22,19 @@ public:
     /// The task a result's key or channel belongs to; empty when it is none.
     [[nodiscard]] std::string_view task_id(std::string_view key) const {
         return key.starts_with(result_) ? key.substr(result_.size()) : std::string_view{};
+    }
+    // Wire: a chord's keys (celery-wire reference, section 12.1).
+    [[nodiscard]] std::string group(std::string_view group_id) const {
+        return group_ + std::string{group_id};
+    }
+    [[nodiscard]] std::string chord_parts(std::string_view group_id) const {
+        return group(group_id) + ".j";
+    }
+    [[nodiscard]] std::string chord_extra(std::string_view group_id) const {
+        return group(group_id) + ".t";
+    }
+    [[nodiscard]] std::string chord_size(std::string_view group_id) const {
+        return group(group_id) + ".s";
     }
     [[nodiscard]] std::string sent(std::string_view task_id) const {
         return prefix_ + "lovage-sent-" + std::string{task_id};
@@ -35,6 +49,7 @@ public:
 private:
     std::string prefix_;
     std::string result_;
+    std::string group_;
 };
 
 }  // namespace lovage::detail

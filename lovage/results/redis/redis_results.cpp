@@ -3,6 +3,7 @@
 #include <lovage/clients/redis/client.hpp>
 #include <lovage/clients/redis/subscriber.hpp>
 #include <lovage/results/detail/waiters.hpp>
+#include <lovage/results/redis/redis_chord.hpp>
 #include <lovage/results/redis/redis_keys.hpp>
 #include <lovage/runtime/log.hpp>
 #include <lovage/runtime/task_scope.hpp>
@@ -86,6 +87,9 @@ public:
     Awaitable<Result<void>> forget(std::string task_id, Deadline deadline) override;
     Awaitable<Result<void>> mark_sent(std::string task_id, Deadline deadline) override;
     Awaitable<Result<bool>> is_known(std::string task_id, Deadline deadline) override;
+    Awaitable<Result<void>> start_chord(ChordStart chord, Deadline deadline) override;
+    Awaitable<Result<ChordReturns>> add_chord_part(ChordPart part, Deadline deadline) override;
+    Awaitable<Result<void>> end_chord(std::string group_id, Deadline deadline) override;
     Awaitable<Result<void>> ping(Deadline deadline) override;
 
     [[nodiscard]] std::string display_url() const override { return options_.server.display_url(); }
@@ -249,6 +253,35 @@ Awaitable<Result<void>> RedisResults::mark_sent(std::string task_id, Deadline de
 
 Awaitable<Result<void>> RedisResults::forget(std::string task_id, Deadline deadline) {
     auto done = co_await run({"DEL", keys_.result(task_id), keys_.sent(task_id)}, deadline);
+    if (!done) co_return std::unexpected{std::move(done.error())};
+    co_return Result<void>{};
+}
+
+// ---- Chords
+
+Awaitable<Result<void>> RedisResults::start_chord(ChordStart chord, Deadline deadline) {
+    if (!connected_) co_return not_connected();
+    const auto replies = co_await connections_->client.run(
+        detail::start_chord(keys_, chord, ttl_seconds_), kRepeatable, deadline);
+    if (!replies) co_return std::unexpected{replies.error()};
+    for (const Reply& reply : *replies) {
+        if (reply.is_error()) co_return std::unexpected{redis::to_error(reply)};
+    }
+    co_return Result<void>{};
+}
+
+Awaitable<Result<ChordReturns>> RedisResults::add_chord_part(ChordPart part, Deadline deadline) {
+    if (!connected_) co_return not_connected();
+    // Counted twice is counted once.
+    const auto reply = co_await connections_->client.run_one(
+        detail::add_chord_part(keys_, part, ttl_seconds_, options_.result_bytes_max), kRepeatable,
+        deadline);
+    if (!reply) co_return std::unexpected{reply.error()};
+    co_return detail::read_chord_returns(*reply, part.group_id);
+}
+
+Awaitable<Result<void>> RedisResults::end_chord(std::string group_id, Deadline deadline) {
+    auto done = co_await run(detail::end_chord(keys_, group_id), deadline);
     if (!done) co_return std::unexpected{std::move(done.error())};
     co_return Result<void>{};
 }

@@ -24,6 +24,24 @@ CREATE TABLE sent(
     expires_at INTEGER
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX sent_expiry ON sent(expires_at) WHERE expires_at IS NOT NULL;
+)"},
+                            Sql{R"(
+CREATE TABLE chord(
+    group_id   TEXT PRIMARY KEY,
+    size       INTEGER,              -- NULL: not known yet
+    returned   INTEGER NOT NULL,     -- how many rows chord_part has for it
+    expires_at INTEGER,
+    structure  BLOB NOT NULL         -- JSON text
+) STRICT, WITHOUT ROWID;
+CREATE INDEX chord_expiry ON chord(expires_at) WHERE expires_at IS NOT NULL;
+CREATE TABLE chord_part(
+    group_id   TEXT NOT NULL,
+    task_id    TEXT NOT NULL,
+    place      INTEGER,              -- in the list of results; NULL: at the end
+    state      TEXT NOT NULL,
+    result     BLOB NOT NULL,        -- JSON text
+    PRIMARY KEY(group_id, task_id)
+) STRICT, WITHOUT ROWID;
 )"}};
 
 constexpr std::int32_t kApplicationId = 0x4C6F5265;  // "LoRe"

@@ -3,6 +3,7 @@
 #include <lovage/clients/sqlite/database.hpp>
 #include <lovage/results/detail/shared_by_name.hpp>
 #include <lovage/results/detail/waiters.hpp>
+#include <lovage/results/sqlite/chord_table.hpp>
 #include <lovage/results/sqlite/result_table.hpp>
 #include <lovage/runtime/log.hpp>
 #include <lovage/runtime/notifier.hpp>
@@ -18,6 +19,7 @@
 namespace lovage {
 namespace {
 
+namespace chord_table = detail::chord_table;
 namespace result_table = detail::result_table;
 using namespace std::chrono_literals;
 using detail::RecordText;
@@ -260,6 +262,36 @@ public:
         co_return co_await live_->session->run(
             [task_id = std::move(task_id), now = options_.now()](Connection& connection) {
                 return result_table::is_known(connection, task_id, now);
+            },
+            deadline);
+    }
+
+    Awaitable<Result<void>> start_chord(ChordStart chord, Deadline deadline) override {
+        if (!live_) co_return not_connected();
+        co_return co_await live_->session->run(
+            [chord = std::move(chord),
+             expires_at = expiry(options_.now())](Connection& connection) {
+                return chord_table::start(connection, chord, expires_at);
+            },
+            deadline);
+    }
+
+    Awaitable<Result<ChordReturns>> add_chord_part(ChordPart part, Deadline deadline) override {
+        if (!live_) co_return not_connected();
+        const TimePoint now = options_.now();
+        co_return co_await live_->session->run(
+            [part = std::move(part), expires_at = expiry(now), now,
+             bytes_max = options_.result_bytes_max](Connection& connection) {
+                return chord_table::add_part(connection, part, expires_at, now, bytes_max);
+            },
+            deadline);
+    }
+
+    Awaitable<Result<void>> end_chord(std::string group_id, Deadline deadline) override {
+        if (!live_) co_return not_connected();
+        co_return co_await live_->session->run(
+            [group_id = std::move(group_id)](Connection& connection) {
+                return chord_table::end(connection, group_id);
             },
             deadline);
     }

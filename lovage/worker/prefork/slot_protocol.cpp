@@ -197,6 +197,7 @@ Message read_message(ByteReader& in) {
 void write_send(ByteWriter& out, const TaskSend& send) {
     out.text(send.task_id);
     out.text(send.queue);
+    out.text(send.exchange);
     write_message(out, send.message);
     out.optional(send.eta, [&](TimePoint time) { write_time(out, time); });
     out.optional(send.expires, [&](TimePoint time) { write_time(out, time); });
@@ -206,6 +207,7 @@ TaskSend read_send(ByteReader& in) {
     TaskSend send;
     send.task_id = in.text();
     send.queue = in.text();
+    send.exchange = in.text();
     send.message = read_message(in);
     send.eta = in.optional([&] { return read_time(in); });
     send.expires = in.optional([&] { return read_time(in); });

@@ -21,7 +21,7 @@ import uuid
 
 import celery
 import kombu
-from celery.exceptions import NotRegistered, SoftTimeLimitExceeded, TaskRevokedError
+from celery.exceptions import ChordError, NotRegistered, SoftTimeLimitExceeded, TaskRevokedError
 
 import frames
 from harness import HERE, PATIENCE, Client, Recorder, Stack, until
@@ -88,6 +88,10 @@ def record(task_id):
     """The record as it lies in Redis, or None."""
     text = tasks.app.backend.client.get(f"celery-task-meta-{task_id}")
     return None if text is None else json.loads(text)
+
+
+def await_record(task_id):
+    return until(lambda: record(task_id), f"a record of {task_id}")
 
 
 def await_mark(key):
@@ -492,6 +496,143 @@ class OneFleet(unittest.TestCase):
         self.assertEqual(ours.properties, theirs.properties)
 
 
+class Workflows(unittest.TestCase):
+    """Canvases of a stock Celery client whose tasks run in both languages, in any position."""
+
+    def get(self, result):
+        return result.get(timeout=PATIENCE)
+
+    @staticmethod
+    def on(queue, task, *args, **kwargs):
+        return task.s(*args, **kwargs).set(queue=queue)
+
+    def visits(self, *queues):
+        return [self.on(queue, tasks.visit) for queue in queues]
+
+    @staticmethod
+    def runners(*queues):
+        if "--control" in sys.argv:
+            return ["python" for _ in queues]
+        return [{"cpp": "c++", "py": "python"}[queue] for queue in queues]
+
+    def test_chains_go_to_and_fro(self):
+        for queues in (("cpp", "py", "cpp"), ("py", "cpp", "py"), ("cpp", "cpp"), ("cpp",), ("py", "cpp") * 10):
+            with self.subTest(queues):
+                result = celery.chain(*self.visits(*queues), app=tasks.app).apply_async()
+                self.assertEqual(self.get(result), self.runners(*queues))
+                steps = [result]
+                while steps[-1].parent is not None:
+                    steps.append(steps[-1].parent)
+                for step, before in zip(steps, steps[1:]):
+                    # Celery stores a step's record after it has sent the next one.
+                    self.assertEqual(await_record(step.id)["parent_id"], before.id)
+                    self.assertEqual(await_record(before.id)["children"], [[[step.id, None], None]])
+                self.assertEqual(len(steps), len(queues))
+
+    def test_immutable_steps_take_no_result(self):
+        first, second = self.on("cpp", tasks.add, 1, 2), tasks.add.si(10, 20).set(queue="cpp")
+        self.assertEqual(self.get((first | second | self.on("cpp", tasks.add, y=5)).apply_async()), 35)
+
+    def test_groups_of_both(self):
+        result = celery.group([self.on(("cpp", "py")[i % 2], tasks.add, i, i) for i in range(40)], app=tasks.app).apply_async()
+        self.assertEqual(self.get(result), [2 * i for i in range(40)])
+        self.assertEqual({record(part.id)["group_id"] for part in result.results}, {result.id})
+
+    def test_chords_of_either_and_of_both(self):
+        for header, body in (("cpp", "py"), ("py", "cpp"), ("cpp", "cpp"), ("mixed", "mixed"), ("mixed", "cpp")):
+            with self.subTest(header=header, body=body):
+                parts = [self.on(header, tasks.add, i, i) for i in range(100)]
+                self.assertEqual(self.get(celery.chord(parts, app=tasks.app)(self.on(body, tasks.echo))),
+                                 [2 * i for i in range(100)])
+
+    def test_a_finished_chord_leaves_no_keys(self):
+        result = celery.chord([self.on("cpp", tasks.add, 1, 1), self.on("cpp", tasks.add, 2, 2)],
+                              app=tasks.app)(self.on("cpp", tasks.total))
+        self.assertEqual(self.get(result), 6)
+        until(lambda: not tasks.app.backend.client.keys(f"celery-taskset-meta-{result.parent.id}.*"), "the keys are gone")
+
+    def test_a_task_then_a_group_then_a_task(self):
+        for first, middle, last in (("cpp", "cpp", "cpp"), ("cpp", "py", "cpp"), ("py", "cpp", "py"), ("cpp", "mixed", "mixed")):
+            with self.subTest(first=first, middle=middle, last=last):
+                canvas = (self.on(first, tasks.add, 1, 1) |
+                          celery.group([self.on(middle, tasks.add, 10 * i) for i in range(5)], app=tasks.app) |
+                          self.on(last, tasks.total) | self.on(first, tasks.add, 1000))
+                self.assertEqual(self.get(canvas.apply_async()), 1110)
+
+    def test_canvases_in_canvases(self):
+        for one, other in (("cpp", "cpp"), ("cpp", "py"), ("py", "cpp"), ("mixed", "mixed")):
+            with self.subTest(one=one, other=other):
+                def numbers(queue):
+                    return [self.on(queue, tasks.add, i, i) for i in (1, 2, 3)]
+                inner = celery.chord(numbers(one), self.on(other, tasks.total), app=tasks.app)
+                stepwise = self.on(one, tasks.add, 1, 1) | self.on(other, tasks.add, 5)
+                outer = celery.chord([inner, stepwise, self.on(other, tasks.add, 4, 4)], app=tasks.app)
+                self.assertEqual(self.get(outer(self.on(one, tasks.echo))), [12, 7, 8])
+                deep = celery.chain(self.on(one, tasks.add, 1, 1),
+                                    celery.group([self.on(other, tasks.add, 1), self.on(one, tasks.add, 2)], app=tasks.app),
+                                    self.on(other, tasks.total),
+                                    celery.group([self.on(one, tasks.add, 1), self.on(other, tasks.add, 2)], app=tasks.app),
+                                    self.on(one, tasks.echo), app=tasks.app)
+                self.assertEqual(self.get(deep.apply_async()), [8, 9])
+
+    @unittest.skipIf("--control" in sys.argv, "its workers overwrite the chord's size: [[3, 4], None]")
+    def test_a_header_that_ends_in_a_group(self):
+        group = celery.group([self.on("cpp", tasks.add, 1), self.on("cpp", tasks.add, 2)], app=tasks.app)
+        parts = [self.on("py", tasks.add, 1, 1) | group, self.on("cpp", tasks.add, 4, 4)]
+        self.assertEqual(self.get(celery.chord(parts, app=tasks.app)(self.on("cpp", tasks.echo))), [[3, 4], 8])
+
+    def test_callbacks_and_errbacks(self):
+        for queue, other in (("cpp", "py"), ("py", "cpp"), ("cpp", "cpp")):
+            with self.subTest(queue=queue, other=other):
+                done, failed = f"done-{uuid.uuid4()}", f"failed-{uuid.uuid4()}"
+                result = tasks.echo.apply_async((done,), queue=queue, link=self.on(other, tasks.mark))
+                await_mark(done)
+                [[[callback, _], _]] = await_record(result.id)["children"]
+                self.assertEqual(await_record(callback)["parent_id"], result.id)
+                both = [tasks.mark.si(f"{done}-{i}").set(queue=other) for i in range(2)]
+                result = tasks.echo.apply_async((1,), queue=queue, link=both)
+                await_mark(f"{done}-0")
+                await_mark(f"{done}-1")
+                [[_, members]] = await_record(result.id)["children"]
+                self.assertEqual(len(members), 2)
+                tasks.fail.apply_async(("ValueError", "no"), queue=queue, task_id=failed,
+                                       link_error=self.on(other, tasks.mark))
+                await_mark(failed)
+
+    def test_a_failure_ends_the_chain(self):
+        for queue, other in (("cpp", "py"), ("py", "cpp"), ("cpp", "cpp")):
+            with self.subTest(queue=queue, other=other):
+                result = celery.chain(self.on(other, tasks.add, 1, 1), tasks.fail.si("ValueError", "no").set(queue=queue),
+                                      self.on(other, tasks.echo), self.on(queue, tasks.echo), app=tasks.app).apply_async()
+                with self.assertRaisesRegex(ValueError, "no"):
+                    self.get(result)
+                for step in (result, result.parent):
+                    self.assertEqual(await_record(step.id)["result"]["exc_type"], "ValueError")
+
+    def test_a_failed_part_fails_the_chord(self):
+        for queue, other in (("cpp", "py"), ("py", "cpp"), ("cpp", "cpp")):
+            with self.subTest(queue=queue, other=other):
+                body = self.on(other, tasks.total).set(task_id=f"body-{uuid.uuid4()}")
+                body.link_error(self.on(other, tasks.mark))
+                result = celery.chord([self.on(other, tasks.add, 1, 1), self.on(queue, tasks.fail, "ValueError", "part"),
+                                       self.on(queue, tasks.add, 2, 2)], app=tasks.app)(body)
+                await_mark(result.id)
+                failure = await_record(result.id)["result"]
+                self.assertEqual((failure["exc_type"], failure["exc_module"]), ("ChordError", "celery.exceptions"))
+                self.assertRegex(failure["exc_message"][0], r"Dependency .* raised ValueError\('part'\)")
+                self.assertEqual(stack.marks().count(result.id), 1)
+
+    def test_a_retried_part_counts_once(self):
+        parts = [self.on("cpp", tasks.flaky, 2, 0.05), self.on("py", tasks.flaky, 1, 0.05)]
+        self.assertEqual(self.get(celery.chord(parts, app=tasks.app)(self.on("cpp", tasks.total))), 3)
+
+    def test_protocol_1_chains(self):
+        old = tasks.make_app(task_protocol=1)
+        self.addCleanup(old.close)
+        steps = [old.signature("tasks.add", args, queue="cpp") for args in ((1, 2), (10,), (100,))]
+        self.assertEqual(self.get(celery.chain(*steps, app=old).apply_async()), 113)
+
+
 class Priorities(unittest.TestCase):
     """A queue that one side's worker declared, the other side's client sends to, and is worked off by the other side."""
 
@@ -561,6 +702,46 @@ class FastApiProject(unittest.TestCase):
             product = self.get(self.send("integer-multiplication", product))
         self.assertEqual(product, 2**70)
         self.assertEqual(self.get(self.send("integers-sum", [BIG, BIG])), 2 * BIG)
+
+    def signature(self, name, *args, **kwargs):
+        return self.app.signature(name, args, kwargs, queue="project-worker")
+
+    def chain(self, integer, number):
+        return celery.chain(self.signature("integer-multiplication", integer=integer),
+                            *(self.signature("integer-multiplication") for _ in range(number)), app=self.app)
+
+    def group(self, integer, number):
+        return celery.group([self.signature("integer-multiplication", integer=integer, multiply_by=place)
+                             for place in range(number)], app=self.app)
+
+    def test_chain_integers_multiplication(self):
+        for number in (0, 1, 5, 100):  # 2 ** 101 has 31 digits.
+            with self.subTest(number):
+                self.assertEqual(self.get(self.chain(3, number).apply_async()), 3 * 2**(number + 1))
+
+    def test_group_integers_multiplication(self):
+        for number in (1, 5, 50):
+            with self.subTest(number):
+                result = self.group(7, number).apply_async()
+                result.save()
+                self.assertEqual(self.get(self.app.GroupResult.restore(result.id)), [7 * place for place in range(number)])
+
+    def test_chord_integers_multiplication(self):
+        for number in (0, 1, 5, 50):
+            with self.subTest(number):
+                result = celery.chord(self.group(7, number), app=self.app)(self.signature("integers-sum"))
+                self.assertEqual(self.get(result), sum(7 * place for place in range(number)))
+
+    def test_a_failing_workflow_reaches_the_api(self):
+        many = self.signature("integer-multiplication", "many")
+        number = self.signature("integer-multiplication")
+        with self.assertRaises(TypeError):
+            celery.chain(many, number, number, app=self.app).apply_async().get(timeout=PATIENCE)
+        body = celery.chord([many, self.signature("integer-multiplication", 1)],
+                            app=self.app)(self.signature("integers-sum"))
+        with self.assertRaises((ChordError, TypeError)):  # Python raises a parent's failure when it sees that first.
+            body.get(timeout=PATIENCE)
+        self.assertRegex(await_record(body.id)["result"]["exc_message"][0], "Dependency .* raised TypeError")
 
     def test_failures_reach_the_api(self):
         result = self.send("integer-multiplication", "many")

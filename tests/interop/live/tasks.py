@@ -105,6 +105,16 @@ def who():
     return "python"
 
 
+@app.task(name="tasks.visit")
+def visit(visited=()):
+    return [*visited, "python"]
+
+
+@app.task(name="tasks.total")
+def total(numbers):
+    return sum(numbers)
+
+
 @app.task(name="tasks.spawn", bind=True)
 def spawn(self, x, queue):
     return add.apply_async((x,), queue=queue).id

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
+#include <numeric>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -88,6 +89,16 @@ std::vector<std::string> relay(lovage::TaskContext& context, std::vector<std::st
     return runners;
 }
 
+/// One stop more on the way through a workflow.
+std::vector<std::string> visit(std::vector<std::string> visited) {
+    visited.emplace_back("c++");
+    return visited;
+}
+
+std::int64_t total(const std::vector<std::int64_t>& numbers) {
+    return std::accumulate(numbers.begin(), numbers.end(), std::int64_t{0});
+}
+
 /// Ends when it is asked to.
 void spin(lovage::TaskContext& context) {
     while (true) {
@@ -116,6 +127,8 @@ int main(int argc, char** argv) {
     app.task("tasks.relay", relay, arg("runners"), arg("hops")).max_retries(std::nullopt);
     app.task("tasks.spin", spin);
     app.task("tasks.who", [] { return std::string{"c++"}; });
+    app.task("tasks.visit", visit, arg("visited") = std::vector<std::string>{});
+    app.task("tasks.total", total, arg("numbers"));
     app.task(
         "tasks.spawn",
         [&app](std::int64_t x, const std::string& queue) {

@@ -1,0 +1,112 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <lovage/core/error.hpp>
+#include <lovage/core/json.hpp>
+#include <lovage/core/signature.hpp>
+#include <lovage/core/task_message.hpp>
+#include <lovage/core/time.hpp>
+
+namespace lovage {
+
+/// The id of what a task makes the framework send: a UUID5 of the task's id and a position in what
+/// follows it, so that a task that is run twice sends the same calls twice.
+[[nodiscard]] std::string follow_up_id(std::string_view parent_id, std::string_view position);
+
+/// A call to be sent. Its message lacks what only the sender knows: origin, reply_to when the
+/// signature names none, the defaults of its priority and of ignore_result.
+struct PlannedCall {
+    TaskMessage message;
+    std::string queue;     ///< Empty: by routes.
+    std::string exchange;  ///< With `routing_key`, when the signature names one.
+    std::string routing_key;
+    std::optional<bool> ignore_result;
+};
+
+/// A chord whose header is among the calls; its size must be known before the last of them ends.
+struct PlannedChord {
+    std::string group_id;
+    std::int64_t size = 0;  ///< How many parts return (celery-wire reference, section 12.6).
+    /// The header's results as Celery's nested tuples, when a part's result is a group of its own;
+    /// else null.
+    Json structure;
+};
+
+/// What calling signatures comes to.
+struct CanvasPlan {
+    std::vector<PlannedChord> chords;
+    std::vector<PlannedCall> calls;
+    Json::Array children;  ///< One for each signature called: what a result lists as its child.
+};
+
+/// Turns signatures into calls as Celery's workers do (celery-wire reference, section 14): partial
+/// arguments, options, chains, groups, chords, in one another as deep as kCanvasDepthMax.
+///
+/// Pure: reads no clock, sends nothing. Whoever calls is the parent of everything it calls.
+class CanvasPlanner {
+public:
+    struct Caller {
+        std::string id;
+        std::string root_id;
+        TimePoint now;  ///< What countdowns and relative expiries count from.
+    };
+    explicit CanvasPlanner(Caller caller) : caller_{std::move(caller)} {}
+
+    /// Adds the call of a signature with `args` in front of its own. `options` are laid over its
+    /// own ones; `position` makes the ids of whatever has none yet. Errors: malformed, too_large;
+    /// the plan is of no use then.
+    [[nodiscard]] Result<void> call(Signature signature, const Json::Array& args,
+                                    const Json& options, const std::string& position);
+
+    [[nodiscard]] CanvasPlan take() && { return std::move(plan_); }
+
+private:
+    using Child = Result<Json>;
+
+    Child apply(const Signature& signature, const Json::Array& args, const Json& options,
+                std::size_t depth);
+    Child apply_task(const Signature& signature, const Json::Array& args, const Json& options);
+    Child apply_chain(const Signature& chain, const Json::Array& args, Json options,
+                      std::size_t depth);
+    Child apply_group(const Signature& group, const Json::Array& args, Json options,
+                      std::size_t depth);
+    Child apply_chord(const Signature& chord, const Json::Array& args, Json options,
+                      std::size_t depth);
+
+    Caller caller_;
+    CanvasPlan plan_;
+};
+
+/// A call that will never be made, because something before it has failed.
+struct UnreachedCall {
+    std::string task_id;
+    std::optional<std::string> group_id;
+    std::optional<std::int64_t> group_index;
+    Json chord;     ///< The chord's body it is a part of, or null.
+    Json errbacks;  ///< Its options.link_error, or null.
+};
+
+/// Whatever a signature would have run and somebody may wait for: its task, each step of a chain,
+/// members of a group, a chord's body; and what its options.chain would have continued with. Only
+/// those that have an id. Errors: malformed, too_large.
+[[nodiscard]] Result<std::vector<UnreachedCall>> unreached_calls(const Signature& signature);
+
+/// Gives every call in a canvas that has none an id made of `parent_id` and `position`; what the
+/// canvas as a whole ends with gets `task_id` unless that is empty. Errors: malformed, too_large.
+[[nodiscard]] Result<void> freeze(Signature& signature, std::string_view parent_id,
+                                  const std::string& position, const std::string& task_id = {});
+
+/// The result of a frozen signature in Celery's tuple form (celery-wire reference, section 11.2):
+/// `[[id, parent], null]`, a group's `[[id, parent], [members]]`. Errors: malformed, too_large.
+[[nodiscard]] Result<Json> result_tuple_of(const Signature& frozen);
+
+/// How many parts a member of a chord's header counts for. Errors: malformed, too_large.
+[[nodiscard]] Result<std::int64_t> chord_size_of(const Signature& member);
+
+}  // namespace lovage

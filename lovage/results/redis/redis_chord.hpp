@@ -1,0 +1,31 @@
+#pragma once
+
+#include <cstddef>
+#include <string_view>
+
+#include <lovage/clients/redis/commands.hpp>
+#include <lovage/clients/redis/reply.hpp>
+#include <lovage/core/error.hpp>
+#include <lovage/results/chord.hpp>
+#include <lovage/results/redis/redis_keys.hpp>
+
+// How chords are counted in Redis: Celery's keys and entries (celery-wire reference, section 12.6),
+// so that parts may run in Python and in C++.
+namespace lovage::detail {
+
+/// Makes a chord's size known, and its structure when it has one. `ttl_seconds` as text; "0": kept
+/// for good.
+[[nodiscard]] redis::Commands start_chord(const RedisKeys& keys, const ChordStart& chord,
+                                          std::string_view ttl_seconds);
+/// Counts a part. One script call: Celery's ZADD and ZCOUNT, but a part that returns again takes
+/// its earlier entry's place, and completeness is told by distinct tasks.
+[[nodiscard]] redis::Commands add_chord_part(const RedisKeys& keys, const ChordPart& part,
+                                             std::string_view ttl_seconds,
+                                             std::size_t together_bytes_max);
+/// What it answered. Errors: those of an error reply; too_large; malformed (somebody else's entry
+/// cannot be read).
+[[nodiscard]] Result<ChordReturns> read_chord_returns(const redis::Reply& reply,
+                                                      std::string_view group_id);
+[[nodiscard]] redis::Commands end_chord(const RedisKeys& keys, std::string_view group_id);
+
+}  // namespace lovage::detail

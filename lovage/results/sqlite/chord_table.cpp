@@ -1,0 +1,162 @@
+#include <lovage/results/sqlite/chord_table.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include <lovage/core/task_meta.hpp>
+
+namespace lovage::detail::chord_table {
+namespace {
+
+using sqlite::Blob;
+using sqlite::Connection;
+
+std::optional<std::int64_t> milliseconds(std::optional<TimePoint> when) {
+    if (!when) return std::nullopt;
+    return std::chrono::duration_cast<std::chrono::milliseconds>(when->time_since_epoch()).count();
+}
+
+std::string_view text_of(const Json& value, std::string& kept) {
+    kept = to_json_text(value);
+    return kept;
+}
+
+struct Count {
+    std::int64_t returned = 0;
+    std::optional<std::int64_t> size;
+    Json structure;
+};
+
+Result<Count> count_of(Connection& connection, std::string_view group_id) {
+    auto row = connection.query("SELECT returned, size, structure FROM chord WHERE group_id = ?",
+                                group_id);
+    const auto found = row.step();
+    if (!found) return std::unexpected(found.error());
+    if (!*found) return Count{};
+    return Count{row.integer(0), row.optional_integer(1), Json::raw(std::string{row.blob(2)})};
+}
+
+/// Notes the part; true when it is a further one.
+Result<bool> write_part(Connection& connection, const ChordPart& part) {
+    std::string result;
+    const auto inserted = connection.run(
+        "INSERT INTO chord_part(group_id, task_id, place, state, result) VALUES(?, ?, ?, ?, ?) "
+        "ON CONFLICT DO NOTHING",
+        part.group_id, part.task_id, part.index, part.state, Blob{text_of(part.result, result)});
+    if (!inserted) return std::unexpected(inserted.error());
+    if (*inserted == 1) return true;
+    const auto replaced = connection.run(
+        "UPDATE chord_part SET place = ?, state = ?, result = ? "
+        "WHERE group_id = ? AND task_id = ? AND state <> ?",
+        part.index, part.state, Blob{result}, part.group_id, part.task_id, states::kSuccess);
+    if (!replaced) return std::unexpected(replaced.error());
+    return false;
+}
+
+Result<std::vector<ChordPart>> read_parts(Connection& connection, std::string_view group_id,
+                                          std::size_t together_bytes_max) {
+    std::vector<ChordPart> parts;
+    std::size_t bytes = 0;
+    auto rows = connection.query(
+        "SELECT task_id, place, state, result FROM chord_part WHERE group_id = ? "
+        "ORDER BY place IS NULL, place, task_id",
+        group_id);
+    while (true) {
+        const auto row = rows.step();
+        if (!row) return std::unexpected(row.error());
+        if (!*row) return parts;
+        bytes += rows.blob(3).size();
+        if (bytes > together_bytes_max) {
+            return fail(Errc::too_large,
+                        fmt::format("the results of chord '{}' are more than {} bytes together",
+                                    group_id, together_bytes_max));
+        }
+        parts.push_back({std::string{group_id}, rows.optional_integer(1), std::string{rows.text(0)},
+                         std::string{rows.text(2)}, Json::raw(std::string{rows.blob(3)})});
+    }
+}
+
+}  // namespace
+
+Result<void> start(Connection& connection, const ChordStart& chord,
+                   std::optional<TimePoint> expires_at) {
+    std::string structure;
+    const auto written = connection.run(
+        "INSERT INTO chord(group_id, size, structure, returned, expires_at) VALUES(?, ?, ?, 0, ?) "
+        "ON CONFLICT(group_id) DO UPDATE SET size = excluded.size, "
+        "structure = excluded.structure, expires_at = excluded.expires_at",
+        chord.group_id, chord.size, Blob{text_of(chord.structure, structure)},
+        milliseconds(expires_at));
+    if (!written) return std::unexpected(written.error());
+    return {};
+}
+
+Result<ChordReturns> add_part(Connection& connection, const ChordPart& part,
+                              std::optional<TimePoint> expires_at, TimePoint now,
+                              std::size_t together_bytes_max) {
+    if (auto swept = sweep(connection, now); !swept) return std::unexpected(swept.error());
+    const auto further = write_part(connection, part);
+    if (!further) return std::unexpected(further.error());
+    const auto counted = connection.run(
+        "INSERT INTO chord(group_id, structure, returned, expires_at) VALUES(?, ?, 1, ?) "
+        "ON CONFLICT(group_id) DO UPDATE SET returned = returned + ?, "
+        "expires_at = excluded.expires_at",
+        part.group_id, Blob{"null"}, milliseconds(expires_at), *further ? 1 : 0);
+    if (!counted) return std::unexpected(counted.error());
+    auto count = count_of(connection, part.group_id);
+    if (!count) return std::unexpected(count.error());
+    ChordReturns returns;
+    if (!count->size || count->returned < *count->size) return returns;
+    auto parts = read_parts(connection, part.group_id, together_bytes_max);
+    if (!parts) return std::unexpected(parts.error());
+    auto structure = count->structure.expanded();
+    if (!structure) return std::unexpected(structure.error());
+    returns.complete = true;
+    returns.parts = std::move(*parts);
+    returns.structure = std::move(*structure);
+    return returns;
+}
+
+Result<void> end(Connection& connection, std::string_view group_id) {
+    const auto parts = connection.run("DELETE FROM chord_part WHERE group_id = ?", group_id);
+    if (!parts) return std::unexpected(parts.error());
+    const auto chord = connection.run("DELETE FROM chord WHERE group_id = ?", group_id);
+    if (!chord) return std::unexpected(chord.error());
+    return {};
+}
+
+Result<void> sweep(Connection& connection, TimePoint now) {
+    constexpr std::int64_t kChordsMost = 16;
+    constexpr std::int64_t kPartsMost = 1'024;
+    std::vector<std::string> expired;
+    {
+        auto rows = connection.query(
+            "SELECT group_id FROM chord WHERE expires_at <= ? ORDER BY expires_at LIMIT ?",
+            milliseconds(now), kChordsMost);
+        while (true) {
+            const auto row = rows.step();
+            if (!row) return std::unexpected(row.error());
+            if (!*row) break;
+            expired.emplace_back(rows.text(0));
+        }
+    }
+    std::int64_t left = kPartsMost;
+    for (const std::string& group_id : expired) {
+        const auto parts = connection.run(
+            "DELETE FROM chord_part WHERE (group_id, task_id) IN "
+            "(SELECT group_id, task_id FROM chord_part WHERE group_id = ? LIMIT ?)",
+            group_id, left);
+        if (!parts) return std::unexpected(parts.error());
+        left -= *parts;
+        if (left == 0) return {};
+        const auto chord = connection.run("DELETE FROM chord WHERE group_id = ?", group_id);
+        if (!chord) return std::unexpected(chord.error());
+    }
+    return {};
+}
+
+}  // namespace lovage::detail::chord_table

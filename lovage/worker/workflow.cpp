@@ -1,0 +1,360 @@
+#include <lovage/worker/workflow.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <iterator>
+#include <utility>
+
+#include <lovage/core/task_definition.hpp>
+#include <lovage/core/time.hpp>
+#include <lovage/runtime/log.hpp>
+#include <lovage/runtime/notifier.hpp>
+#include <lovage/worker/chord_join.hpp>
+#include <lovage/worker/task_record.hpp>
+
+namespace lovage {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+/// One call of the result backend (reliability contract, clause 8).
+constexpr auto kAttempt = 30s;
+/// Messages of a group under way at a time: their confirms come together.
+constexpr std::size_t kSendsAtOnce = 256;
+
+bool mendable(Errc code) {
+    return code != Errc::too_large && code != Errc::invalid_argument && code != Errc::malformed;
+}
+
+TaskMeta failure_record(const TaskFailure& failure) {
+    return make_failure_meta({}, failure);
+}
+
+/// The route's word, else what the settings say (celery-wire reference, sections 3.3 and 7.4).
+void choose_route(AppCore& core, const PlannedCall& call, TaskSend& send, TaskMessage& message) {
+    const Settings& settings = core.settings();
+    const TaskDefinition* const task = core.registry().find(message.task);
+    const Route route = core.router().route(message.task);
+    if (!call.exchange.empty() && call.queue.empty()) {
+        send.exchange = call.exchange;
+        send.queue = call.routing_key;
+    } else if (!call.queue.empty()) {
+        send.queue = call.queue;
+    } else if (!call.routing_key.empty()) {
+        send.queue = call.routing_key;  // through the default exchange
+    } else if (task != nullptr && !task->options.queue.empty()) {
+        send.queue = task->options.queue;
+    } else {
+        send.queue = route.queue.empty() ? settings.task_default_queue : route.queue;
+    }
+    if (!message.priority) message.priority = route.priority;
+    if (!message.priority) message.priority = settings.task_default_priority;
+    if (!message.priority && (task == nullptr || call.queue.empty())) message.priority = 0;
+}
+
+/// What the task itself says where the signature says nothing.
+void add_own_options(const TaskDefinition* task, const Settings& settings, const PlannedCall& call,
+                     TaskMessage& message) {
+    const std::optional<bool> own = task != nullptr ? task->options.ignore_result : std::nullopt;
+    message.ignore_result = call.ignore_result.value_or(own.value_or(settings.task_ignore_result));
+    if (task == nullptr) return;
+    const auto seconds = [](std::chrono::milliseconds time) {
+        return std::chrono::duration<double>(time).count();
+    };
+    const auto& [hard, soft] = std::pair{task->options.time_limit, task->options.soft_time_limit};
+    if (!message.time_limit && hard) message.time_limit = seconds(*hard);
+    if (!message.soft_time_limit && soft) message.soft_time_limit = seconds(*soft);
+}
+
+}  // namespace
+
+WorkflowStep workflow_step(const TaskMessage& message,
+                           std::shared_ptr<const FollowUps> follow_ups) {
+    WorkflowStep step{message.id,          message.root_id,       message.group,
+                      message.group_index, std::move(follow_ups), {}};
+    if (step.root_id.empty()) step.root_id = message.id;
+    if (step.follow_ups->errbacks.empty()) return step;
+    const auto or_null = [](const std::optional<std::string>& text) {
+        return text ? Json{*text} : Json{};
+    };
+    step.request = Json::object({{"id", message.id},
+                                 {"task", message.task},
+                                 {"root_id", step.root_id},
+                                 {"parent_id", or_null(message.parent_id)},
+                                 {"group", or_null(message.group)},
+                                 {"retries", message.retries},
+                                 {"argsrepr", message.argsrepr},
+                                 {"kwargsrepr", message.kwargsrepr}});
+    return step;
+}
+
+template <class Attempt>
+auto Workflow::until_done(std::string what, Wanted wanted, Attempt attempt) -> decltype(attempt()) {
+    for (int count = 0; !writer_.giving_up() && wanted(); ++count) {
+        auto done = co_await attempt();
+        if (done || !mendable(done.error().code)) co_return done;
+        if (count % 8 == 0) {
+            log::warning("worker", "{}: {}; it is tried again", what, done.error().message());
+        }
+        co_await writer_.pause_before_retry(count);
+    }
+    co_return fail(Errc::cancelled, "it is not wanted any more");
+}
+
+// ---- Sending
+
+/// Calls on their way, taken by several coroutines one after the other.
+struct Workflow::Sending {
+    Sending(const Executor& executor, std::vector<PlannedCall> all, Wanted still_wanted)
+        : calls{std::move(all)}, wanted{std::move(still_wanted)}, changed{executor} {}
+
+    /// One of the coroutines; the last one to go, in whatever way, wakes who waits.
+    class Sender {
+    public:
+        explicit Sender(Sending& sending) : sending_{sending} {}
+        ~Sender() {
+            if (--sending_.senders == 0) sending_.changed.notify_all();
+        }
+        Sender(const Sender&) = delete;
+        Sender& operator=(const Sender&) = delete;
+
+    private:
+        Sending& sending_;
+    };
+
+    std::vector<PlannedCall> calls;
+    Wanted wanted;
+    std::size_t next = 0;
+    std::size_t sent = 0;
+    std::size_t senders = 0;
+    Result<void> outcome;
+    Notifier changed;
+};
+
+TaskSend Workflow::prepare(PlannedCall call) {
+    const Settings& settings = core_.settings();
+    TaskSend send;
+    TaskMessage& message = call.message;
+    choose_route(core_, call, send, message);
+    add_own_options(core_.registry().find(message.task), settings, call, message);
+    message.origin = core_.origin();
+    if (message.reply_to.empty()) message.reply_to = core_.client_id();
+    send.task_id = message.id;
+    send.eta = message.eta;
+    send.expires = message.expires;
+    send.mark_sent = settings.task_track_sent;
+    send.message = encode_task_message(message);
+    return send;
+}
+
+Awaitable<void> Workflow::send_some(std::shared_ptr<Sending> sending) {
+    const Sending::Sender counted{*sending};
+    while (sending->outcome && sending->next < sending->calls.size()) {
+        TaskSend task = prepare(std::move(sending->calls[sending->next++]));
+        auto sent = co_await writer_.send(std::move(task), sending->wanted);
+        if (sent) {
+            ++sending->sent;
+        } else if (sending->outcome) {
+            sending->outcome = std::move(sent);
+        }
+    }
+}
+
+Awaitable<Result<void>> Workflow::send(CanvasPlan plan, Wanted wanted) {
+    for (const PlannedChord& chord : plan.chords) {
+        const ChordStart start{chord.group_id, chord.size, chord.structure};
+        auto started = co_await until_done(
+            "Chord " + chord.group_id + ": its size is not stored yet", wanted,
+            [&] { return core_.results().start_chord(start, Deadline::in(kAttempt)); });
+        if (!started) co_return started;
+    }
+    if (plan.calls.size() == 1) {
+        co_return co_await writer_.send(prepare(std::move(plan.calls.front())), std::move(wanted));
+    }
+    const auto sending =
+        std::make_shared<Sending>(scope_.executor(), std::move(plan.calls), std::move(wanted));
+    const std::size_t senders = std::min(kSendsAtOnce, sending->calls.size());
+    sending->senders = senders;
+    for (std::size_t i = 0; i < senders; ++i) scope_.spawn("send a canvas", send_some(sending));
+    while (sending->senders > 0) co_await sending->changed.wait();
+    if (sending->outcome && sending->sent < sending->calls.size()) {
+        co_return fail(Errc::internal, "some of the messages were not sent; the log says why");
+    }
+    co_return sending->outcome;
+}
+
+Awaitable<Result<Json::Array>> Workflow::follow(WorkflowStep step, Json value, Wanted wanted) {
+    const FollowUps& follow_ups = *step.follow_ups;
+    if (follow_ups.callbacks.empty() && follow_ups.chain.empty()) co_return Json::Array{};
+    auto plan = plan_success(follow_ups, {step.id, step.root_id, wall_clock_now()}, value);
+    if (!plan) co_return std::unexpected{std::move(plan.error())};
+    Json::Array children = std::move(plan->children);
+    auto sent = co_await send(std::move(*plan), std::move(wanted));
+    if (!sent) co_return std::unexpected{std::move(sent.error())};
+    co_return children;
+}
+
+// ---- After the record
+
+Awaitable<bool> Workflow::conclude(WorkflowStep step, TaskMeta record, bool errbacks_wanted,
+                                   Wanted wanted) {
+    if (!step.follow_ups->chord.is_null() && step.group) {
+        ChordPart part{*step.group, step.group_index, step.id, record.status, record.result};
+        if (!co_await add_part(std::move(part), step.follow_ups->chord, step.root_id, wanted)) {
+            co_return false;
+        }
+    }
+    if (record.status == states::kSuccess) co_return true;
+    if (!co_await fail_chain(step, record, wanted)) co_return false;
+    if (!errbacks_wanted || step.follow_ups->errbacks.empty()) co_return true;
+    const Json traceback = record.traceback ? Json{*record.traceback} : Json{};
+    co_return co_await call_errbacks(step.follow_ups->errbacks,
+                                     {step.id, step.root_id, wall_clock_now()},
+                                     {step.request, record.result, traceback}, wanted);
+}
+
+/// Celery differs: a revoked step leaves the rest of its chain, and the chord that waits for it,
+/// without a word. Here both end as after a failure. And of what is never reached, also what a
+/// chord or group would have ended with gets a record, since that is what a client waits for.
+Awaitable<bool> Workflow::fail_chain(WorkflowStep step, TaskMeta like, Wanted wanted) {
+    std::vector<UnreachedCall> unreached;
+    const Json::Array& chain = step.follow_ups->chain;
+    for (auto next = chain.rbegin(); next != chain.rend(); ++next) {
+        const auto signature = decode_signature(*next, "a step of the chain");
+        auto calls = signature
+                         ? unreached_calls(*signature)
+                         : Result<std::vector<UnreachedCall>>{std::unexpected{signature.error()}};
+        if (!calls) {
+            log::error("worker", "Task {}: what follows it cannot be marked as failed: {}", step.id,
+                       calls.error().detail);
+            continue;
+        }
+        unreached.insert(unreached.end(), std::make_move_iterator(calls->begin()),
+                         std::make_move_iterator(calls->end()));
+    }
+    if (unreached.empty()) co_return true;
+    co_return co_await fail_calls(std::move(unreached), std::move(like), step.root_id, false,
+                                  std::move(wanted));
+}
+
+Awaitable<bool> Workflow::fail_calls(std::vector<UnreachedCall> calls, TaskMeta like,
+                                     std::string root_id, bool errbacks_wanted, Wanted wanted) {
+    TaskMeta record;
+    record.status = like.status;
+    record.result = like.result;
+    record.traceback = like.traceback;
+    record.date_done = to_iso8601(wall_clock_now());
+    std::vector<TaskMeta> records;
+    records.reserve(calls.size());
+    for (const UnreachedCall& call : calls) {
+        record.task_id = call.task_id;
+        record.group_id = call.group_id;
+        records.push_back(record);
+    }
+    if (!co_await store_all(std::move(records), wanted)) co_return false;
+    const Json traceback = like.traceback ? Json{*like.traceback} : Json{};
+    for (UnreachedCall& call : calls) {
+        if (!call.chord.is_null() && call.group_id) {
+            ChordPart part{*call.group_id, call.group_index, call.task_id, like.status,
+                           like.result};
+            if (!co_await add_part(std::move(part), call.chord, root_id, wanted)) co_return false;
+        }
+        if (!errbacks_wanted || call.errbacks.is_null()) continue;
+        auto errbacks = decode_signatures(call.errbacks, "errbacks");
+        if (!errbacks) {
+            log::error("worker", "Task {}: {}", call.task_id, errbacks.error().detail);
+            continue;
+        }
+        const Json request = Json::object({{"id", call.task_id}, {"root_id", root_id}});
+        const bool called =
+            co_await call_errbacks(std::move(*errbacks), {call.task_id, root_id, wall_clock_now()},
+                                   {request, like.result, traceback}, wanted);
+        if (!called) co_return false;
+    }
+    co_return true;
+}
+
+Awaitable<bool> Workflow::call_errbacks(std::vector<Signature> errbacks,
+                                        CanvasPlanner::Caller caller, FailedCall failed,
+                                        Wanted wanted) {
+    auto plan = plan_errbacks(errbacks, caller, failed, [this](const Signature& errback) {
+        const TaskDefinition* const task = core_.registry().find(errback.task);
+        return task != nullptr && task->parameters.size() > 1;
+    });
+    Result<void> sent = plan ? Result<void>{} : std::unexpected{plan.error()};
+    if (sent) sent = co_await send(std::move(*plan), std::move(wanted));
+    if (!sent && sent.error().code == Errc::cancelled) co_return false;
+    if (!sent) {
+        log::error("worker", "Task {}: its errbacks cannot be called: {}", caller.id,
+                   sent.error().message());
+    }
+    co_return true;
+}
+
+Awaitable<bool> Workflow::store_all(std::vector<TaskMeta> records, Wanted wanted) {
+    const auto stored = co_await core_.results().store_many(records, Deadline::in(kAttempt));
+    for (std::size_t i = 0; i < records.size(); ++i) {
+        if (i < stored.size() && stored[i]) continue;
+        if (!co_await writer_.store(std::move(records[i]), wanted)) co_return false;
+    }
+    co_return true;
+}
+
+// ---- Chords
+
+Awaitable<bool> Workflow::add_part(ChordPart part, Json body, std::string root_id, Wanted wanted) {
+    CanvasPlanner::Caller last{part.task_id, std::move(root_id), wall_clock_now()};
+    const std::string group_id = part.group_id;
+    auto returns = co_await until_done(
+        "Task " + part.task_id + ": its return to chord " + group_id + " is not counted yet",
+        wanted, [&] { return core_.results().add_chord_part(part, Deadline::in(kAttempt)); });
+    if (!returns && returns.error().code == Errc::cancelled) co_return false;
+    if (returns && !returns->complete) co_return true;
+    ChordJoin join;
+    if (returns) {
+        join = join_chord(*returns);
+    } else {
+        join.failure = chord_error("Join error: " + returns.error().detail);
+    }
+    if (join.incomplete) co_return true;
+    if (!co_await finish_chord(std::move(join), std::move(body), std::move(last), wanted)) {
+        co_return false;
+    }
+    // Celery differs: it leaves the keys of a chord that failed until they expire.
+    const auto ended = co_await until_done(
+        "Chord " + group_id + ": it is not forgotten yet", wanted,
+        [&] { return core_.results().end_chord(group_id, Deadline::in(kAttempt)); });
+    // Whoever is not wanted any more has done everything but this: another one will.
+    co_return ended || ended.error().code != Errc::cancelled;
+}
+
+Awaitable<bool> Workflow::finish_chord(ChordJoin join, Json body, CanvasPlanner::Caller last,
+                                       Wanted wanted) {
+    auto signature = decode_signature(body, "the body of the chord");
+    if (!signature) {
+        log::error("worker", "Task {}: {}", last.id, signature.error().detail);
+        co_return true;
+    }
+    if (!join.failure) {
+        auto plan = plan_chord_body(*signature, last, std::move(join.results));
+        Result<void> sent = plan ? Result<void>{} : std::unexpected{plan.error()};
+        if (sent) sent = co_await send(std::move(*plan), wanted);
+        if (sent) co_return true;
+        if (sent.error().code == Errc::cancelled) co_return false;
+        join.failure = chord_error("Callback error: " + sent.error().detail);
+    }
+    log::error("worker", "Chord of task {}: {}", signature->task, join.failure->exc_message);
+    // The same ids that the body would have been sent under.
+    auto frozen = freeze(*signature, last.id, "chord");
+    auto calls = frozen ? unreached_calls(*signature)
+                        : Result<std::vector<UnreachedCall>>{std::unexpected{frozen.error()}};
+    if (!calls) {
+        log::error("worker", "Chord of task {}: {}", signature->task, calls.error().detail);
+        co_return true;
+    }
+    co_return co_await fail_calls(std::move(*calls), failure_record(*join.failure), last.root_id,
+                                  true, std::move(wanted));
+}
+
+}  // namespace lovage

@@ -1,0 +1,91 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <lovage/app/app_core.hpp>
+#include <lovage/awaitable.hpp>
+#include <lovage/core/canvas.hpp>
+#include <lovage/core/follow_ups.hpp>
+#include <lovage/core/task_message.hpp>
+#include <lovage/core/task_meta.hpp>
+#include <lovage/results/chord.hpp>
+#include <lovage/runtime/task_scope.hpp>
+#include <lovage/worker/chord_join.hpp>
+#include <lovage/worker/durable_writer.hpp>
+
+namespace lovage {
+
+/// A task that is over, as its workflow sees it.
+struct WorkflowStep {
+    std::string id;
+    std::string root_id;
+    std::optional<std::string> group;
+    std::optional<std::int64_t> group_index;
+    std::shared_ptr<const FollowUps> follow_ups;
+    Json request;  ///< What errbacks are told: id, task, root_id, …
+};
+[[nodiscard]] WorkflowStep workflow_step(const TaskMessage& message,
+                                         std::shared_ptr<const FollowUps> follow_ups);
+
+/// Carries a workflow on after one of its tasks has ended: publishes callbacks, chain steps, chord
+/// bodies and errbacks, counts parts of chords, and marks what will never run as failed.
+///
+/// Everything it does may be done again for the same task: ids come from the message or are made of
+/// the task's id, parts count once. So a task whose worker died in between is simply run again.
+///
+/// Belongs to the worker's loop; not thread-safe. Lifetime: it must outlive what it returns.
+class Workflow {
+public:
+    using Wanted = DurableWriter::Wanted;
+
+    /// `scope` runs the sends of large groups.
+    Workflow(AppCore& core, DurableWriter& writer, TaskScope& scope)
+        : core_{core}, writer_{writer}, scope_{scope} {}
+
+    /// Sends what follows a success; to be done before its record is stored. Returns what the
+    /// record lists as children on top. Errors: cancelled (not wanted any more); everything else:
+    /// it can never be sent, though some of it may have been.
+    [[nodiscard]] Awaitable<Result<Json::Array>> follow(WorkflowStep step, Json value,
+                                                        Wanted wanted);
+
+    /// What is to be done once the record of a task that is over is stored: its return to the
+    /// chord; after a failure also the end of everything that waits for it, and, with
+    /// `call_errbacks`, its errbacks. False: not wanted any more, abandon it.
+    [[nodiscard]] Awaitable<bool> conclude(WorkflowStep step, TaskMeta record, bool call_errbacks,
+                                           Wanted wanted);
+
+private:
+    struct Sending;
+
+    [[nodiscard]] TaskSend prepare(PlannedCall call);
+    [[nodiscard]] Awaitable<Result<void>> send(CanvasPlan plan, Wanted wanted);
+    Awaitable<void> send_some(std::shared_ptr<Sending> sending);
+    /// Calls that were never made end like `like`, an exception and its traceback.
+    [[nodiscard]] Awaitable<bool> fail_calls(std::vector<UnreachedCall> calls, TaskMeta like,
+                                             std::string root_id, bool call_errbacks,
+                                             Wanted wanted);
+    [[nodiscard]] Awaitable<bool> fail_chain(WorkflowStep step, TaskMeta like, Wanted wanted);
+    [[nodiscard]] Awaitable<bool> call_errbacks(std::vector<Signature> errbacks,
+                                                CanvasPlanner::Caller caller, FailedCall failed,
+                                                Wanted wanted);
+    [[nodiscard]] Awaitable<bool> store_all(std::vector<TaskMeta> records, Wanted wanted);
+    /// Counts a part of the chord with this body.
+    [[nodiscard]] Awaitable<bool> add_part(ChordPart part, Json body, std::string root_id,
+                                           Wanted wanted);
+    [[nodiscard]] Awaitable<bool> finish_chord(ChordJoin join, Json body,
+                                               CanvasPlanner::Caller last, Wanted wanted);
+    /// Awaits `attempt()` until it is done, no waiting would mend what is wrong, or nobody wants it
+    /// any more (cancelled).
+    template <class Attempt>
+    [[nodiscard]] auto until_done(std::string what, Wanted wanted, Attempt attempt)
+        -> decltype(attempt());
+
+    AppCore& core_;
+    DurableWriter& writer_;
+    TaskScope& scope_;
+};
+
+}  // namespace lovage
