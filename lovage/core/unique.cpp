@@ -65,6 +65,10 @@ std::optional<UniqueCall> unique_call(const TaskDefinition& task, const Json& ar
                       unique->period, sent};
 }
 
+std::optional<TimePoint> sent_time(const Json& user_headers) {
+    return from_milliseconds(user_headers.find(kSentHeader));
+}
+
 std::string UniqueRecord::to_text() const {
     return to_json_text(Json::object({{"task_id", task_id},
                                       {"state", state},

@@ -47,6 +47,8 @@ struct UniqueCall {
 
 /// When a unique task was sent, in milliseconds since 1970: a header of its message.
 inline constexpr std::string_view kSentHeader = "x-lovage-sent";
+/// Reads it; nothing when it is not there, or is no time.
+[[nodiscard]] std::optional<TimePoint> sent_time(const Json& user_headers);
 
 /// Who holds the key of a unique task, as the state store keeps it.
 struct UniqueRecord {
