@@ -256,7 +256,7 @@ private:
                                          Awaitable<Sent<Json>> sending) {
         Sent<Json> sent = co_await std::move(sending);
         co_return Sent<Return>{sent.outcome, AsyncResult<Return>{std::move(core), sent.result.id()},
-                               std::move(sent.error)};
+                               std::move(sent.error), sent.duplicate};
     }
 
     std::shared_ptr<AppCore> core_;

@@ -176,6 +176,20 @@ int main(int argc, char** argv) {
     lovage::App app{"ledger"};
     app.task("ledger.work", work, arg("key"), arg("milliseconds") = 0);
     app.task("ledger.hold", hold, arg("key"), arg("heeds_stop") = false);
+    app.task(
+           "ledger.limited",
+           [](lovage::TaskContext& context, std::string key, const std::string& /*account*/) {
+               return hold(context, std::move(key), false);
+           },
+           arg("key"), arg("account"))
+        .concurrency_limit(1, lovage::per("account"));
+    app.task(
+           "ledger.unique",
+           [](lovage::TaskContext& context, std::string key, const std::string& /*order*/) {
+               return hold(context, std::move(key), false);
+           },
+           arg("key"), arg("order"))
+        .unique({.key = lovage::per("order")});
     app.task("ledger.refuse", refuse, arg("reason"));
     app.task(
         "ledger.add", [](std::int64_t x, std::int64_t y) { return x + y; }, arg("x"), arg("y") = 1);
