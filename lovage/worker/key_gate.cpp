@@ -27,11 +27,18 @@ constexpr auto kAskAgain = 1s;
 constexpr int kTries = 4;
 /// A worker whose own tasks have had a key's places for that long …
 constexpr auto kTurn = 10s;
-/// … leaves those that come back to others, who look once a second.
+/// … leaves those that come back to others that wait, who look once a second, …
 constexpr auto kHoldBack = 1500ms;
+/// … and say that they do, by an entry that lapses after this.
+constexpr auto kWaitingLasts = 5s;
 /// Tasks that find no room here come back from the broker one after another.
 constexpr auto kApart = 10ms;
 constexpr std::size_t kSpread = 30'000;
+
+/// Where a worker without a place says that it waits for one.
+std::string waiting_key(const std::string& key) {
+    return key + "/waiting";
+}
 
 }  // namespace
 
@@ -178,7 +185,11 @@ Awaitable<KeyGate::Answer> KeyGate::find_place(RequestPtr request, Pass* pass) {
     told_of_trouble_ = false;
     Here& here = here_[call.key];  // this request counts among those that ask
     if (!*place) {
-        if (here.held == 0) here.since = Clock::now();  // others have them
+        if (here.held == 0) {  // others have them
+            here.since = Clock::now();
+            (void)co_await core_.state().compare_and_set(
+                waiting_key(call.key), 0, core_.client_id(), kWaitingLasts, Deadline::in(kAttempt));
+        }
         co_return Answer::in_line;
     }
     ++here.held;
@@ -254,9 +265,20 @@ void KeyGate::place_came_back(const std::string& key) {
     Here& here = here_[key];
     --here.held;
     const auto now = Clock::now();
-    if (now - here.since >= kTurn) here.since = now + kHoldBack;
-    waiting_.wake_line(key, std::max(now, here.since));
+    if (now - here.since < kTurn) {
+        waiting_.wake_line(key, std::max(now, here.since));
+    } else if (waiting_.waits_in_line(key)) {
+        scope_.spawn("let others", let_others(key));
+    }
     forget_key(key);
+}
+
+Awaitable<void> KeyGate::let_others(std::string key) {
+    const auto waiting = co_await core_.state().get(waiting_key(key), Deadline::in(kAttempt));
+    const bool others = waiting && *waiting && (*waiting)->value != core_.client_id();
+    const auto from = Clock::now() + (others ? kHoldBack : 0ms);
+    if (const auto here = here_.find(key); here != here_.end()) here->second.since = from;
+    waiting_.wake_line(key, from);
 }
 
 void KeyGate::forget_key(const std::string& key) {
@@ -324,9 +346,9 @@ UniqueRecord KeyGate::record_of(const TaskRequest& request, std::string_view sta
     return {request.message.id, std::string{state}, request.unique->sent, holder_of(request)};
 }
 
-std::optional<HeldKeys::Last> KeyGate::last_record(const TaskRequest& request,
-                                                   std::optional<std::string_view> state,
-                                                   std::optional<TimePoint> eta) const {
+std::optional<HeldKey::Last> KeyGate::last_record(const TaskRequest& request,
+                                                  std::optional<std::string_view> state,
+                                                  std::optional<TimePoint> eta) const {
     const UniqueCall& call = *request.unique;
     if (!state || !call.counts(*state)) return std::nullopt;
     const bool waits = !states::is_ready(*state);
@@ -334,7 +356,7 @@ std::optional<HeldKeys::Last> KeyGate::last_record(const TaskRequest& request,
         waits ? lifetime_of_waiting(core_, call, eta, request.message.expires)
               : unique_lifetime(call, revocation_lifetime(core_.settings()), wall_clock_now());
     if (!lifetime) return std::nullopt;
-    return HeldKeys::Last{record_of(request, *state).to_text(), *lifetime};
+    return HeldKey::Last{record_of(request, *state).to_text(), *lifetime};
 }
 
 }  // namespace lovage

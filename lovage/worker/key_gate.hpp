@@ -93,8 +93,8 @@ private:
     struct Here {
         std::size_t held = 0;
         std::size_t asking = 0;
-        /// Since when it has always had some while others of its own waited; in the future: it
-        /// holds back until then.
+        /// Since when tasks of its own have followed each other; in the future: it holds back until
+        /// then.
         std::chrono::steady_clock::time_point since;
     };
 
@@ -109,13 +109,16 @@ private:
     Awaitable<void> forget(RequestPtr request);
     [[nodiscard]] UniqueRecord record_of(const TaskRequest& request, std::string_view state) const;
     /// The record of a task that does not run any more; nothing: there shall be none.
-    [[nodiscard]] std::optional<HeldKeys::Last> last_record(const TaskRequest& request,
-                                                            std::optional<std::string_view> state,
-                                                            std::optional<TimePoint> eta) const;
+    [[nodiscard]] std::optional<HeldKey::Last> last_record(const TaskRequest& request,
+                                                           std::optional<std::string_view> state,
+                                                           std::optional<TimePoint> eta) const;
     void let_go(const RequestPtr& request, Pass pass, std::optional<std::string_view> state,
                 std::optional<TimePoint> eta = std::nullopt);
     void forget_key(const std::string& key);
     void place_came_back(const std::string& key);
+    /// This worker's tasks have had the places of a key for long: wakes the next of them, unless
+    /// another worker waits.
+    Awaitable<void> let_others(std::string key);
     void wait_in_line(RequestPtr request);
     void ask_later(RequestPtr request);
     /// The store did not do it.

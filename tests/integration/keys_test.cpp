@@ -153,6 +153,31 @@ TEST_P(ConcurrencyLimits, AnotherWorkerFindsThePlaceThatIsFree) {
     EXPECT_EQ(barrier_.most("a"), 1);
 }
 
+TEST_P(ConcurrencyLimits, AWorkerWithManyTasksLeavesAPlaceToAnother) {
+    constexpr int kMany = 1'000;
+    std::atomic<int> runs{0};
+    const auto define = [&](App& app) {
+        auto task = app.task("work", [&] {
+            ++runs;
+            std::this_thread::sleep_for(30ms);  // what it does
+        });
+        task.concurrency_limit(1);
+        return task;
+    };
+    App busy{"test", settings_};
+    const auto here = define(busy);
+    settings_.task_default_queue = "other";
+    App other{"test", settings_};
+    const auto there = define(other);
+    for (int n = 0; n < kMany; ++n) here.delay();
+    RunningWorker first{busy, 2};
+    const RunningWorker second{other, 2};
+    there.delay().get(2 * kLong);
+    EXPECT_LT(runs, kMany);
+    first.request_stop();
+    EXPECT_TRUE(first.wait_stopped());
+}
+
 TEST_P(ConcurrencyLimits, ALeaseIsRenewedWhileATaskRuns) {
     settings_.worker_lease = 1s;
     Program one{settings_, barrier_, 1};
@@ -237,8 +262,12 @@ TEST_P(ConcurrencyLimits, KeysAreMadeByFunctionsToo) {
     EXPECT_EQ(barrier_.most("b"), 1);
 }
 
-TEST_P(ConcurrencyLimits, WaitForAStateStoreThatIsAway) {
-    if (!redis_) GTEST_SKIP() << "the embedded store is a file";
+/// The embedded store is a file, which does not go away.
+class ConcurrencyLimitsWithoutAStore : public ConcurrencyLimits {};
+INSTANTIATE_TEST_SUITE_P(On, ConcurrencyLimitsWithoutAStore, testing::Values("rabbitmq"),
+                         broker_name);
+
+TEST_P(ConcurrencyLimitsWithoutAStore, Wait) {
     Program program{settings_, barrier_, 1};
     barrier_.open();
     const RunningWorker worker{program.app, 2};
@@ -459,8 +488,10 @@ TEST_P(UniqueTasks, SentAgainUnderTheirIdAreTheSameTask) {
     EXPECT_EQ(program.app.async_result("the-one").wait(kLong).status, "SUCCESS");
 }
 
-TEST_P(UniqueTasks, AreSentWithoutALookWhileTheStateStoreIsAway) {
-    if (!redis_) GTEST_SKIP() << "the embedded store is a file";
+class UniqueTasksWithoutAStore : public UniqueTasks {};
+INSTANTIATE_TEST_SUITE_P(On, UniqueTasksWithoutAStore, testing::Values("rabbitmq"), broker_name);
+
+TEST_P(UniqueTasksWithoutAStore, AreSentWithoutALook) {
     Program program{settings_, barrier_};
     EXPECT_FALSE(program.send("before").duplicate);
     redis_->kill();
