@@ -1,5 +1,6 @@
 #include <lovage/worker/held_keys.hpp>
 
+#include <lovage/runtime/failpoint.hpp>
 #include <lovage/runtime/log.hpp>
 #include <lovage/runtime/notifier.hpp>
 
@@ -34,6 +35,7 @@ struct HeldKeys::Held {
 
 HeldKeys::Handle HeldKeys::hold(Entry entry, std::optional<std::chrono::milliseconds> lease,
                                 HeldKey::Time asked, std::string task) {
+    if (failpoint::left_out(failpoint::Line::key_renewal)) lease.reset();
     auto held = std::make_shared<Held>(scope_.executor(), std::move(entry.key),
                                        HeldKey{std::move(entry.value), entry.version, lease, asked},
                                        std::move(task));

@@ -163,6 +163,31 @@ TEST_F(SqliteSafetyLine, LeaseRenewal) {
     expect_account();
 }
 
+TEST_F(SqliteSafetyLine, KeyRenewal) {
+    // Each takes longer than a lease, and there is a worker for each.
+    set("LOVAGE_WORKER_LEASE", "1");
+    start_worker();
+    auto first = std::move(worker_);
+    start_worker("other");
+    const App app{"chaos-sender", settings()};
+    std::vector<AsyncResult<Json>> sent;
+    for (int task = 0; task < 3; ++task) {
+        sent.push_back(app.send_task("chaos.limited", Json::array({3'000})));
+    }
+    using Span = std::pair<std::int64_t, std::int64_t>;
+    std::vector<Span> spans;
+    for (const auto& each : sent) {
+        spans.push_back(from_json<Span>(each.get(60s)).value());
+    }
+    std::ranges::sort(spans);
+    for (std::size_t i = 1; i < spans.size(); ++i) {
+        EXPECT_GE(spans[i].first, spans[i - 1].second) << "two at a time";
+    }
+    stop(*first);
+    stop(*worker_);
+    worker_.reset();
+}
+
 TEST_F(SqliteSafetyLine, CrashCount) {
     start_worker();
     const auto meta = run_one("chaos.crash", settings(), {}, 20s);
