@@ -200,8 +200,8 @@ public:
         detail::set_concurrency_limit(*definition_, {most, std::move(key)});
         return *this;
     }
-    /// The same by what `key` makes of the arguments. It is called by workers, before the task and
-    /// on another thread than its own; a call for which it throws is not limited.
+    /// The same by what `key` makes of the arguments. It runs in the worker itself, on its loop: it
+    /// must be quick, and a crash in it is the worker's. A call for which it throws is not limited.
     ///
     ///     task.concurrency_limit(4, [](const std::string& url) { return host_of(url); });
     template <class Function>

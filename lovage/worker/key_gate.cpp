@@ -26,11 +26,13 @@ constexpr auto kAskAgain = 1s;
 /// A record that others write all the time is asked for again later.
 constexpr int kTries = 4;
 /// A worker whose own tasks have had a key's places for that long …
-constexpr auto kTurn = 10s;
+constexpr auto kTurn = 5s;
 /// … leaves those that come back to others that wait, who look once a second, …
 constexpr auto kHoldBack = 1500ms;
 /// … and say that they do, by an entry that lapses after this.
 constexpr auto kWaitingLasts = 5s;
+/// Keys that are remembered for nothing.
+constexpr std::size_t kIdleMost = 1'000;
 /// Tasks that find no room here come back from the broker one after another.
 constexpr auto kApart = 10ms;
 constexpr std::size_t kSpread = 30'000;
@@ -77,6 +79,7 @@ KeyGate::KeyGate(AppCore& core, WaitingRoom& waiting, std::string hostname, Hook
 void KeyGate::enter(RequestPtr request, bool starts) {
     if (request->ticket == 0) request->ticket = waiting_.next_ticket();
     if (starts && request->place) {
+        sweep();
         const std::string& key = request->place->key;
         const auto [place, made] = here_.try_emplace(key);
         Here& here = place->second;
@@ -240,8 +243,13 @@ void KeyGate::given_back(const RequestPtr& request) {
     if (!pass.empty()) let_go(request, std::move(pass.mapped()), states::kPending);
 }
 
-void KeyGate::dropped(const RequestPtr& request) {
-    if (request->unique) scope_.spawn("forget a key", forget(request));
+void KeyGate::settled(const RequestPtr& request, const TaskOutcome& outcome) {
+    if (!request->unique) return;
+    const bool ran = outcome.started != Clock::time_point{};
+    const bool failed = ran && outcome.ending == Ending::failed;
+    if (!ran || (failed && !request->unique->counts(states::kFailure))) {
+        scope_.spawn("forget a key", forget(request));
+    }
 }
 
 Awaitable<void> KeyGate::forget(RequestPtr request) {
@@ -286,6 +294,14 @@ void KeyGate::forget_key(const std::string& key) {
     if (here == here_.end()) return;
     const bool of_use = here->second.held != 0 || here->second.asking != 0;
     if (!of_use && !waiting_.waits_in_line(key)) here_.erase(here);
+}
+
+void KeyGate::sweep() {
+    // Lines end in ways that are not heard of here: by revocations, at the end of a connection.
+    const std::size_t of_use = asking_.size() + passes_.size() + waiting_.held();
+    if (here_.size() <= 2 * of_use + kIdleMost) return;
+    std::erase_if(
+        here_, [](const auto& here) { return here.second.held == 0 && here.second.asking == 0; });
 }
 
 std::vector<KeyGate::RequestPtr> KeyGate::withdraw() {

@@ -64,8 +64,9 @@ public:
     void ended(const RequestPtr& request, const TaskOutcome& outcome);
     /// It was allowed to start, but its message goes back.
     void given_back(const RequestPtr& request);
-    /// It ended without being run.
-    void dropped(const RequestPtr& request);
+    /// Its delivery has come to its end. A task that did not run, or failed although its attempt
+    /// asked for another one, keeps no key.
+    void settled(const RequestPtr& request, const TaskOutcome& outcome);
 
     /// Removes and returns who is asking.
     [[nodiscard]] std::vector<RequestPtr> withdraw();
@@ -105,7 +106,7 @@ private:
     Awaitable<Answer> find_place(RequestPtr request, Pass* pass);
     /// The record of a unique task says that it runs, or goes when that does not count.
     Awaitable<Answer> begin(RequestPtr request, Pass* pass);
-    /// A task that does not run keeps no key.
+    /// Takes its record away, if there is one.
     Awaitable<void> forget(RequestPtr request);
     [[nodiscard]] UniqueRecord record_of(const TaskRequest& request, std::string_view state) const;
     /// The record of a task that does not run any more; nothing: there shall be none.
@@ -115,6 +116,8 @@ private:
     void let_go(const RequestPtr& request, Pass pass, std::optional<std::string_view> state,
                 std::optional<TimePoint> eta = std::nullopt);
     void forget_key(const std::string& key);
+    /// So that `here_` does not grow.
+    void sweep();
     void place_came_back(const std::string& key);
     /// This worker's tasks have had the places of a key for long: wakes the next of them, unless
     /// another worker waits.

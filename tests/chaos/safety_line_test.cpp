@@ -164,15 +164,16 @@ TEST_F(SqliteSafetyLine, LeaseRenewal) {
 }
 
 TEST_F(SqliteSafetyLine, KeyRenewal) {
-    // Each takes longer than a lease, and there is a worker for each.
+    // Both take longer than a lease, and each has a worker.
     set("LOVAGE_WORKER_LEASE", "1");
     start_worker();
     auto first = std::move(worker_);
-    start_worker("other");
+    start_worker("other", {{"LOVAGE_TASK_DEFAULT_QUEUE", "other"}});
     const App app{"chaos-sender", settings()};
     std::vector<AsyncResult<Json>> sent;
-    for (int task = 0; task < 3; ++task) {
-        sent.push_back(app.send_task("chaos.limited", Json::array({3'000})));
+    for (const char* const queue : {"celery", "other"}) {
+        sent.push_back(
+            app.send_task("chaos.limited", Json::array({4'000}), Json::object(), {.queue = queue}));
     }
     using Span = std::pair<std::int64_t, std::int64_t>;
     std::vector<Span> spans;
