@@ -33,9 +33,9 @@ Awaitable<void> pause(milliseconds length) {
 
 }  // namespace
 
-Awaitable<Result<UniqueView>> look_at_unique(AppCore& core, UniqueCall call, std::string task_id,
+Awaitable<Result<UniqueView>> look_at_unique(AppCore* core, UniqueCall call, std::string task_id,
                                              Deadline deadline) {
-    auto entry = co_await core.state().get(call.key, deadline);
+    auto entry = co_await core->state().get(call.key, deadline);
     if (!entry) co_return std::unexpected{std::move(entry.error())};
     UniqueView view;
     if (!*entry) co_return view;
@@ -43,7 +43,7 @@ Awaitable<Result<UniqueView>> look_at_unique(AppCore& core, UniqueCall call, std
     view.record = UniqueRecord::from_text((*entry)->value);
     view.standing = judge(view.record, call, task_id);
     if (view.standing == Standing::taken) {
-        const auto result = co_await core.results().get(view.record->task_id, deadline);
+        const auto result = co_await core->results().get(view.record->task_id, deadline);
         if (result && *result && is_stale(*view.record, call, (*result)->status)) {
             view.standing = Standing::free;
         }
@@ -70,7 +70,7 @@ Awaitable<Result<UniqueClaims::Claim>> UniqueClaims::claim(const TaskSend* task,
     Error problem;
     while (true) {
         auto view =
-            co_await look_at_unique(core_, call, task->task_id, deadline.no_later_than(kPatience));
+            co_await look_at_unique(&core_, call, task->task_id, deadline.no_later_than(kPatience));
         if (!view) {
             problem = std::move(view.error());
             break;

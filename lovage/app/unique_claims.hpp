@@ -22,7 +22,7 @@ struct UniqueView {
 /// Reads the record of a call. One that seems taken is compared with the result of the task that
 /// has it, if a result backend tells, so that whoever died does not keep the key. Errors: the state
 /// store's. Lifetime: `core` must outlive the returned Awaitable.
-[[nodiscard]] Awaitable<Result<UniqueView>> look_at_unique(AppCore& core, UniqueCall call,
+[[nodiscard]] Awaitable<Result<UniqueView>> look_at_unique(AppCore* core, UniqueCall call,
                                                            std::string task_id, Deadline deadline);
 
 /// How long the record of a task may stay that waits for a worker.

@@ -152,7 +152,7 @@ Awaitable<KeyGate::Answer> KeyGate::claim(RequestPtr request, Pass* pass, std::s
     const UniqueCall& call = *request->unique;
     const Deadline deadline = Deadline::in(kAttempt);
     pass->record.reset();
-    auto view = co_await look_at_unique(core_, call, request->message.id, deadline);
+    auto view = co_await look_at_unique(&core_, call, request->message.id, deadline);
     if (!view) co_return later_because_of(view.error());
     told_of_trouble_ = false;
     if (view->standing == Standing::taken || view->standing == Standing::being_sent) {
@@ -183,7 +183,7 @@ Awaitable<KeyGate::Answer> KeyGate::find_place(RequestPtr request, Pass* pass) {
     const PlaceCall& call = *request->place;
     const auto asked = Clock::now();
     auto place =
-        co_await take_place(core_, call, holder_of(*request), lease_, Deadline::in(kAttempt));
+        co_await take_place(&core_, call, holder_of(*request), lease_, Deadline::in(kAttempt));
     if (!place) co_return later_because_of(place.error());
     told_of_trouble_ = false;
     Here& here = here_[call.key];  // this request counts among those that ask
@@ -254,7 +254,7 @@ void KeyGate::settled(const RequestPtr& request, const TaskOutcome& outcome) {
 
 Awaitable<void> KeyGate::forget(RequestPtr request) {
     const Deadline deadline = Deadline::in(kAttempt);
-    auto view = co_await look_at_unique(core_, *request->unique, request->message.id, deadline);
+    auto view = co_await look_at_unique(&core_, *request->unique, request->message.id, deadline);
     if (!view || view->standing != Standing::ours) co_return;
     // Should it stay, others see by the task's result that it does not count.
     (void)co_await core_.state().compare_and_erase(request->unique->key, view->version, deadline);

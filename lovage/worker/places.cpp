@@ -35,7 +35,7 @@ std::optional<std::size_t> choose_place(const std::vector<std::optional<StateEnt
     return std::nullopt;
 }
 
-Awaitable<Result<std::optional<HeldKeys::Entry>>> take_place(AppCore& core, PlaceCall call,
+Awaitable<Result<std::optional<HeldKeys::Entry>>> take_place(AppCore* core, PlaceCall call,
                                                              std::string value,
                                                              std::chrono::milliseconds lease,
                                                              Deadline deadline) {
@@ -45,12 +45,12 @@ Awaitable<Result<std::optional<HeldKeys::Entry>>> take_place(AppCore& core, Plac
     // Each from a place of its own, so that not all are after the first one.
     const std::size_t from = std::hash<std::string>{}(value);
     for (int attempt = 0; attempt < kTries; ++attempt) {
-        auto places = co_await core.state().get_many(keys, deadline);
+        auto places = co_await core->state().get_many(keys, deadline);
         if (!places) co_return std::unexpected{std::move(places.error())};
         const auto place = choose_place(*places, value, from);
         if (!place) co_return std::nullopt;
         const auto& there = (*places)[*place];
-        auto written = co_await core.state().compare_and_set(
+        auto written = co_await core->state().compare_and_set(
             keys[*place], there ? there->version : 0, value, lease, deadline);
         if (written) co_return HeldKeys::Entry{keys[*place], std::move(value), *written};
         if (written.error().code != Errc::conflict) {

@@ -33,7 +33,7 @@ namespace lovage {
 /// been taken all the same, and is found by the next call with the same value, or lapses.
 /// Lifetime: `core` must outlive the returned Awaitable.
 [[nodiscard]] Awaitable<Result<std::optional<HeldKeys::Entry>>> take_place(
-    AppCore& core, PlaceCall call, std::string value, std::chrono::milliseconds lease,
+    AppCore* core, PlaceCall call, std::string value, std::chrono::milliseconds lease,
     Deadline deadline);
 
 }  // namespace lovage

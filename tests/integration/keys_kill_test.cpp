@@ -133,6 +133,19 @@ TEST_P(KeyHolders, AUniqueTaskWhoseWorkerDiedRunsAgainAndIsStillTheOnlyOne) {
     stop(other);
 }
 
+TEST_P(KeyHolders, ATaskInASlotSendsAUniqueTaskOnce) {
+    Process worker = start_worker("worker");
+    const Json ids =
+        app_.send_task("ledger.send-unique-twice", Json::array({"order"})).get(kPatience);
+    ASSERT_TRUE(started("in-a-slot"));
+    ledger_.open_gate("in-a-slot");
+    const Json::Array both = ids.expanded()->as_array();
+    EXPECT_EQ(both.at(0), both.at(1));
+    app_.async_result(both.at(0).as_string()).get(kPatience);
+    EXPECT_EQ(ledger_.count("start", "in-a-slot"), 1U);
+    stop(worker);
+}
+
 TEST_P(KeyHolders, ATaskThatTakesItsSlotAlongGivesItsPlaceBack) {
     Process worker = start_worker("worker");
     const auto first = send("ledger.limited", "first");

@@ -200,6 +200,15 @@ int main(int argc, char** argv) {
         "ledger.add-elsewhere",
         [&app](std::int64_t x, std::int64_t y) { return add_elsewhere(app, x, y); }, arg("x"),
         arg("y"));
+    // The ids of two sends of the same call.
+    app.task(
+        "ledger.send-unique-twice",
+        [&app](const std::string& order) {
+            const lovage::Json args = lovage::Json::array({"in-a-slot", order});
+            return std::vector{app.send_task("ledger.unique", args).id(),
+                               app.send_task("ledger.unique", args).id()};
+        },
+        arg("order"));
     app.task("ledger.progress", [](lovage::TaskContext& context) {
         context.update_state("PROGRESS", lovage::Json::object({{"done", 3}}));
         note("start", "progress");
