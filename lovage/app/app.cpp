@@ -126,6 +126,14 @@ PreparedSend prepare(AppCore& core, detail::Call call) {
     message.args = std::move(call.args);
     message.kwargs = std::move(call.kwargs);
     message.user_headers = std::move(call.options.headers);
+    if (const TaskDefinition* task = core.registry().find(message.task)) {
+        send.unique = unique_call(*task, message.args, message.kwargs, now);
+    }
+    if (send.unique) {
+        message.user_headers.set(
+            kSentHeader,
+            std::chrono::floor<std::chrono::milliseconds>(now).time_since_epoch().count());
+    }
     if (auto checked = check_encodable(message); !checked) {
         prepared.error = std::move(checked.error());
         return prepared;
@@ -151,6 +159,10 @@ Awaitable<Sent<Json>> run_send(std::shared_ptr<AppCore> core, PreparedSend prepa
     if (prepared.error) co_return Sent<Json>{SendOutcome::rejected, result, prepared.error};
     auto sending = send_on_loop(core, std::move(prepared.send), prepared.deadline);
     Result<void> outcome = co_await on_loop(core, std::move(sending));
+    if (!outcome && outcome.error().code == Errc::already_exists) {
+        co_return Sent<Json>{
+            SendOutcome::accepted, {core, std::move(outcome.error().detail)}, std::nullopt, true};
+    }
     const bool unknown = !outcome && outcome.error().code == Errc::unknown_outcome;
     if (prepared.trail && (outcome || unknown)) prepared.trail->add(id);
     if (outcome) co_return Sent<Json>{SendOutcome::accepted, result, std::nullopt};
@@ -173,6 +185,29 @@ std::string_view to_string(SendOutcome outcome) noexcept {
 }
 
 namespace detail {
+
+void set_concurrency_limit(TaskDefinition& task, ConcurrencyLimit limit) {
+    if (limit.most < 1 || limit.most > ConcurrencyLimit::kMost) {
+        throw LovageError{Error{Errc::invalid_argument,
+                                fmt::format("task '{}': concurrency_limit: {} is not 1 to {}",
+                                            task.name, limit.most, ConcurrencyLimit::kMost)}};
+    }
+    check_key(task, limit.key, "concurrency_limit");
+    task.options.concurrency_limit = std::move(limit);
+}
+
+void set_unique(TaskDefinition& task, Unique unique) {
+    const auto refuse = [&](std::string_view why) {
+        throw LovageError{
+            Error{Errc::invalid_argument, fmt::format("task '{}': unique: {}", task.name, why)}};
+    };
+    check_key(task, unique.key, "unique");
+    if (unique.period && unique.period->count() <= 0) refuse("the period is greater than 0");
+    if (!unique_states(unique.states)) {
+        refuse("give states among PENDING, STARTED, RETRY, SUCCESS and FAILURE");
+    }
+    task.options.unique = std::move(unique);
+}
 
 // Not a coroutine: what depends on the calling thread (the current task) is read before anything
 // suspends.

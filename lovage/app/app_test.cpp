@@ -245,6 +245,31 @@ TEST(App, ARateLimitThatIsNoneIsRefusedWithTheTasksName) {
     }
 }
 
+TEST(App, AKeyOfNoParameterAndANumberThatIsNoneAreRefusedWithTheTasksName) {
+    App app{"test", memory_settings()};
+    auto task = app.task("sync", [](const std::string&, int) {}, arg("account"), arg("n") = 1);
+    task.concurrency_limit(1)
+        .concurrency_limit(1000, per("account"))
+        .concurrency_limit(2, [](const std::string& account, int) { return account; })
+        .unique()
+        .unique({.key = per("n"), .period = 1s, .states = {states::kSuccess}});
+    const auto refusal = [](const auto& set) -> std::string {
+        try {
+            set();
+        } catch (const LovageError& error) {
+            return error.code() == Errc::invalid_argument ? error.what() : "another code";
+        }
+        return "taken";
+    };
+    EXPECT_THAT(refusal([&] { task.concurrency_limit(0); }), HasSubstr("'sync'"));
+    EXPECT_THAT(refusal([&] { task.concurrency_limit(1001); }), HasSubstr("1001"));
+    EXPECT_THAT(refusal([&] { task.concurrency_limit(1, per("user")); }), HasSubstr("'user'"));
+    EXPECT_THAT(refusal([&] { task.unique({.key = per("user")}); }), HasSubstr("'user'"));
+    EXPECT_THAT(refusal([&] { task.unique({.period = 0s}); }), HasSubstr("period"));
+    EXPECT_THAT(refusal([&] { task.unique({.states = {}}); }), HasSubstr("states"));
+    EXPECT_THAT(refusal([&] { task.unique({.states = {states::kRevoked}}); }), HasSubstr("states"));
+}
+
 TEST(App, ASendInsideATaskHasThatTaskAsParent) {
     App app{"test", memory_settings()};
     TaskContext parent{{.id = "p", .root_id = "r"}};

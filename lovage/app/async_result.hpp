@@ -120,6 +120,9 @@ struct Sent {
     SendOutcome outcome;
     AsyncResult<T> result;
     std::optional<Error> error;
+    /// Nothing was sent: a call of a unique task that is like this one is there already. It was
+    /// accepted, and `result` is its result.
+    bool duplicate = false;
 
     [[nodiscard]] bool accepted() const noexcept { return outcome == SendOutcome::accepted; }
 };

@@ -9,6 +9,7 @@
 #include <lovage/core/message.hpp>
 #include <lovage/core/task_meta.hpp>
 #include <lovage/core/time.hpp>
+#include <lovage/core/unique.hpp>
 #include <lovage/runtime/deadline.hpp>
 
 namespace lovage {
@@ -24,6 +25,7 @@ struct TaskSend {
     std::optional<TimePoint> expires;
     bool mark_sent =
         false;  ///< Leave a sent-marker: the id is known before a worker stored anything.
+    std::optional<UniqueCall> unique;  ///< Only when no other one like it is there.
 };
 
 /// What an App needs from the world to send tasks and read results. The direct client talks to
@@ -36,7 +38,8 @@ public:
     virtual ~Client() = default;
 
     /// Success: the broker has confirmed the message (accepted). Errc::unknown_outcome: it may
-    /// exist. Every other error: it does not exist (rejected).
+    /// exist. Every other error: it does not exist (rejected); Errc::already_exists: since a call
+    /// like it is there, and `detail` is the id of that one.
     virtual Awaitable<Result<void>> send(TaskSend task, Deadline deadline) = 0;
 
     virtual Awaitable<Result<std::optional<TaskMeta>>> result(std::string task_id,

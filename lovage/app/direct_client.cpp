@@ -40,12 +40,13 @@ Awaitable<void> pause(std::chrono::milliseconds length) {
 
 }  // namespace
 
-DirectClient::DirectClient(AppCore& core) : core_{core} {
+DirectClient::DirectClient(AppCore& core) : core_{core}, unique_{core} {
     const auto sends = metrics::default_registry().counter(
         "lovage_publish_total", "Task messages sent, by how the send ended.", {"outcome"});
     accepted_ = sends.with({"accepted"});
     rejected_ = sends.with({"rejected"});
     unknown_ = sends.with({"unknown"});
+    duplicate_ = sends.with({"duplicate"});
 }
 
 void DirectClient::count(const Result<void>& outcome) {
@@ -53,6 +54,8 @@ void DirectClient::count(const Result<void>& outcome) {
         accepted_.increment();
     } else if (outcome.error().code == Errc::unknown_outcome) {
         unknown_.increment();
+    } else if (outcome.error().code == Errc::already_exists) {
+        duplicate_.increment();
     } else {
         rejected_.increment();
     }
@@ -115,21 +118,43 @@ Awaitable<Result<void>> DirectClient::publish_until(const TaskSend* task, Deadli
 }
 
 Awaitable<Result<void>> DirectClient::send(TaskSend task, Deadline deadline) {
-    if (!task.mark_sent) {
-        auto outcome = co_await publish_until(&task, deadline);
-        count(outcome);
-        co_return outcome;
+    if (task.unique) return send_unique(std::move(task), deadline);
+    return send_plain(std::move(task), deadline);
+}
+
+Awaitable<Result<void>> DirectClient::send_unique(TaskSend task, Deadline deadline) {
+    UniqueClaims::Claim claim;
+    // Without a connection there is nobody to ask: the send itself says what is wrong.
+    if (auto connected = co_await core_.connect(deadline); connected) {
+        auto claimed = co_await unique_.claim(&task, deadline);
+        if (!claimed) {
+            Result<void> refused = std::unexpected{std::move(claimed.error())};
+            count(refused);
+            co_return refused;
+        }
+        claim = *claimed;
     }
-    if (auto connected = co_await core_.connect(deadline); !connected) {
-        count(connected);
-        co_return connected;
-    }
+    Result<void> outcome = co_await send_marked(&task, deadline);
+    co_await unique_.conclude(&task, claim, &outcome);
+    count(outcome);
+    co_return outcome;
+}
+
+Awaitable<Result<void>> DirectClient::send_plain(TaskSend task, Deadline deadline) {
+    auto outcome = task.mark_sent ? co_await send_marked(&task, deadline)
+                                  : co_await publish_until(&task, deadline);
+    count(outcome);
+    co_return outcome;
+}
+
+Awaitable<Result<void>> DirectClient::send_marked(const TaskSend* task, Deadline deadline) {
+    if (!task->mark_sent) co_return co_await publish_until(task, deadline);
+    if (auto connected = co_await core_.connect(deadline); !connected) co_return connected;
     // Marker and message go to different stores: both at once, since the id is told to nobody
     // before both are there.
     using namespace asio::experimental::awaitable_operators;
-    auto [marked, outcome] = co_await (core_.results().mark_sent(task.task_id, deadline) &&
-                                       publish_until(&task, deadline));
-    count(outcome);
+    auto [marked, outcome] = co_await (core_.results().mark_sent(task->task_id, deadline) &&
+                                       publish_until(task, deadline));
     if (outcome && !marked) {
         outcome =
             fail(Errc::unknown_outcome, "the task was sent, but its sent-marker was not stored: " +

@@ -4,6 +4,7 @@
 #include <string>
 
 #include <lovage/app/client.hpp>
+#include <lovage/app/unique_claims.hpp>
 #include <lovage/runtime/metrics.hpp>
 
 namespace lovage {
@@ -28,17 +29,21 @@ public:
 private:
     Awaitable<Result<void>> store_revocation(std::string key, RevokeOptions options,
                                              Deadline deadline);
-    // `task` lives in the frame of send(), which awaits them: a send is not moved from call to
-    // call.
+    Awaitable<Result<void>> send_unique(TaskSend task, Deadline deadline);
+    Awaitable<Result<void>> send_plain(TaskSend task, Deadline deadline);
+    // `task` lives in the frame of the send that awaits them: it is not moved from call to call.
+    Awaitable<Result<void>> send_marked(const TaskSend* task, Deadline deadline);
     Awaitable<Result<void>> publish_until(const TaskSend* task, Deadline deadline);
     Awaitable<Result<void>> publish_once(const TaskSend* task, Deadline deadline);
     void count(const Result<void>& outcome);
 
     AppCore& core_;
     std::set<std::string> declared_;
+    UniqueClaims unique_;
     metrics::Counter accepted_;
     metrics::Counter rejected_;
     metrics::Counter unknown_;
+    metrics::Counter duplicate_;
 };
 
 }  // namespace lovage

@@ -6,15 +6,19 @@
 #include <exception>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <tuple>
+#include <type_traits>
 #include <utility>
+#include <vector>
 
 #include <lovage/app/async_result.hpp>
 #include <lovage/app/send_options.hpp>
 #include <lovage/core/convert.hpp>
 #include <lovage/core/task_definition.hpp>
+#include <lovage/core/task_function.hpp>
 
 namespace lovage {
 
@@ -29,6 +33,27 @@ struct Call {
 [[nodiscard]] Awaitable<Sent<Json>> send_call(const std::shared_ptr<AppCore>& core, Call call);
 /// Throws SendError; returns the id.
 std::string send_call_blocking(const std::shared_ptr<AppCore>& core, Call call);
+
+/// Both throw LovageError, naming the task.
+void set_concurrency_limit(TaskDefinition& task, ConcurrencyLimit limit);
+void set_unique(TaskDefinition& task, Unique unique);
+
+/// Makes text of a task's arguments.
+template <class F, class Values>
+inline constexpr bool kMakesKey = false;
+template <class F, class... A>
+inline constexpr bool kMakesKey<F, std::tuple<A...>> =
+    std::is_invocable_r_v<std::string, const F&, const A&...>;
+template <class F, class Values>
+concept KeyFunction = kMakesKey<F, Values>;
+
+template <class Values, class F, std::size_t... I>
+std::string call_key_function(const F& key, const std::string& task,
+                              const std::vector<Parameter>& parameters,
+                              std::span<const Json> values, std::index_sequence<I...>) {
+    return key(
+        convert_argument<std::tuple_element_t<I, Values>>(task, parameters[I], values[I])...);
+}
 
 /// Whether the exception behind `error` is an E.
 template <class E>
@@ -165,6 +190,46 @@ public:
         return *this;
     }
 
+    /// How many may run at a time, in all workers together: Solid Queue's `limits_concurrency`.
+    /// One that finds no place waits without taking a slot. Throws LovageError for a number that is
+    /// not 1 to 1000, and for a parameter that the task does not have.
+    ///
+    ///     app.task("sync", sync, arg("account"), arg("full") = false)
+    ///         .concurrency_limit(1, per("account"));
+    Task& concurrency_limit(std::size_t most, TaskKey key = {}) {
+        detail::set_concurrency_limit(*definition_, {most, std::move(key)});
+        return *this;
+    }
+    /// The same by what `key` makes of the arguments. It runs in the worker itself, on its loop: it
+    /// must be quick, and a crash in it is the worker's. A call for which it throws is not limited.
+    ///
+    ///     task.concurrency_limit(4, [](const std::string& url) { return host_of(url); });
+    template <class Function>
+        requires detail::KeyFunction<Function, Values>
+    Task& concurrency_limit(std::size_t most, Function key) {
+        TaskKey made;
+        made.function = [task = name(), parameters = definition_->parameters,
+                         key = std::move(key)](std::span<const Json> values) -> std::string {
+            return detail::call_key_function<Values>(
+                key, task, parameters, values,
+                std::make_index_sequence<std::tuple_size_v<Values>>{});
+        };
+        return concurrency_limit(most, std::move(made));
+    }
+
+    /// A call is not sent while another one like it is there: its sender gets that one's id (see
+    /// Sent::duplicate), and a duplicate that reaches a worker all the same ends as REVOKED there.
+    /// Throws LovageError for a period that is not positive, for a state that cannot count, and for
+    /// a parameter that the task does not have.
+    ///
+    ///     app.task("report", report, arg("month")).unique();
+    ///     app.task("mail", mail, arg("to"), arg("text"))
+    ///         .unique({.key = per("to"), .period = 1h, .states = {"PENDING", "SUCCESS"}});
+    Task& unique(Unique unique = {}) {
+        detail::set_unique(*definition_, std::move(unique));
+        return *this;
+    }
+
     /// Sends a call and waits for the broker's confirm. Throws SendError.
     template <class... A>
     AsyncResult<Return> delay(A&&... values) const {
@@ -191,7 +256,7 @@ private:
                                          Awaitable<Sent<Json>> sending) {
         Sent<Json> sent = co_await std::move(sending);
         co_return Sent<Return>{sent.outcome, AsyncResult<Return>{std::move(core), sent.result.id()},
-                               std::move(sent.error)};
+                               std::move(sent.error), sent.duplicate};
     }
 
     std::shared_ptr<AppCore> core_;

@@ -14,6 +14,8 @@
 #include <lovage/core/rate_limit.hpp>
 #include <lovage/core/retry_policy.hpp>
 #include <lovage/core/task_context.hpp>
+#include <lovage/core/task_key.hpp>
+#include <lovage/core/unique.hpp>
 
 namespace lovage {
 
@@ -36,6 +38,8 @@ struct TaskOptions {
     std::optional<bool> acks_on_failure_or_timeout;
     std::optional<bool> reject_on_worker_lost;
     std::optional<RateLimit> rate_limit;
+    std::optional<ConcurrencyLimit> concurrency_limit;
+    std::optional<Unique> unique;
 };
 
 /// The body of a task that is a coroutine; see app/coroutine_task.hpp.

@@ -51,11 +51,12 @@ enum class Line : std::uint8_t {
     kept_before_ack,    ///< A message that cannot run is acknowledged when it is in quarantine.
     silence,            ///< A server that says nothing is given up.
     hard_limit,         ///< A task that does not return is killed.
+    key_renewal,        ///< Who runs keeps its place under a concurrency limit.
 };
-inline constexpr std::array<std::string_view, 12> kLineNames{
-    "confirm",           "mandatory",       "persistent",    "late-ack",
-    "result-before-ack", "epoch",           "lease-renewal", "crash-count",
-    "again-before-ack",  "kept-before-ack", "silence",       "hard-limit"};
+inline constexpr std::array<std::string_view, 13> kLineNames{
+    "confirm", "mandatory",     "persistent",  "late-ack",         "result-before-ack",
+    "epoch",   "lease-renewal", "crash-count", "again-before-ack", "kept-before-ack",
+    "silence", "hard-limit",    "key-renewal"};
 
 [[nodiscard]] constexpr std::string_view to_string(Point point) {
     return kPointNames.at(static_cast<std::size_t>(point));

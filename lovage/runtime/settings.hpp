@@ -103,6 +103,8 @@ struct Settings {
     std::uint32_t worker_eta_task_limit = 10'000;
     /// How long before its time a task is taken from the broker's delay and held. Our own.
     std::chrono::milliseconds worker_eta_horizon{std::chrono::seconds{30}};
+    /// How long keys and places of tasks that ran stay taken when their worker dies. Our own.
+    std::chrono::milliseconds worker_lease{std::chrono::seconds{30}};
     /// How long a worker that was asked to stop waits for running tasks. Our own.
     std::chrono::milliseconds worker_shutdown_timeout{std::chrono::seconds{25}};
     /// How long work may wait while slots are free and nothing arrives, before the consumer is made

@@ -128,6 +128,7 @@ worker_max_memory_per_child = 262144
 worker_disable_rate_limits = true
 worker_eta_task_limit = 500
 worker_eta_horizon = 12.5
+worker_lease = 20
 worker_shutdown_timeout = 60
 worker_soft_shutdown_timeout = 5
 worker_progress_timeout = 120
@@ -166,6 +167,7 @@ log_format = "json"
     EXPECT_EQ(settings.task_default_rate_limit, RateLimit{0.5});
     EXPECT_EQ(settings.worker_eta_task_limit, 500U);
     EXPECT_EQ(settings.worker_eta_horizon, 12500ms);
+    EXPECT_EQ(settings.worker_lease, 20s);
     EXPECT_EQ(settings.worker_shutdown_timeout, 60s);
     EXPECT_EQ(settings.worker_soft_shutdown_timeout, 5s);
     EXPECT_EQ(settings.worker_progress_timeout, 120s);

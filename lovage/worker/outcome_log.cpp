@@ -46,7 +46,8 @@ void log_outcome(const TaskRequest& request, const TaskOutcome& outcome) {
         case Ending::requeued:
             return log::info("worker", "Task {} gave its message back: {}", name, outcome.reason);
         case Ending::revoked:
-            return log::info("worker", "Discarding {} task: {}", outcome.reason, name);
+            return log::info("worker", "Discarding {} task: {}{}", outcome.reason, name,
+                             outcome.failure ? ", " + outcome.failure->exc_message : "");
         case Ending::timed_out:
             return log::error("worker", "Hard time limit ({}s) exceeded for {}",
                               seconds(outcome.time_limit), name);

@@ -158,6 +158,17 @@ void Settler::revoke(std::shared_ptr<TaskRequest> request, std::string reason) {
     tasks_finished(std::move(finished));
 }
 
+void Settler::end_duplicate(std::shared_ptr<TaskRequest> request, const std::string& first) {
+    TaskOutcome outcome;
+    outcome.ending = Ending::revoked;
+    outcome.reason = "duplicate";
+    outcome.failure =
+        TaskFailure{"TaskRevokedError", "duplicate of " + first, "celery.exceptions", ""};
+    std::vector<FinishedTask> finished;
+    finished.push_back({std::move(request), std::move(outcome)});
+    tasks_finished(std::move(finished));
+}
+
 Awaitable<void> Settler::settle_unstored() {
     const Busy storing{storing_};
     while (!unstored_.empty()) co_await settle_together(std::exchange(unstored_, {}));

@@ -52,6 +52,9 @@ public:
     void tasks_finished(std::vector<FinishedTask> finished);
     /// Ends a task as REVOKED without running it; `reason` is "revoked" or "expired".
     void revoke(std::shared_ptr<TaskRequest> request, std::string reason);
+    /// Ends a task without running it, since the unique task `first` is there: REVOKED, too, and
+    /// the result says so.
+    void end_duplicate(std::shared_ptr<TaskRequest> request, const std::string& first);
     /// Keeps the message of a task that has crashed too often to be run again.
     void refuse_crashing(std::shared_ptr<TaskRequest> request, std::size_t crashes);
     /// Keeps a message that cannot become a task. When its id is known, `failure` becomes its

@@ -22,7 +22,8 @@ enum class Ending : std::uint8_t {
     ignored,    ///< Done, and no result shall be stored (lovage::Ignore).
     rejected,   ///< Refused by the task (lovage::Reject): never to run again; `reason`.
     requeued,   ///< Given back by the task (lovage::Reject with requeue).
-    revoked,    ///< `reason` says "revoked" or "expired" (it did not start), or "terminated".
+    revoked,    ///< `reason` says "revoked", "expired" or "duplicate" (it did not start; of a
+                ///< duplicate `failure` names the first one), or "terminated".
     timed_out,  ///< Killed at its hard limit: `time_limit`.
     slot_lost,  ///< What ran it died: `failure` (WorkerLostError), and `crash`.
 };

@@ -63,8 +63,8 @@ void set_state(TaskMeta& meta, const TaskOutcome& outcome) {
             return;
         case Ending::revoked:
             meta.status = states::kRevoked;
-            meta.result =
-                exception_json({"TaskRevokedError", outcome.reason, "celery.exceptions", ""});
+            meta.result = exception_json(outcome.failure.value_or(
+                TaskFailure{"TaskRevokedError", outcome.reason, "celery.exceptions", ""}));
             return;
         case Ending::failed:
         case Ending::slot_lost:

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -12,6 +13,7 @@
 #include <lovage/core/task_definition.hpp>
 #include <lovage/core/task_hooks.hpp>
 #include <lovage/core/task_message.hpp>
+#include <lovage/core/unique.hpp>
 #include <lovage/worker/acknowledgement.hpp>
 #include <lovage/worker/task_outcome.hpp>
 
@@ -20,6 +22,12 @@ namespace lovage {
 namespace journal {
 class InFlightFile;
 }
+
+/// The wish for a place under a concurrency limit.
+struct PlaceCall {
+    std::string key;       ///< Names of the places begin with it, in the state store.
+    std::size_t most = 1;  ///< How many there are.
+};
 
 /// One delivered task on its way through the worker.
 struct TaskRequest {
@@ -37,6 +45,13 @@ struct TaskRequest {
     std::chrono::steady_clock::time_point soft_limit_at;  ///< SoftLimits' own.
     AckRules acknowledge;
     bool has_turn = false;  ///< It has waited for it, see Admission.
+    /// What KeyGate asks the state store for.
+    std::optional<PlaceCall> place;
+    std::optional<UniqueCall> unique;
+    bool judged = false;       ///< It is no duplicate; KeyGate's.
+    std::uint64_t ticket = 0;  ///< Its place in line, see KeyLines; 0: it has not asked yet.
+    /// The epoch: it never was in line.
+    std::chrono::steady_clock::time_point in_line_since;
     /// Where the attempt is noted while it runs; may be null.
     std::shared_ptr<journal::InFlightFile> journal;
     /// Somebody needs to know when it starts: see Pool::Events::started.

@@ -21,6 +21,9 @@ using namespace std::chrono_literals;
 
 /// After a hand-over that failed, and before a delivery is given back that there is no room for.
 constexpr auto kPause = 1s;
+/// How long a task stays in line before it goes back to the broker for a moment: RabbitMQ takes
+/// back what is held for half an hour.
+constexpr auto kInLineMost = 10min;
 
 /// Trying again does not help: this message, or any, will not be delayed by this broker.
 bool will_not_delay(Errc code) {
@@ -87,6 +90,30 @@ bool WaitingRoom::hold_for_turn(RequestPtr& request, Clock::time_point turn) {
     return true;
 }
 
+bool WaitingRoom::hold_in_line(RequestPtr& request, Clock::time_point now) {
+    if (request->in_line_since == Clock::time_point{}) request->in_line_since = now;
+    Clock::time_point leave_at = request->in_line_since + kInLineMost;
+    if (leave_at <= now || !room_for(*request)) return false;
+    if (const auto& expires = request->message.expires) {
+        // A moment later, since a task expires only after that time.
+        const auto rest = std::max(*expires + 1ms - wall_clock_now(), TimePoint::duration::zero());
+        leave_at = std::min<Clock::time_point>(leave_at,
+                                               now + std::min<Clock::duration>(rest, kInLineMost));
+    }
+    bytes_ += request->delivery.message.body.size();
+    const std::string key = request->place->key;
+    const std::uint64_t ticket = request->ticket;
+    in_line_.push(key, ticket, std::move(request), now, leave_at);
+    tell();
+    return true;
+}
+
+void WaitingRoom::wake_line(const std::string& key, Clock::time_point when) {
+    if (!in_line_.waits(key)) return;
+    in_line_.wake(key, when);
+    hooks_.changed();
+}
+
 void WaitingRoom::send_away(RequestPtr request, std::chrono::milliseconds delay) {
     delay = std::clamp(delay, EtaPolicy::kShortest, options_.policy.longest_delay);
     scope_.spawn("send away", hand_over(std::move(request), wall_clock_now(), delay));
@@ -99,6 +126,7 @@ WaitingRoom::Clock::duration WaitingRoom::until_next(TimePoint now,
     if (const auto next = held_.next_due()) until_due = std::min(until_due, *next - now);
     Clock::duration wait = until_due;
     if (const auto next = in_turn_.next_due()) wait = std::min(wait, *next - steady_now);
+    if (const auto next = in_line_.next_due()) wait = std::min(wait, *next - steady_now);
     return wait;
 }
 
@@ -106,6 +134,7 @@ std::vector<WaitingRoom::RequestPtr> WaitingRoom::pop_due(TimePoint now,
                                                           Clock::time_point steady_now) {
     std::vector<RequestPtr> due = held_.pop_due(now);
     std::ranges::move(in_turn_.pop_due(steady_now), std::back_inserter(due));
+    std::ranges::move(in_line_.pop_due(steady_now), std::back_inserter(due));
     for (const RequestPtr& request : due) bytes_ -= request->delivery.message.body.size();
     metrics_.waiting.set(static_cast<double>(held()));
     return due;
@@ -117,6 +146,7 @@ std::vector<WaitingRoom::RequestPtr> WaitingRoom::withdraw() {
     metrics_.waiting.set(0);
     std::vector<RequestPtr> all = held_.take_all();
     std::ranges::move(in_turn_.take_all(), std::back_inserter(all));
+    std::ranges::move(in_line_.take_all(), std::back_inserter(all));
     return all;
 }
 

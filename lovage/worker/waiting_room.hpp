@@ -15,14 +15,16 @@
 #include <lovage/runtime/task_scope.hpp>
 #include <lovage/worker/eta_policy.hpp>
 #include <lovage/worker/eta_queue.hpp>
+#include <lovage/worker/key_lines.hpp>
 #include <lovage/worker/task_metrics.hpp>
 #include <lovage/worker/task_run.hpp>
 
 namespace lovage {
 
-/// Delivered tasks that shall run later: at a time of the wall clock, or when it is their turn.
-/// Near ones are held here, unacknowledged, and come out when they are due; far ones, and those
-/// there is no room for, are handed to the broker's delay.
+/// Delivered tasks that shall run later: at a time of the wall clock, when it is their turn, or
+/// when there is a place for them under the concurrency limit of their key. Near ones are held
+/// here, unacknowledged, and come out when they are due; far ones, and those there is no room for,
+/// are handed to the broker's delay.
 ///
 /// A hand-over sends the message again as it came, waits for the confirm, and only then
 /// acknowledges the delivery: a crash in between leaves the task twice, never none. What the broker
@@ -53,6 +55,15 @@ public:
     /// Takes a task whose turn is at `turn`; returns false and leaves it alone when there is no
     /// room.
     [[nodiscard]] bool hold_for_turn(RequestPtr& request, Clock::time_point turn);
+    /// For a task's `ticket`: never the same twice.
+    [[nodiscard]] std::uint64_t next_ticket() noexcept { return in_line_.next_ticket(); }
+    /// Takes a task, with its ticket, that found no place, see KeyLines; returns false and leaves
+    /// it alone when there is no room, or when it has been in line for as long as it may.
+    [[nodiscard]] bool hold_in_line(RequestPtr& request, Clock::time_point now);
+    /// Somebody waits for a place of that key.
+    [[nodiscard]] bool waits_in_line(const std::string& key) const { return in_line_.waits(key); }
+    /// The first in that line asks at `when`.
+    void wake_line(const std::string& key, Clock::time_point when);
     /// Hands a task to the broker that has to ask again later.
     void send_away(RequestPtr request, std::chrono::milliseconds delay);
 
@@ -68,7 +79,9 @@ public:
     /// of others. Hand-overs count up to kHandOversMost: a broker that is slow to take them shall
     /// be asked for no more.
     [[nodiscard]] std::size_t places() const noexcept;
-    [[nodiscard]] std::size_t held() const noexcept { return held_.size() + in_turn_.size(); }
+    [[nodiscard]] std::size_t held() const noexcept {
+        return held_.size() + in_turn_.size() + in_line_.size();
+    }
     [[nodiscard]] std::size_t handing_over() const noexcept { return handing_over_; }
 
     /// No hand-over is begun again from here on: what fails is given back.
@@ -96,6 +109,7 @@ private:
     Hooks hooks_;
     EtaQueue<RequestPtr> held_;
     EtaQueue<RequestPtr, Clock::time_point> in_turn_;
+    KeyLines<RequestPtr> in_line_;
     std::size_t bytes_ = 0;  // of the bodies of what is held
     std::size_t handing_over_ = 0;
     std::size_t handing_over_bytes_ = 0;

@@ -25,6 +25,8 @@ using namespace std::chrono_literals;
 
 constexpr auto kConnectAttempt = 10s;
 constexpr auto kCloseDeadline = 10s;
+/// How long giving keys back may take; the others lapse.
+constexpr auto kKeysDeadline = 2s;
 /// How long idle slots may take for their finalisers.
 constexpr auto kRetireDeadline = 5s;
 
@@ -112,6 +114,7 @@ Worker::Impl::Impl(App& of, WorkerOptions wanted)
                     changed_.notify_all();
                 }}},
       admission_{of.settings(), waiting_},
+      gate_{*core, waiting_, hostname, gate_hooks()},
       scope_{core->loop().executor()} {
     metrics_.slots.set(static_cast<double>(slots));
     if (const auto& range = of.settings().worker_autoscale) {
@@ -286,6 +289,13 @@ Awaitable<void> Worker::Impl::shut_down() {
     scope_.request_stop();
     left_behind = pool_->stop();  // nothing is reported from here on
     co_await pool_->join();
+    // Keys of tasks that still run lapse.
+    if (left_behind == 0) gate_.close();
+    (void)co_await gate_.join(Deadline::in(kKeysDeadline));
+    gate_.give_up();
+    while (!co_await gate_.join(Deadline::in(kCloseDeadline))) {
+        log::warning("worker", "still waiting for the state store");
+    }
     // A store that is under way outlasts its cancellation: it is waited for, however slow.
     while (!co_await settler_.join(Deadline::in(kCloseDeadline))) {
         log::warning("worker", "still waiting for the result backend");
@@ -306,8 +316,10 @@ Awaitable<void> Worker::Impl::shut_down() {
 void Worker::Impl::withdraw_unstarted() {
     for (const RequestPtr& request : pool_->take_unstarted()) {
         watch_.ended(request);
+        gate_.given_back(request);
         give_back(request);
     }
+    for (const RequestPtr& request : gate_.withdraw()) give_back(request);
     for (const RequestPtr& request : waiting_.withdraw()) give_back(request);
 }
 

@@ -4,6 +4,7 @@
 #include <lovage/runtime/failpoint.hpp>
 #include <lovage/runtime/log.hpp>
 #include <lovage/worker/detail/worker_impl.hpp>
+#include <lovage/worker/places.hpp>
 
 #include <boost/system/system_error.hpp>
 
@@ -176,6 +177,11 @@ Worker::Impl::RequestPtr Worker::Impl::make_request(Delivery delivery, TaskMessa
         }
     });
     set_rules(*request);
+    const TaskMessage& call = request->message;
+    request->place = place_call(task, call.args, call.kwargs);
+    request->unique = unique_call(task, call.args, call.kwargs,
+                                  sent_time(call.user_headers).value_or(wall_clock_now()));
+    request->judged = call.retries > 0;  // its first attempt was
     return request;
 }
 
@@ -289,10 +295,35 @@ void Worker::Impl::triage(RequestPtr request, Revocation revocation, TimePoint n
     } else if (message.expires && *message.expires < now) {
         settler_.revoke(std::move(request), "expired");
     } else if (const TimePoint due = due_time(message); due > now) {
-        waiting_.add(std::move(request), due, now);
+        if (KeyGate::concerns(*request, false)) {
+            gate_.enter(std::move(request), false);
+        } else {
+            waiting_.add(std::move(request), due, now);
+        }
     } else if (admission_.admit(request)) {
-        runnable.push_back(std::move(request));
+        if (KeyGate::concerns(*request, true)) {
+            gate_.enter(std::move(request), true);
+        } else {
+            runnable.push_back(std::move(request));
+        }
     }
+}
+
+KeyGate::Hooks Worker::Impl::gate_hooks() {
+    KeyGate::Hooks hooks;
+    hooks.start = [this](RequestPtr request) {
+        std::vector<RequestPtr> one;
+        one.push_back(std::move(request));
+        submit(std::move(one));
+    };
+    hooks.wait = [this](RequestPtr request) {
+        const TimePoint due = due_time(request->message);
+        waiting_.add(std::move(request), due, wall_clock_now());
+    };
+    hooks.duplicate = [this](RequestPtr request, const std::string& first) {
+        settler_.end_duplicate(std::move(request), first);
+    };
+    return hooks;
 }
 
 void Worker::Impl::submit(std::vector<RequestPtr> runnable) {
@@ -350,18 +381,22 @@ void Worker::Impl::show_busy() {
 }
 
 void Worker::Impl::on_finished(std::vector<FinishedTask> finished) {
-    for (const FinishedTask& task : finished) watch_.ended(task.request);
+    for (const FinishedTask& task : finished) {
+        watch_.ended(task.request);
+        gate_.ended(task.request, task.outcome);
+    }
     settler_.tasks_finished(std::move(finished));
     show_busy();
     if (stops_ != 0) changed_.notify_all();
 }
 
-void Worker::Impl::on_settled(const RequestPtr& /*request*/, const TaskOutcome* outcome,
+void Worker::Impl::on_settled(const RequestPtr& request, const TaskOutcome* outcome,
                               LookAhead::Duration settle_time) {
     const bool ran = outcome != nullptr && outcome->started != Clock::time_point{};
     if (ran) {
         look_ahead_.on_task_settled(outcome->ended - outcome->started, settle_time);
     }
+    if (request && outcome != nullptr) gate_.settled(request, *outcome);
     if (consumer_) metrics_.unsettled.set(static_cast<double>(consumer_->unsettled()));
     update_prefetch();
     if (stops_ != 0) changed_.notify_all();

@@ -25,6 +25,7 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
 
 #include <fmt/format.h>
 #include <signal.h>
@@ -90,6 +91,14 @@ std::int64_t crash_once(std::int64_t number, std::int64_t milliseconds) {
         raise(SIGKILL);
     }
     return work(number, milliseconds);
+}
+
+/// Works for a while; returns when it began and ended, on the clock of the whole machine.
+std::pair<std::int64_t, std::int64_t> span_of(std::int64_t milliseconds) {
+    const auto now = [] { return std::chrono::steady_clock::now().time_since_epoch().count(); };
+    const std::int64_t begin = now();
+    std::this_thread::sleep_for(std::chrono::milliseconds{milliseconds});
+    return {begin, now()};
 }
 
 /// Never returns.
@@ -183,6 +192,7 @@ int main(int argc, char** argv) {
     app.task("chaos.crash-once", crash_once, arg("number"), arg("milliseconds"));
     app.task("chaos.spin", spin);
     app.task("chaos.crash", [] { raise(SIGKILL); });
+    app.task("chaos.limited", span_of, arg("milliseconds")).concurrency_limit(1);
     if (argc == 5 && std::string{argv[1]} == "produce") {
         return produce(app, std::atof(argv[2]), std::atoi(argv[3]), argv[4]);
     }

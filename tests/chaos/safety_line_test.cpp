@@ -163,6 +163,32 @@ TEST_F(SqliteSafetyLine, LeaseRenewal) {
     expect_account();
 }
 
+TEST_F(SqliteSafetyLine, KeyRenewal) {
+    // Both take longer than a lease, and each has a worker.
+    set("LOVAGE_WORKER_LEASE", "1");
+    start_worker();
+    auto first = std::move(worker_);
+    start_worker("other", {{"LOVAGE_TASK_DEFAULT_QUEUE", "other"}});
+    const App app{"chaos-sender", settings()};
+    std::vector<AsyncResult<Json>> sent;
+    for (const char* const queue : {"celery", "other"}) {
+        sent.push_back(
+            app.send_task("chaos.limited", Json::array({4'000}), Json::object(), {.queue = queue}));
+    }
+    using Span = std::pair<std::int64_t, std::int64_t>;
+    std::vector<Span> spans;
+    for (const auto& each : sent) {
+        spans.push_back(from_json<Span>(each.get(60s)).value());
+    }
+    std::ranges::sort(spans);
+    for (std::size_t i = 1; i < spans.size(); ++i) {
+        EXPECT_GE(spans[i].first, spans[i - 1].second) << "two at a time";
+    }
+    stop(*first);
+    stop(*worker_);
+    worker_.reset();
+}
+
 TEST_F(SqliteSafetyLine, CrashCount) {
     start_worker();
     const auto meta = run_one("chaos.crash", settings(), {}, 20s);

@@ -177,6 +177,20 @@ int main(int argc, char** argv) {
     lovage::App app{"ledger"};
     app.task("ledger.work", work, arg("key"), arg("milliseconds") = 0);
     app.task("ledger.hold", hold, arg("key"), arg("heeds_stop") = false);
+    app.task(
+           "ledger.limited",
+           [](lovage::TaskContext& context, std::string key, const std::string& /*account*/) {
+               return hold(context, std::move(key), false);
+           },
+           arg("key"), arg("account"))
+        .concurrency_limit(1, lovage::per("account"));
+    app.task(
+           "ledger.unique",
+           [](lovage::TaskContext& context, std::string key, const std::string& /*order*/) {
+               return hold(context, std::move(key), false);
+           },
+           arg("key"), arg("order"))
+        .unique({.key = lovage::per("order")});
     app.task("ledger.refuse", refuse, arg("reason"));
     app.task(
         "ledger.add", [](std::int64_t x, std::int64_t y) { return x + y; }, arg("x"), arg("y") = 1);
@@ -187,6 +201,15 @@ int main(int argc, char** argv) {
         "ledger.add-elsewhere",
         [&app](std::int64_t x, std::int64_t y) { return add_elsewhere(app, x, y); }, arg("x"),
         arg("y"));
+    // The ids of two sends of the same call.
+    app.task(
+        "ledger.send-unique-twice",
+        [&app](const std::string& order) {
+            const lovage::Json args = lovage::Json::array({"in-a-slot", order});
+            return std::vector{app.send_task("ledger.unique", args).id(),
+                               app.send_task("ledger.unique", args).id()};
+        },
+        arg("order"));
     app.task("ledger.progress", [](lovage::TaskContext& context) {
         context.update_state("PROGRESS", lovage::Json::object({{"done", 3}}));
         note("start", "progress");

@@ -41,6 +41,13 @@ std::optional<std::chrono::milliseconds> read_horizon(const Json& value) {
     return fits ? time : std::nullopt;
 }
 
+/// Shorter ones lapse when a busy machine is late with a renewal; longer ones are no use.
+std::optional<std::chrono::milliseconds> read_lease(const Json& value) {
+    const auto time = read_seconds(value);
+    const bool fits = time && *time >= std::chrono::seconds{1} && *time <= std::chrono::hours{1};
+    return fits ? time : std::nullopt;
+}
+
 std::optional<RateLimit> read_rate_limit(const Json& value) {
     if (!value.is_string() && !value.is_integer() && !value.is_real()) return std::nullopt;
     const auto limit =
@@ -210,6 +217,15 @@ std::vector<Setting> worker_rows() {
                 &S::worker_eta_horizon,
                 "How long before its time a task is taken from the broker and held.", read_horizon,
                 show_seconds),
+        special("worker_lease", Owner::lovage,
+                {.type = "number",
+                 .unit = "seconds",
+                 .range = "1 to 3600",
+                 .text = "a number of seconds from 1 to 3600"},
+                &S::worker_lease,
+                "How long the places of concurrency limits, and the keys of unique tasks, stay "
+                "taken when the worker dies that runs the task.",
+                read_lease, show_seconds),
         seconds("worker_shutdown_timeout", Owner::lovage, &S::worker_shutdown_timeout,
                 "How long a worker that was asked to stop waits for running tasks."),
         seconds("worker_progress_timeout", Owner::lovage, &S::worker_progress_timeout,

@@ -17,6 +17,7 @@
 #include <lovage/worker/attempt_watch.hpp>
 #include <lovage/worker/autoscale.hpp>
 #include <lovage/worker/journal/dead_workers.hpp>
+#include <lovage/worker/key_gate.hpp>
 #include <lovage/worker/look_ahead.hpp>
 #include <lovage/worker/pool.hpp>
 #include <lovage/worker/progress_watch.hpp>
@@ -101,10 +102,11 @@ private:
     Awaitable<void> open_journal();
     /// How often each of the tasks has crashed; empty when none was delivered before.
     Awaitable<std::vector<std::size_t>> look_up_crashes(std::vector<RequestPtr> requests);
-    /// Expired, revoked, waiting for its time or its turn, or put into `runnable`.
+    /// Expired, revoked, waiting for its time, its turn or its place, or put into `runnable`.
     void triage(RequestPtr request, Revocation revocation, TimePoint now,
                 std::vector<RequestPtr>& runnable);
     void submit(std::vector<RequestPtr> runnable);
+    [[nodiscard]] KeyGate::Hooks gate_hooks();
     void give_back(const RequestPtr& request);
     void on_finished(std::vector<FinishedTask> finished);
     void on_settled(const RequestPtr& request, const TaskOutcome* outcome,
@@ -141,6 +143,7 @@ private:
     Settler settler_;
     WaitingRoom waiting_;
     Admission admission_;
+    KeyGate gate_;
     std::optional<Error> problem_;  // why the worker cannot go on
     int stops_ = 0;                 // how often a stop was requested
     std::optional<Deadline> soft_;  // until when a cold stop waits

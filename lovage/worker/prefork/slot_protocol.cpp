@@ -194,6 +194,22 @@ Message read_message(ByteReader& in) {
     return message;
 }
 
+void write_unique(ByteWriter& out, const UniqueCall& call) {
+    out.text(call.key);
+    out.number(call.states);
+    out.optional(call.period,
+                 [&](std::chrono::milliseconds period) { out.signed_number(period.count()); });
+    write_time(out, call.sent);
+}
+UniqueCall read_unique(ByteReader& in) {
+    UniqueCall call;
+    call.key = in.text();
+    call.states = in.number<std::uint8_t>();
+    call.period = in.optional([&] { return std::chrono::milliseconds{in.signed_number()}; });
+    call.sent = read_time(in);
+    return call;
+}
+
 void write_send(ByteWriter& out, const TaskSend& send) {
     out.text(send.task_id);
     out.text(send.queue);
@@ -202,6 +218,7 @@ void write_send(ByteWriter& out, const TaskSend& send) {
     out.optional(send.eta, [&](TimePoint time) { write_time(out, time); });
     out.optional(send.expires, [&](TimePoint time) { write_time(out, time); });
     out.boolean(send.mark_sent);
+    out.optional(send.unique, [&](const UniqueCall& call) { write_unique(out, call); });
 }
 TaskSend read_send(ByteReader& in) {
     TaskSend send;
@@ -212,6 +229,7 @@ TaskSend read_send(ByteReader& in) {
     send.eta = in.optional([&] { return read_time(in); });
     send.expires = in.optional([&] { return read_time(in); });
     send.mark_sent = in.boolean();
+    send.unique = in.optional([&] { return read_unique(in); });
     return send;
 }
 

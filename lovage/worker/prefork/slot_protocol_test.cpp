@@ -122,6 +122,7 @@ TEST(SlotProtocol, ASendArrivesAsItWasMade) {
     call.send.queue = "q";
     call.send.expires = TimePoint{9s};
     call.send.mark_sent = true;
+    call.send.unique = UniqueCall{"unique/t/k", 5, 10s, TimePoint{5s}};
     call.send.message.properties.priority = std::uint8_t{4};
     call.send.message.headers = Json::raw(R"({"task":"add"})");
     call.send.message.body = std::string{"[[], {}, {}]\0x", 14};
@@ -136,6 +137,7 @@ TEST(SlotProtocol, ASendArrivesAsItWasMade) {
     EXPECT_EQ(read->send.expires, TimePoint{9s});
     EXPECT_EQ(read->send.eta, std::nullopt);
     EXPECT_TRUE(read->send.mark_sent);
+    EXPECT_EQ(read->send.unique, call.send.unique);
     EXPECT_EQ(read->send.message.properties.priority, 4);
     EXPECT_EQ(read->send.message.headers.raw_text(), R"({"task":"add"})");
     EXPECT_EQ(read->send.message.body, call.send.message.body);

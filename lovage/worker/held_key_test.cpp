@@ -1,0 +1,119 @@
+#include <lovage/worker/held_key.hpp>
+
+#include <gtest/gtest.h>
+
+namespace lovage {
+namespace {
+
+using namespace std::chrono_literals;
+using Step = HeldKey::Step;
+
+constexpr HeldKey::Time at(std::chrono::milliseconds time) {
+    return HeldKey::Time{} + 1h + time;
+}
+
+std::optional<StateEntry> entry(std::string value, std::uint64_t version) {
+    return StateEntry{std::move(value), version};
+}
+
+TEST(HeldKey, IsRenewedAfterAThirdOfItsLease) {
+    HeldKey key{"mine", 5, 30s, at(0s)};
+    EXPECT_EQ(key.next(at(9s)), Step::wait);
+    EXPECT_EQ(key.wake_at(), at(10s));
+    EXPECT_EQ(key.next(at(10s)), Step::renew);
+    EXPECT_EQ(key.version(), 5U);
+    key.renewed(6, at(10s));
+    EXPECT_EQ(key.next(at(10s)), Step::wait);
+    EXPECT_EQ(key.wake_at(), at(20s));
+    EXPECT_EQ(key.version(), 6U);
+}
+
+TEST(HeldKey, IsTriedAgainWhileTheStoreIsAway) {
+    HeldKey key{"mine", 5, 30s, at(0s)};
+    key.failed(at(10s));
+    EXPECT_EQ(key.next(at(10s)), Step::wait);
+    EXPECT_EQ(key.wake_at(), at(10'050ms));
+    for (int i = 0; i < 100; ++i) key.failed(at(29s));
+    EXPECT_EQ(key.wake_at(), at(30s));
+    EXPECT_FALSE(key.may_have_lapsed(at(29s)));
+    EXPECT_TRUE(key.may_have_lapsed(at(30s)));
+    EXPECT_EQ(key.next(at(30s)), Step::renew);
+    key.renewed(6, at(30s));
+    EXPECT_FALSE(key.may_have_lapsed(at(31s)));
+}
+
+TEST(HeldKey, OneThatWasRenewedUnheardIsRecognised) {
+    HeldKey key{"mine", 5, 30s, at(0s)};
+    key.conflicted();
+    EXPECT_EQ(key.next(at(10s)), Step::look);
+    key.found(entry("mine", 9));
+    EXPECT_EQ(key.next(at(10s)), Step::renew);
+    EXPECT_EQ(key.version(), 9U);
+}
+
+TEST(HeldKey, OneThatLapsedIsTakenAnewWhenNobodyElseHas) {
+    HeldKey key{"mine", 5, 30s, at(0s)};
+    key.conflicted();
+    key.found(std::nullopt);
+    EXPECT_EQ(key.next(at(10s)), Step::renew);
+    EXPECT_EQ(key.version(), 0U);
+    EXPECT_FALSE(key.lost());
+}
+
+TEST(HeldKey, OneThatIsAnothersIsLostAndNotGivenBack) {
+    HeldKey key{"mine", 5, 30s, at(0s)};
+    key.conflicted();
+    key.found(entry("another's", 9));
+    EXPECT_TRUE(key.lost());
+    EXPECT_EQ(key.next(at(1h)), Step::wait);
+    EXPECT_EQ(key.wake_at(), std::nullopt);
+    key.give_back(HeldKey::Last{"done", 1h}, at(2h));
+    EXPECT_EQ(key.next(at(2h)), Step::done);
+}
+
+TEST(HeldKey, IsErasedWhenItIsGivenBack) {
+    HeldKey key{"mine", 5, 30s, at(0s)};
+    key.give_back(std::nullopt, at(1s));
+    EXPECT_EQ(key.next(at(1s)), Step::erase);
+    key.given_back();
+    EXPECT_EQ(key.next(at(1s)), Step::done);
+}
+
+TEST(HeldKey, OneThatIsNotThereNeedsNoErasing) {
+    HeldKey key{"mine", 5, 30s, at(0s)};
+    key.give_back(std::nullopt, at(1s));
+    key.conflicted();
+    key.found(std::nullopt);
+    EXPECT_EQ(key.next(at(1s)), Step::done);
+}
+
+TEST(HeldKey, BecomesWhatShallBeLeftOfIt) {
+    HeldKey key{"mine", 5, std::nullopt, at(0s)};
+    EXPECT_EQ(key.next(at(100h)), Step::wait);
+    EXPECT_EQ(key.wake_at(), std::nullopt);
+    key.give_back(HeldKey::Last{"done", 1h}, at(1s));
+    EXPECT_EQ(key.next(at(1s)), Step::write_last);
+    EXPECT_EQ(key.last().value, "done");
+    key.conflicted();
+    EXPECT_EQ(key.next(at(1s)), Step::look);
+    key.found(entry("mine", 9));
+    EXPECT_EQ(key.next(at(1s)), Step::write_last);
+    EXPECT_EQ(key.version(), 9U);
+    key.conflicted();
+    key.found(entry("done", 10));
+    EXPECT_EQ(key.next(at(1s)), Step::done) << "written unheard";
+}
+
+TEST(HeldKey, IsLeftToLapseWhenTheStoreStaysAway) {
+    HeldKey key{"mine", 5, 30s, at(0s)};
+    key.give_back(std::nullopt, at(5s));
+    key.failed(at(5s));
+    EXPECT_EQ(key.next(at(5s)), Step::wait);
+    EXPECT_EQ(key.wake_at(), at(5'050ms));
+    EXPECT_EQ(key.next(at(34s)), Step::erase);
+    EXPECT_EQ(key.next(at(35s)), Step::done);
+    EXPECT_FALSE(key.may_have_lapsed(at(35s))) << "nobody holds it any more";
+}
+
+}  // namespace
+}  // namespace lovage
