@@ -46,7 +46,8 @@ struct CanvasPlan {
 };
 
 /// Turns signatures into calls as Celery's workers do (celery-wire reference, section 14): partial
-/// arguments, options, chains, groups, chords, in one another as deep as kCanvasDepthMax.
+/// arguments, options, chains, groups, chords, in one another as deep as kCanvasDepthMax; together
+/// at most kCanvasMembersMax calls of kCanvasBytesMax bytes.
 ///
 /// Pure: reads no clock, sends nothing. Whoever calls is the parent of everything it calls.
 class CanvasPlanner {
@@ -81,6 +82,7 @@ private:
 
     Caller caller_;
     CanvasPlan plan_;
+    std::size_t bytes_ = 0;  ///< of the calls, about
 };
 
 /// A call that will never be made, because something before it has failed.

@@ -242,6 +242,17 @@ TEST(Canvas, NestingHasAnEnd) {
     EXPECT_FALSE(chord_size_of(deep));
 }
 
+TEST(Canvas, ALargeResultForALargeGroupHasAnEnd) {
+    const std::vector<Signature> members(30, task("t"));
+    CanvasPlanner planner{{std::string{kParent}, "root", TimePoint{}}};
+    const Json large{std::string(std::size_t{10} << 20U, 'x')};
+    const auto called = planner.call(group(members), {large}, Json::object(), "callback/0");
+    ASSERT_FALSE(called);
+    EXPECT_EQ(called.error().code, Errc::too_large);
+    EXPECT_EQ(called.error().detail,
+              "the messages of a canvas take more than 268435456 bytes together");
+}
+
 TEST(Canvas, WhatIsNeverReachedIsWhatSomebodyMayWaitFor) {
     Signature canvas = chain({task("a"), chord({task("b")}, task("sum")), task("c")});
     ASSERT_TRUE(freeze(canvas, kParent, "chain"));
