@@ -220,10 +220,10 @@ CanvasPlanner::Child CanvasPlanner::apply_task(const Signature& signature, const
     if (!embed) return embed;
     message.embed = std::move(*embed);
     bytes_ += bytes_of(message.args) + bytes_of(message.kwargs) + bytes_of(message.embed);
-    if (bytes_ > kCanvasBytesMax) {
-        return fail(Errc::too_large,
-                    fmt::format("the messages of a canvas take more than {} bytes together",
-                                kCanvasBytesMax));
+    if (bytes_ > bytes_max_) {
+        return fail(
+            Errc::too_large,
+            fmt::format("the messages of a canvas take more than {} bytes together", bytes_max_));
     }
     if (auto encodable = check_encodable(message); !encodable) {
         return std::unexpected{std::move(encodable.error())};

@@ -414,8 +414,9 @@ TEST(RedisResults, CountChordsUnderCelerysKeysInCelerysWords) {
               R"([1, "5754488b-a268-4c0a-9855-5563d7906f24", "SUCCESS", 8])"
               "\n2");
     EXPECT_EQ(server.cli("--raw get " + key + ".s"), "3");
-    EXPECT_EQ(server.cli("--raw ttl " + key + ".j"), "86400");
-    EXPECT_EQ(server.cli("--raw ttl " + key + ".s"), "86400");
+    for (const char* name : {".j", ".s"}) {
+        EXPECT_THAT(server.cli("--raw ttl " + key + name), testing::AnyOf("86400", "86399"));
+    }
     EXPECT_EQ(server.cli("--raw exists " + key + " " + key + ".t"), "0");
     ASSERT_TRUE(backend->end_chord(group));
     EXPECT_EQ(server.cli("--raw keys '" + key + "*'"), "");
