@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <lovage/core/error.hpp>
@@ -46,7 +47,8 @@ struct CanvasPlan {
 };
 
 /// Turns signatures into calls as Celery's workers do (celery-wire reference, section 14): partial
-/// arguments, options, chains, groups, chords, in one another as deep as kCanvasDepthMax.
+/// arguments, options, chains, groups, chords, in one another as deep as kCanvasDepthMax; together
+/// at most kCanvasMembersMax calls of `bytes_max` bytes.
 ///
 /// Pure: reads no clock, sends nothing. Whoever calls is the parent of everything it calls.
 class CanvasPlanner {
@@ -56,7 +58,8 @@ public:
         std::string root_id;
         TimePoint now;  ///< What countdowns and relative expiries count from.
     };
-    explicit CanvasPlanner(Caller caller) : caller_{std::move(caller)} {}
+    explicit CanvasPlanner(Caller caller, std::size_t bytes_max = kCanvasBytesMax)
+        : caller_{std::move(caller)}, bytes_max_{bytes_max} {}
 
     /// Adds the call of a signature with `args` in front of its own. `options` are laid over its
     /// own ones; `position` makes the ids of whatever has none yet. Errors: malformed, too_large;
@@ -80,7 +83,9 @@ private:
                       std::size_t depth);
 
     Caller caller_;
+    std::size_t bytes_max_;
     CanvasPlan plan_;
+    std::size_t bytes_ = 0;  ///< of the calls, about
 };
 
 /// A call that will never be made, because something before it has failed.

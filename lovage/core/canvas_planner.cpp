@@ -28,6 +28,31 @@ bool is_group_result(const Json& result) {
     return result.is_array() && result.as_array().size() == 2 && !result.as_array()[1].is_null();
 }
 
+/// About as many bytes as a value takes when it is written.
+std::size_t bytes_of(const Json& value) {
+    constexpr std::size_t kEach = 8;
+    switch (value.kind()) {
+        case Json::Kind::raw:
+            return value.raw_text().size();
+        case Json::Kind::string:
+            return kEach + value.as_string().size();
+        case Json::Kind::array: {
+            std::size_t bytes = kEach;
+            for (const Json& item : value.as_array()) bytes += bytes_of(item);
+            return bytes;
+        }
+        case Json::Kind::object: {
+            std::size_t bytes = kEach;
+            for (const auto& [name, member] : value.as_object()) {
+                bytes += kEach + name.size() + bytes_of(member);
+            }
+            return bytes;
+        }
+        default:
+            return kEach;
+    }
+}
+
 /// `args` in front of the signature's own, unless it takes none.
 Result<Json> with_partial(const Signature& signature, const Json::Array& args) {
     if (signature.immutable || args.empty()) return signature.args;
@@ -194,6 +219,12 @@ CanvasPlanner::Child CanvasPlanner::apply_task(const Signature& signature, const
     auto embed = embed_of(reader);
     if (!embed) return embed;
     message.embed = std::move(*embed);
+    bytes_ += bytes_of(message.args) + bytes_of(message.kwargs) + bytes_of(message.embed);
+    if (bytes_ > bytes_max_) {
+        return fail(
+            Errc::too_large,
+            fmt::format("the messages of a canvas take more than {} bytes together", bytes_max_));
+    }
     if (auto encodable = check_encodable(message); !encodable) {
         return std::unexpected{std::move(encodable.error())};
     }

@@ -242,6 +242,20 @@ TEST(Canvas, NestingHasAnEnd) {
     EXPECT_FALSE(chord_size_of(deep));
 }
 
+TEST(Canvas, ALargeResultForALargeGroupHasAnEnd) {
+    const std::vector<Signature> members(30, task("t"));
+    const Json large{std::string(100, 'x')};
+    const auto problem = [&](std::size_t bytes_max) -> std::string {
+        CanvasPlanner planner{{std::string{kParent}, "root", TimePoint{}}, bytes_max};
+        const auto called = planner.call(group(members), {large}, Json::object(), "callback/0");
+        return called ? ""
+                      : std::string{to_string(called.error().code)} + ": " + called.error().detail;
+    };
+    EXPECT_EQ(problem(30 * 1000), "");
+    EXPECT_EQ(problem(30 * 100),
+              "too_large: the messages of a canvas take more than 3000 bytes together");
+}
+
 TEST(Canvas, WhatIsNeverReachedIsWhatSomebodyMayWaitFor) {
     Signature canvas = chain({task("a"), chord({task("b")}, task("sum")), task("c")});
     ASSERT_TRUE(freeze(canvas, kParent, "chain"));

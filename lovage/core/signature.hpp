@@ -43,6 +43,9 @@ struct Signature {
 inline constexpr std::size_t kCanvasMembersMax = 200'000;
 /// Deepest nesting of canvases in canvases.
 inline constexpr std::size_t kCanvasDepthMax = 32;
+/// Most bytes of all the messages that one canvas comes to: a large result for a large group, or a
+/// large body carried by every part of a chord, multiply.
+inline constexpr std::size_t kCanvasBytesMax = std::size_t{256} << 20U;
 
 /// Reads a signature; `what` names it in errors ("callback 2"). Missing keys other than `task` get
 /// the value encode would write. Errors: malformed, naming the key and what was found.

@@ -353,12 +353,15 @@ TEST(RedisResults, TakeOneConnectionAndOneMoreForAllWhoWait) {
 
 TEST(RedisResults, NeedNoMoreRightsThanTheReadmeNames) {
     const redis::TestServer server;
-    ASSERT_EQ(server.cli("acl setuser worker on '>pw' resetchannels '&celery-task-meta-*' "
-                         "'~celery-task-meta-*' '~lovage-*' -@all +get +set +del +exists +getrange "
-                         "+publish +evalsha '+script|load' +zadd +zrem +zrangebyscore "
-                         "+zrangebylex +time +ping +hello '+client|setname' +select +subscribe "
-                         "+unsubscribe"),
-              "OK");
+    ASSERT_EQ(
+        server.cli(
+            "acl setuser worker on '>pw' resetchannels '&celery-task-meta-*' "
+            "'~celery-task-meta-*' '~celery-taskset-meta-*' '~lovage-*' -@all +get "
+            "+set +del +exists +expire +type +getrange +publish +evalsha "
+            "'+script|load' +zadd +zrem +zcard +zrange +zrangebyscore +zrangebylex "
+            "+lrange +llen +lrem +rpush +time +ping +hello '+client|setname' +select +subscribe "
+            "+unsubscribe"),
+        "OK");
     auto options = server.options();
     options.user = "worker";
     options.password = "pw";
@@ -373,6 +376,14 @@ TEST(RedisResults, NeedNoMoreRightsThanTheReadmeNames) {
     EXPECT_TRUE(results.mark_sent("task"));
     EXPECT_EQ(results.is_known("task"), true);
     EXPECT_TRUE(results.forget("task"));
+    ASSERT_TRUE(results.start_chord({"sorted", 1, Json::array()}));
+    EXPECT_TRUE(results.add_chord_part({"sorted", 0, "task", "FAILURE", 1})->complete);
+    EXPECT_TRUE(results.add_chord_part({"sorted", 0, "task", "SUCCESS", 2})->complete);
+    EXPECT_TRUE(results.end_chord("sorted"));
+    ASSERT_EQ(server.cli("-n 1 rpush celery-taskset-meta-list.j '[1, \"task\", \"FAILURE\", 1]'"),
+              "1");
+    ASSERT_TRUE(results.start_chord({"list", 1, {}}));
+    EXPECT_TRUE(results.add_chord_part({"list", 0, "task", "SUCCESS", 2})->complete);
 
     StateConnection state{[&](Executor executor) {
         return make_redis_state_store(std::move(executor), {.server = options});
@@ -381,6 +392,78 @@ TEST(RedisResults, NeedNoMoreRightsThanTheReadmeNames) {
     EXPECT_THAT(state.keys("le"), testing::ElementsAre("lease"));
     EXPECT_TRUE(state.erase("lease", version));
     EXPECT_EQ(server.cli("acl log"), "");
+}
+
+// The keys of celery-wire's captured chord in flight (Celery 5.2.6), with its redis-cli rendering.
+TEST(RedisResults, CountChordsUnderCelerysKeysInCelerysWords) {
+    const redis::TestServer server;
+    const auto backend = connected(server);
+    const std::string group = "7bdf7acd-0efd-4081-a1d5-ab0ea3f7ddd7";
+    const std::string key = "celery-taskset-meta-" + group;
+    ASSERT_TRUE(backend->start_chord({group, 3, {}}));
+    ASSERT_TRUE(
+        backend->add_chord_part({group, 2, "5754488b-a268-4c0a-9855-5563d7906f24", "SUCCESS", 8}));
+    ASSERT_TRUE(
+        backend->add_chord_part({group, 0, "7fd6c713-1490-4a7c-8e5c-c51aa0352594", "SUCCESS", 2}));
+    EXPECT_EQ(server.cli("--raw zrange " + key + ".j 0 -1 withscores"),
+              R"([1, "7fd6c713-1490-4a7c-8e5c-c51aa0352594", "SUCCESS", 2])"
+              "\n0\n"
+              R"([1, "5754488b-a268-4c0a-9855-5563d7906f24", "SUCCESS", 8])"
+              "\n2");
+    EXPECT_EQ(server.cli("--raw get " + key + ".s"), "3");
+    for (const char* name : {".j", ".s"}) {
+        EXPECT_THAT(server.cli("--raw ttl " + key + name), testing::AnyOf("86400", "86399"));
+    }
+    EXPECT_EQ(server.cli("--raw exists " + key + " " + key + ".t"), "0");
+    ASSERT_TRUE(backend->end_chord(group));
+    EXPECT_EQ(server.cli("--raw keys '" + key + "*'"), "");
+}
+
+TEST(RedisResults, CountTogetherWithPythonsWorkers) {
+    const redis::TestServer server;
+    const auto backend = connected(server);
+    const std::string key = "celery-taskset-meta-g";
+    ASSERT_EQ(server.cli("set " + key + ".s 2"), "OK");
+    ASSERT_EQ(server.cli("incr " + key + ".t"), "1");  // add_to_chord
+    const auto python = [&](const std::string& score, const std::string& entry) {
+        return server.cli("zadd " + key + ".j " + score + " '" + entry + "'");
+    };
+    ASSERT_EQ(python("1", R"([1, "p", "SUCCESS", {"a": [1.0]}])"), "1");
+    // Run twice with two results: one part.
+    ASSERT_EQ(python("1", R"([1, "p", "FAILURE", {"exc_type": "E"}])"), "1");
+    EXPECT_FALSE(backend->add_chord_part({"g", 0, "c", "SUCCESS", 1})->complete);
+    const auto returns = backend->add_chord_part({"g", std::nullopt, "d", "SUCCESS", 2});
+    ASSERT_TRUE(returns && returns->complete);
+    std::vector<std::string> parts;
+    for (const ChordPart& part : returns->parts) {
+        parts.push_back(part.task_id + " " + part.state + " " + to_json_text(part.result));
+    }
+    EXPECT_THAT(parts,
+                testing::ElementsAre("c SUCCESS 1", R"(p SUCCESS {"a": [1.0]})", "d SUCCESS 2"));
+}
+
+TEST(RedisResults, TakePartsInAListWherePythonPutsThemThere) {
+    const redis::TestServer server;
+    const auto backend = connected(server);
+    const std::string key = "celery-taskset-meta-g.j";
+    ASSERT_TRUE(backend->start_chord({"g", 2, {}}));
+    ASSERT_EQ(server.cli("rpush " + key + R"( '[1, "p", "SUCCESS", 5]')"), "1");
+    const auto returns = backend->add_chord_part({"g", 0, "c", "SUCCESS", 1});
+    ASSERT_TRUE(returns && returns->complete);
+    EXPECT_EQ(returns->parts.front().task_id, "p");
+    EXPECT_EQ(server.cli("--raw llen " + key), "2");
+    EXPECT_TRUE(backend->add_chord_part({"g", 0, "c", "SUCCESS", 1})->complete);
+    EXPECT_EQ(server.cli("--raw llen " + key), "2");
+}
+
+TEST(RedisResults, SayThatAChordHoldsWhatNobodyCanRead) {
+    const redis::TestServer server;
+    const auto backend = connected(server);
+    ASSERT_TRUE(backend->start_chord({"g", 2, {}}));
+    ASSERT_EQ(server.cli("zadd celery-taskset-meta-g.j 0 'no entry'"), "1");
+    const auto returns = backend->add_chord_part({"g", 1, "c", "SUCCESS", 1});
+    ASSERT_FALSE(returns);
+    EXPECT_EQ(returns.error().code, Errc::malformed);
 }
 
 TEST(RedisResults, LogNoPassword) {

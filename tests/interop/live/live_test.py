@@ -626,6 +626,24 @@ class Workflows(unittest.TestCase):
         parts = [self.on("cpp", tasks.flaky, 2, 0.05), self.on("py", tasks.flaky, 1, 0.05)]
         self.assertEqual(self.get(celery.chord(parts, app=tasks.app)(self.on("cpp", tasks.total))), 3)
 
+    @unittest.skipIf("--control" in sys.argv, "Celery's workers lose what they run when they are killed")
+    def test_killed_workers_break_no_workflow(self):
+        """Whatever was sent, stored or counted when a worker died is done again, under the same ids."""
+        survivor = start_lovage("survivor", "victims")
+        await_consumers("victims", 1)
+        for number in range(5):
+            victim = start_lovage(f"victim-{number}", "victims", 4)
+            await_consumers("victims", 2)
+            chords = [celery.chord([self.on("victims", tasks.add, i, i) for i in range(20)], app=tasks.app)
+                      (self.on("victims", tasks.total)) for _ in range(20)]
+            chains = [celery.chain(*self.visits(*["victims"] * 10), app=tasks.app).apply_async() for _ in range(20)]
+            until(lambda: sum(result.ready() for result in chords) >= 2 + 3 * number, "some are done")
+            victim.kill()
+            stack.children.remove(victim)
+            self.assertEqual([self.get(result) for result in chords], [380] * 20)
+            self.assertEqual([len(self.get(result)) for result in chains], [10] * 20)
+        stack.stop(survivor)
+
     def test_protocol_1_chains(self):
         old = tasks.make_app(task_protocol=1)
         self.addCleanup(old.close)
