@@ -138,7 +138,7 @@ Awaitable<KeyGate::Answer> KeyGate::decide(RequestPtr request, bool starts, Pass
     Answer answer = Answer::again;
     for (int attempt = 0; attempt < kTries && answer == Answer::again; ++attempt) {
         answer = Answer::go;
-        if (request->unique) answer = co_await claim(request, pass, first);
+        if (request->unique) answer = co_await claim(request, starts, pass, first);
         if (!starts || (answer != Answer::go && answer != Answer::again)) co_return answer;
         if (answer == Answer::go && request->place && !pass->place) {
             answer = co_await find_place(request, pass);
@@ -148,7 +148,8 @@ Awaitable<KeyGate::Answer> KeyGate::decide(RequestPtr request, bool starts, Pass
     co_return answer;
 }
 
-Awaitable<KeyGate::Answer> KeyGate::claim(RequestPtr request, Pass* pass, std::string* first) {
+Awaitable<KeyGate::Answer> KeyGate::claim(RequestPtr request, bool starts, Pass* pass,
+                                          std::string* first) {
     const UniqueCall& call = *request->unique;
     const Deadline deadline = Deadline::in(kAttempt);
     pass->record.reset();
@@ -163,7 +164,11 @@ Awaitable<KeyGate::Answer> KeyGate::claim(RequestPtr request, Pass* pass, std::s
         co_return Answer::duplicate;
     }
     pass->record = view->version;
-    if (view->standing == Standing::free && call.counts(states::kPending)) {
+    // The claim of a sender that died lapses, and this one may wait for long.
+    const bool unsaid = view->standing == Standing::ours &&
+                        view->record->state == UniqueRecord::kSending &&
+                        (!starts || request->place);
+    if ((view->standing == Standing::free || unsaid) && call.counts(states::kPending)) {
         const auto lifetime =
             lifetime_of_waiting(core_, call, request->message.eta, request->message.expires);
         if (lifetime) {
