@@ -17,7 +17,7 @@ std::optional<StateEntry> entry(std::string value, std::uint64_t version) {
 }
 
 TEST(HeldKey, IsRenewedAfterAThirdOfItsLease) {
-    HeldKey key{"mine", 5, 30s, at(0s)};
+    HeldKey key{"mine", 5, HeldKey::Lease{30s, at(0s)}};
     EXPECT_EQ(key.next(at(9s)), Step::wait);
     EXPECT_EQ(key.wake_at(), at(10s));
     EXPECT_EQ(key.next(at(10s)), Step::renew);
@@ -29,7 +29,7 @@ TEST(HeldKey, IsRenewedAfterAThirdOfItsLease) {
 }
 
 TEST(HeldKey, IsTriedAgainWhileTheStoreIsAway) {
-    HeldKey key{"mine", 5, 30s, at(0s)};
+    HeldKey key{"mine", 5, HeldKey::Lease{30s, at(0s)}};
     key.failed(at(10s));
     EXPECT_EQ(key.next(at(10s)), Step::wait);
     EXPECT_EQ(key.wake_at(), at(10'050ms));
@@ -43,7 +43,7 @@ TEST(HeldKey, IsTriedAgainWhileTheStoreIsAway) {
 }
 
 TEST(HeldKey, OneThatWasRenewedUnheardIsRecognised) {
-    HeldKey key{"mine", 5, 30s, at(0s)};
+    HeldKey key{"mine", 5, HeldKey::Lease{30s, at(0s)}};
     key.conflicted();
     EXPECT_EQ(key.next(at(10s)), Step::look);
     key.found(entry("mine", 9));
@@ -52,27 +52,42 @@ TEST(HeldKey, OneThatWasRenewedUnheardIsRecognised) {
 }
 
 TEST(HeldKey, OneThatLapsedIsTakenAnewWhenNobodyElseHas) {
-    HeldKey key{"mine", 5, 30s, at(0s)};
+    HeldKey key{"mine", 5, HeldKey::Lease{30s, at(0s)}};
     key.conflicted();
     key.found(std::nullopt);
     EXPECT_EQ(key.next(at(10s)), Step::renew);
     EXPECT_EQ(key.version(), 0U);
-    EXPECT_FALSE(key.lost());
+    EXPECT_FALSE(key.lost(at(10s)));
 }
 
 TEST(HeldKey, OneThatIsAnothersIsLostAndNotGivenBack) {
-    HeldKey key{"mine", 5, 30s, at(0s)};
+    HeldKey key{"mine", 5, HeldKey::Lease{30s, at(0s)}};
     key.conflicted();
     key.found(entry("another's", 9));
-    EXPECT_TRUE(key.lost());
+    EXPECT_TRUE(key.lost(at(10s)));
     EXPECT_EQ(key.next(at(1h)), Step::wait);
     EXPECT_EQ(key.wake_at(), std::nullopt);
     key.give_back(HeldKey::Last{"done", 1h}, at(2h));
     EXPECT_EQ(key.next(at(2h)), Step::done);
 }
 
+TEST(HeldKey, NobodyMindsWhatBecomesOfItFromItsEndOn) {
+    HeldKey key{"mine", 5, HeldKey::Lease{30s, at(0s), at(45s)}};
+    EXPECT_EQ(key.wake_at(), at(10s));
+    key.renewed(6, at(40s));
+    EXPECT_EQ(key.wake_at(), std::nullopt);
+    EXPECT_EQ(key.next(at(60s)), Step::wait);
+    EXPECT_FALSE(key.may_have_lapsed(at(100s)));
+    key.give_back(std::nullopt, at(100s));
+    EXPECT_EQ(key.next(at(100s)), Step::erase);
+    key.conflicted();
+    key.found(entry("another's", 9));
+    EXPECT_FALSE(key.lost(at(100s)));
+    EXPECT_EQ(key.next(at(100s)), Step::done);
+}
+
 TEST(HeldKey, IsErasedWhenItIsGivenBack) {
-    HeldKey key{"mine", 5, 30s, at(0s)};
+    HeldKey key{"mine", 5, HeldKey::Lease{30s, at(0s)}};
     key.give_back(std::nullopt, at(1s));
     EXPECT_EQ(key.next(at(1s)), Step::erase);
     key.given_back();
@@ -80,7 +95,7 @@ TEST(HeldKey, IsErasedWhenItIsGivenBack) {
 }
 
 TEST(HeldKey, OneThatIsNotThereNeedsNoErasing) {
-    HeldKey key{"mine", 5, 30s, at(0s)};
+    HeldKey key{"mine", 5, HeldKey::Lease{30s, at(0s)}};
     key.give_back(std::nullopt, at(1s));
     key.conflicted();
     key.found(std::nullopt);
@@ -88,7 +103,7 @@ TEST(HeldKey, OneThatIsNotThereNeedsNoErasing) {
 }
 
 TEST(HeldKey, BecomesWhatShallBeLeftOfIt) {
-    HeldKey key{"mine", 5, std::nullopt, at(0s)};
+    HeldKey key{"mine", 5, std::nullopt};
     EXPECT_EQ(key.next(at(100h)), Step::wait);
     EXPECT_EQ(key.wake_at(), std::nullopt);
     key.give_back(HeldKey::Last{"done", 1h}, at(1s));
@@ -105,7 +120,7 @@ TEST(HeldKey, BecomesWhatShallBeLeftOfIt) {
 }
 
 TEST(HeldKey, IsLeftToLapseWhenTheStoreStaysAway) {
-    HeldKey key{"mine", 5, 30s, at(0s)};
+    HeldKey key{"mine", 5, HeldKey::Lease{30s, at(0s)}};
     key.give_back(std::nullopt, at(5s));
     key.failed(at(5s));
     EXPECT_EQ(key.next(at(5s)), Step::wait);

@@ -33,11 +33,11 @@ struct HeldKeys::Held {
     bool told_of_trouble = false;
 };
 
-HeldKeys::Handle HeldKeys::hold(Entry entry, std::optional<std::chrono::milliseconds> lease,
-                                HeldKey::Time asked, std::string task) {
+HeldKeys::Handle HeldKeys::hold(Entry entry, std::optional<HeldKey::Lease> lease,
+                                std::string task) {
     if (failpoint::left_out(failpoint::Line::key_renewal)) lease.reset();
     auto held = std::make_shared<Held>(scope_.executor(), std::move(entry.key),
-                                       HeldKey{std::move(entry.value), entry.version, lease, asked},
+                                       HeldKey{std::move(entry.value), entry.version, lease},
                                        std::move(task));
     scope_.spawn("hold a key", keep(held));
     return held;
@@ -75,7 +75,7 @@ Awaitable<void> HeldKeys::carry_out(Step step, Handle held) {
         auto found = co_await store.get(held->name, deadline);
         if (found) {
             key.found(*found);
-            if (key.next(asked) == Step::wait && key.lost()) warn(*held, "another one has it now");
+            if (key.lost(asked)) warn(*held, "another one has it now");
             co_return;
         }
         problem = std::move(found.error());

@@ -201,7 +201,8 @@ Awaitable<KeyGate::Answer> KeyGate::find_place(RequestPtr request, Pass* pass) {
         co_return Answer::in_line;
     }
     ++here.held;
-    pass->place = keys_.hold(std::move(**place), lease_, asked, request->message.id);
+    pass->place =
+        keys_.hold(std::move(**place), HeldKey::Lease{lease_, asked}, request->message.id);
     if (here.held < call.most) waiting_.wake_line(call.key, std::max(asked, here.since));
     co_return Answer::go;
 }
@@ -230,9 +231,12 @@ Awaitable<KeyGate::Answer> KeyGate::begin(RequestPtr request, Pass* pass) {
     }
     if (problem && problem->code == Errc::conflict) co_return Answer::again;
     if (problem) co_return later_because_of(*problem);
-    const bool renewed = entry.version != 0 && !lasts;
-    pass->unique =
-        keys_.hold(std::move(entry), renewed ? lease : std::nullopt, asked, request->message.id);
+    std::optional<HeldKey::Lease> renewed;
+    if (entry.version != 0 && lease) {
+        renewed = HeldKey::Lease{*lease, asked};
+        if (call.period) renewed->until = asked + *lifetime;
+    }
+    pass->unique = keys_.hold(std::move(entry), renewed, request->message.id);
     co_return Answer::go;
 }
 
