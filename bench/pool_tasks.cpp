@@ -92,6 +92,8 @@ void work(lovage::TaskContext& context, const std::string& /*payload*/) {
     std::this_thread::sleep_for(50ms);
 }
 
+// A task's context outlives it.
+// NOLINTNEXTLINE(cppcoreguidelines-avoid-reference-coroutine-parameters)
 lovage::Awaitable<void> nap(lovage::TaskContext& context, std::string /*payload*/) {
     const Noted noted{context};
     asio::steady_timer timer{co_await asio::this_coro::executor, 1s};

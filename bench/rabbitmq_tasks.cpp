@@ -40,12 +40,13 @@ constexpr const char* kQueue = "lovage-tasks";
 
 /// Declares the queue and empties it, as the other sides do before and after they are measured: a
 /// broker that holds what an earlier run left behind is a slower one.
-lovage::Awaitable<lovage::Result<void>> empty_queue(lovage::App& app) {
-    lovage::AppCore& core = *app.core();
+lovage::Awaitable<lovage::Result<void>> empty_queue(lovage::App* app) {
+    lovage::AppCore& core = *app->core();
     const lovage::Deadline deadline = lovage::Deadline::in(60s);
     auto done = co_await core.connect(deadline);
     if (done)
-        done = co_await lovage::declare_task_queue(core.broker(), app.settings(), kQueue, deadline);
+        done =
+            co_await lovage::declare_task_queue(core.broker(), app->settings(), kQueue, deadline);
     if (!done) co_return done;
     auto purged = co_await core.broker().purge(kQueue, deadline);
     if (!purged) co_return std::unexpected{purged.error()};
@@ -105,7 +106,7 @@ int main(int argc, char** argv) {
     settings.task_default_queue = kQueue;
     lovage::App producer{"bench-producer", settings};
     const auto empty = [&] {
-        lovage::value_or_throw(producer.core()->loop().run_blocking(empty_queue(producer)));
+        lovage::value_or_throw(producer.core()->loop().run_blocking(empty_queue(&producer)));
     };
 
     empty();

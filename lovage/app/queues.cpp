@@ -36,6 +36,19 @@ std::string queue_type(const Settings& settings, const std::string& name) {
     return wanted.empty() ? delivery_rules(settings).queue_type : wanted;
 }
 
+Awaitable<Result<void>> declare_with_exchange(Broker* broker, QueueDeclaration queue,
+                                              Deadline deadline) {
+    const std::string name = queue.name;
+    auto declared = co_await broker->declare_queue(std::move(queue), deadline);
+    if (!declared) co_return declared;
+    ExchangeDeclaration exchange;
+    exchange.name = name;
+    declared = co_await broker->declare_exchange(std::move(exchange), deadline);
+    if (!declared) co_return declared;
+    Binding binding{name, name, name};
+    co_return co_await broker->bind(std::move(binding), deadline);
+}
+
 }  // namespace
 
 bool is_quorum_queue(const Settings& settings, const std::string& name) {
@@ -53,14 +66,7 @@ QueueDeclaration task_queue(const Settings& settings, std::string name) {
 
 Awaitable<Result<void>> declare_task_queue(Broker& broker, const Settings& settings,
                                            std::string name, Deadline deadline) {
-    auto declared = co_await broker.declare_queue(task_queue(settings, name), deadline);
-    if (!declared) co_return declared;
-    ExchangeDeclaration exchange;
-    exchange.name = name;
-    declared = co_await broker.declare_exchange(std::move(exchange), deadline);
-    if (!declared) co_return declared;
-    Binding binding{name, name, name};
-    co_return co_await broker.bind(std::move(binding), deadline);
+    return declare_with_exchange(&broker, task_queue(settings, std::move(name)), deadline);
 }
 
 std::string quarantine_queue(const std::string& queue) {

@@ -2,6 +2,7 @@
 
 #include <lovage/brokers/broker.hpp>
 #include <lovage/runtime/loop.hpp>
+#include <tests/support/soon.hpp>
 
 #include <gtest/gtest.h>
 #include <boost/asio/co_spawn.hpp>
@@ -14,10 +15,6 @@
 #include <vector>
 
 namespace lovage::conformance {
-
-inline Deadline soon() {
-    return Deadline::in(std::chrono::seconds{30});
-}
 
 class TestConsumer;
 

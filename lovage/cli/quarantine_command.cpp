@@ -30,7 +30,7 @@ constexpr std::uint64_t kVisitMax = 10'000;
 /// Most of a visit that acts on whatever comes: another goes on where it ends.
 constexpr std::uint64_t kActMax = 500;
 /// For what comes before the first message, for each message acted on, and for the end.
-constexpr auto kPatience = 30s;
+constexpr auto kQuarantinePatience = 30s;
 constexpr auto kReceivePatience = 2s;
 
 /// A kept message with what people call it by.
@@ -154,7 +154,7 @@ Awaitable<Visit> take(CorePtr core, Consumer* consumer, QuarantineArguments argu
             visit.messages.push_back(arguments.action == Action::show ? kept : summary(kept));
             if (arguments.action == Action::list || arguments.action == Action::show) continue;
             auto acted = co_await act(core, consumer, std::move(kept), arguments.action,
-                                      Deadline::in(kPatience));
+                                      Deadline::in(kQuarantinePatience));
             if (!acted) {
                 visit.problem = std::move(acted.error());
                 co_return visit;
@@ -166,7 +166,7 @@ Awaitable<Visit> take(CorePtr core, Consumer* consumer, QuarantineArguments argu
 }
 
 Awaitable<Result<Visit>> visit_quarantines(CorePtr core, QuarantineArguments arguments) {
-    const Deadline deadline = Deadline::in(kPatience);
+    const Deadline deadline = Deadline::in(kQuarantinePatience);
     if (auto connected = co_await core->connect(deadline); !connected) {
         co_return std::unexpected{std::move(connected.error())};
     }
@@ -184,7 +184,7 @@ Awaitable<Result<Visit>> visit_quarantines(CorePtr core, QuarantineArguments arg
     if (!consumer) co_return std::unexpected{std::move(consumer.error())};
     Visit visit = co_await take(core, consumer->get(), std::move(arguments), expected);
     visit.more = *ready > expected;
-    auto closed = co_await (*consumer)->close(Deadline::in(kPatience));
+    auto closed = co_await (*consumer)->close(Deadline::in(kQuarantinePatience));
     if (!closed && !visit.problem) visit.problem = std::move(closed.error());
     co_return visit;
 }

@@ -12,11 +12,11 @@ namespace lovage::cli {
 
 namespace {
 
-constexpr std::chrono::seconds kPatience{5};
+constexpr std::chrono::seconds kRevokePatience{5};
 
 /// Revokes one task and returns its record from before; its status is PENDING when there was none.
 Awaitable<Result<TaskMeta>> revoke(AsyncResultBase task, RevokeOptions options) {
-    const Deadline deadline = Deadline::in(kPatience);
+    const Deadline deadline = Deadline::in(kRevokePatience);
     auto before = co_await task.meta_async(deadline);
     if (!before) co_return before;
     auto stored = co_await task.revoke_async(deadline, options);

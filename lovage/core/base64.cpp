@@ -12,7 +12,7 @@ constexpr std::string_view kAlphabet =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 constexpr std::uint8_t kNoDigit = 0xFF;
-constexpr std::array<std::uint8_t, 256> kDigits = [] {
+constexpr std::array<std::uint8_t, 256> kBase64Digits = [] {
     std::array<std::uint8_t, 256> digits{};
     digits.fill(kNoDigit);
     for (std::size_t i = 0; i < kAlphabet.size(); ++i) {
@@ -48,7 +48,7 @@ std::optional<std::string> base64_decode(std::string_view text) {
     std::uint32_t bits = 0;
     unsigned count = 0;  // Bits that are in `bits` and not yet in `out`.
     for (const char c : text) {
-        const std::uint32_t digit = kDigits[static_cast<unsigned char>(c)];
+        const std::uint32_t digit = kBase64Digits[static_cast<unsigned char>(c)];
         if (digit == kNoDigit) return std::nullopt;
         bits = (bits << 6U) | digit;
         count += 6;

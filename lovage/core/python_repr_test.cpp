@@ -14,7 +14,7 @@ namespace {
 
 using testing_support::load_fixture;
 
-Json json(std::string_view text) {
+Json of_json(std::string_view text) {
     return value_or_throw(parse_json(text));
 }
 
@@ -65,11 +65,11 @@ TEST(CeleryRepr, CountsCharactersNotBytes) {
 }
 
 TEST(PythonRepr, ShowsValuesAsPythonDoes) {
-    EXPECT_EQ(python_repr(json(R"({"a": [1, null, true, false], "b": {}, "c": []})")),
+    EXPECT_EQ(python_repr(of_json(R"({"a": [1, null, true, false], "b": {}, "c": []})")),
               "{'a': [1, None, True, False], 'b': {}, 'c': []}");
-    EXPECT_EQ(python_repr(json("[0.1, 1e16, 1.0, -0.0, NaN, -Infinity]")),
+    EXPECT_EQ(python_repr(of_json("[0.1, 1e16, 1.0, -0.0, NaN, -Infinity]")),
               "[0.1, 1e+16, 1.0, -0.0, nan, -inf]");
-    EXPECT_EQ(python_repr(json("123456789012345678901234567890")),
+    EXPECT_EQ(python_repr(of_json("123456789012345678901234567890")),
               "123456789012345678901234567890");
     EXPECT_EQ(python_repr(Json::raw(R"({"k": [ {"x":1} ]})")), "{'k': [{'x': 1}]}");
 }
@@ -84,9 +84,9 @@ TEST(PythonRepr, ChoosesQuotesAsPythonDoes) {
 TEST(PythonRepr, EscapesWhatCouldBreakALine) {
     EXPECT_EQ(python_repr("a\nb\tc\rd\\e"), R"('a\nb\tc\rd\\e')");
     EXPECT_EQ(python_repr(std::string("\0\x1b\x7f", 3)), R"('\x00\x1b\x7f')");
-    EXPECT_EQ(python_repr(json(R"("\u0085\u00a0\u00ad\u2028\u202e\ud800\ue000\uffff")")),
+    EXPECT_EQ(python_repr(of_json(R"("\u0085\u00a0\u00ad\u2028\u202e\ud800\ue000\uffff")")),
               R"('\x85\xa0\xad\u2028\u202e\ud800\ue000\uffff')");
-    EXPECT_EQ(python_repr(json(R"("\udb80\udc00\udb40\udc20")")), R"('\U000f0000\U000e0020')");
+    EXPECT_EQ(python_repr(of_json(R"("\udb80\udc00\udb40\udc20")")), R"('\U000f0000\U000e0020')");
     EXPECT_EQ(python_repr("é☃😀"), "'é☃😀'");
     EXPECT_EQ(python_repr("\xff"), R"('\xff')");
 }
@@ -95,7 +95,7 @@ TEST(PythonRepr, CutsWhatIsTooLong) {
     EXPECT_EQ(python_repr("abcdef", 5), "'abcd...");
     EXPECT_EQ(python_repr("abcdef", 8), "'abcdef'");
     EXPECT_EQ(python_repr("☃☃☃☃", 3), "'☃☃...");
-    EXPECT_EQ(python_repr(json("[1, 2, 3]"), 4), "[1, ...");
+    EXPECT_EQ(python_repr(of_json("[1, 2, 3]"), 4), "[1, ...");
     EXPECT_EQ(python_repr(std::string(5'000'000, 'x')).size(), 1027U);
 }
 

@@ -14,12 +14,12 @@
 namespace lovage::http {
 namespace {
 
-struct Item {
+struct Order {
     std::string name;
     int quantity = 1;
 };
-BOOST_DESCRIBE_STRUCT(Item, (), (name, quantity))
-LOVAGE_JSON_DEFAULTS(Item, quantity)
+BOOST_DESCRIBE_STRUCT(Order, (), (name, quantity))
+LOVAGE_JSON_DEFAULTS(Order, quantity)
 
 /// The member of `json` at a path of names and indices.
 Json at(const Json& json, std::initializer_list<std::string_view> path) {
@@ -78,25 +78,25 @@ TEST_F(OpenApiTest, DescribesParametersAsFastApi) {
 
 TEST_F(OpenApiTest, DescribesBodiesAndReplies) {
     api_.put(
-        "/items/{id}", [](const Uuid&, const Item& item) { return item; }, path<Uuid>("id"),
-        body<Item>());
+        "/orders/{id}", [](const Uuid&, const Order& order) { return order; }, path<Uuid>("id"),
+        body<Order>());
     api_.post(
             "/send", [](const std::string&) { return Response::empty(202); },
             query_or_body<std::string>("name"))
         .status(202);
     api_.get("/inner", [] {}).hidden();
     const auto document = make_openapi(api_);
-    const auto put = at(document, {"paths", "/items/{id}", "put"});
+    const auto put = at(document, {"paths", "/orders/{id}", "put"});
     EXPECT_EQ(
         text_at(put, {"parameters", "0"}),
         R"({"name":"id","in":"path","required":true,"schema":{"type":"string","format":"uuid","title":"Id"}})");
     EXPECT_EQ(
         text_at(put, {"requestBody"}),
-        R"({"content":{"application/json":{"schema":{"$ref":"#/components/schemas/Item"}}},"required":true})");
+        R"({"content":{"application/json":{"schema":{"$ref":"#/components/schemas/Order"}}},"required":true})");
     EXPECT_EQ(text_at(put, {"responses", "200", "content", "application/json", "schema"}),
-              R"({"$ref":"#/components/schemas/Item"})");
-    EXPECT_EQ(text_at(document, {"components", "schemas", "Item", "required"}), R"(["name"])");
-    EXPECT_EQ(text_at(put, {"summary"}), R"("Items")");
+              R"({"$ref":"#/components/schemas/Order"})");
+    EXPECT_EQ(text_at(document, {"components", "schemas", "Order", "required"}), R"(["name"])");
+    EXPECT_EQ(text_at(put, {"summary"}), R"("Orders")");
 
     const auto send = at(document, {"paths", "/send", "post"});
     EXPECT_EQ(text_at(send, {"parameters", "0", "required"}), "false");

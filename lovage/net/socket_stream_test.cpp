@@ -1,6 +1,7 @@
 #include <lovage/net/detail/look_up.hpp>
 #include <lovage/net/listener.hpp>
 #include <lovage/net/stream.hpp>
+#include <lovage/net/test_streams.hpp>
 #include <lovage/runtime/loop.hpp>
 
 #include <gmock/gmock.h>
@@ -43,21 +44,6 @@ protected:
     Loop loop_{"net-test"};
 };
 
-Awaitable<std::string> read_to_end(Stream* stream) {
-    std::string text;
-    std::array<char, 65536> buffer{};
-    while (true) {
-        const auto bytes = value_or_throw(co_await stream->read_some(buffer));
-        if (bytes == 0) co_return text;
-        text.append(buffer.data(), bytes);
-    }
-}
-
-Awaitable<void> write_then_end(Stream* stream, std::vector<std::string_view> buffers) {
-    value_or_throw(co_await stream->write(buffers));
-    stream->shutdown_send();
-}
-
 TEST_F(SocketStream, WritesGatheredBuffersInOrderBeyondTheSocketBuffer) {
     auto listener = value_or_throw(Listener::tcp(loop_.executor(), "127.0.0.1", 0));
     const std::string large(8 << 20, 'x');
@@ -67,8 +53,8 @@ TEST_F(SocketStream, WritesGatheredBuffersInOrderBeyondTheSocketBuffer) {
         using namespace boost::asio::experimental::awaitable_operators;
         auto pair = co_await connected(on);
         std::vector<std::string_view> parts{"head:", "", payload, ":tail"};
-        *out = co_await (read_to_end(pair.server.get()) &&
-                         write_then_end(pair.client.get(), std::move(parts)));
+        *out = value_or_throw(co_await (read_to_end(pair.server.get()) &&
+                                        write_then_end(pair.client.get(), std::move(parts))));
     };
     loop_.run_blocking(exchange(&listener, large, &received));
     EXPECT_EQ(received.size(), large.size() + 10);
@@ -113,7 +99,7 @@ TEST_F(SocketStream, CancelEndsTheReadAndLeavesTheStreamOpen) {
         auto outcome = co_await (pair.server->read_some(buffer) && cancel(pair.server.get()));
         *seen = outcome ? Errc{} : outcome.error().code;
         co_await write_then_end(pair.client.get(), {"still here"});
-        *text = co_await read_to_end(pair.server.get());
+        *text = value_or_throw(co_await read_to_end(pair.server.get()));
     };
     loop_.run_blocking(scenario(&listener, &code, &later));
     EXPECT_EQ(code, Errc::cancelled);
@@ -183,8 +169,8 @@ TEST_F(SocketStream, AUnixSocketCarriesBytes) {
         auto [accepted, connected] = co_await (on->accept() && connect_unix(std::move(where)));
         auto server = value_or_throw(std::move(accepted));
         auto client = value_or_throw(std::move(connected));
-        *out = co_await (read_to_end(server.get()) &&
-                         write_then_end(client.get(), {"through ", "a file"}));
+        *out = value_or_throw(co_await (read_to_end(server.get()) &&
+                                        write_then_end(client.get(), {"through ", "a file"})));
     };
     loop_.run_blocking(exchange(&listener, path, &received));
     EXPECT_EQ(received, "through a file");

@@ -1,5 +1,6 @@
 #include <lovage/net/listener.hpp>
 #include <lovage/net/test_certificates.hpp>
+#include <lovage/net/test_streams.hpp>
 #include <lovage/net/tls.hpp>
 #include <lovage/runtime/loop.hpp>
 
@@ -39,22 +40,6 @@ Awaitable<Pair> connect_both(Listener* listener, std::string host, TlsOptions cl
         accept(listener, std::move(server)) &&
         connect_tls(std::move(host), listener->port(), std::move(client), Deadline::in(10s)));
     co_return Pair{std::move(connected), std::move(accepted)};
-}
-
-Awaitable<Result<std::string>> read_to_end(Stream* stream) {
-    std::string text;
-    std::array<char, 10'000> buffer{};
-    while (true) {
-        const auto bytes = co_await stream->read_some(buffer);
-        if (!bytes) co_return std::unexpected{bytes.error()};
-        if (*bytes == 0) co_return text;
-        text.append(buffer.data(), *bytes);
-    }
-}
-
-Awaitable<void> write_then_end(Stream* stream, std::vector<std::string_view> buffers) {
-    value_or_throw(co_await stream->write(buffers));
-    stream->shutdown_send();
 }
 
 Awaitable<Result<std::string>> duplex(Stream* stream, std::vector<std::string_view> buffers) {

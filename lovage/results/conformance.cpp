@@ -1,4 +1,5 @@
 #include <lovage/results/conformance.hpp>
+#include <tests/support/soon.hpp>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/use_future.hpp>
@@ -9,10 +10,6 @@ namespace lovage::conformance {
 namespace {
 
 /// No operation may take that long; a test that reaches it has found a hang.
-Deadline soon() {
-    return Deadline::in(std::chrono::seconds{30});
-}
-
 }  // namespace
 
 ResultConnection::ResultConnection(

@@ -1,4 +1,5 @@
 #include <lovage/results/conformance.hpp>
+#include <tests/support/soon.hpp>
 
 #include <gmock/gmock.h>
 
@@ -28,10 +29,6 @@ TaskMeta record(const std::string& task_id, std::string_view status = states::kS
 
 std::string result_text(const TaskMeta& meta) {
     return meta.result.is_raw() ? meta.result.raw_text() : to_json_text(meta.result);
-}
-
-Deadline soon() {
-    return Deadline::in(30s);
 }
 
 /// The outcome of a wait that must end well before the test's patience does.

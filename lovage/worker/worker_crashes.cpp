@@ -40,7 +40,7 @@ Awaitable<void> Worker::Impl::open_journal() {
 }
 
 Awaitable<std::vector<std::size_t>> Worker::Impl::look_up_crashes(
-    const std::vector<RequestPtr>& requests) {
+    std::vector<RequestPtr> requests) {
     // Under delivery=celery a task is not run again; and nothing is kept.
     const auto suspect = [](const RequestPtr& request) {
         return request->delivery.redelivered && request->acknowledge.keep_rejected;

@@ -165,9 +165,8 @@ std::optional<Clock::time_point> Stack::full_rate_from(TaskLedger::Event event,
         if (entry.event == event && entry.time >= earliest) times.push_back(entry.time);
     }
     std::ranges::sort(times);
-    const auto wanted = static_cast<std::size_t>(kRate * 4 / 5);
-    for (std::size_t first = 0; first + wanted <= times.size(); ++first) {
-        if (times[first + wanted - 1] - times[first] <= 1s) return times[first];
+    for (std::size_t first = 0; first + kFullSecond <= times.size(); ++first) {
+        if (times[first + kFullSecond - 1] - times[first] <= 1s) return times[first];
     }
     return std::nullopt;
 }
@@ -240,7 +239,7 @@ std::vector<std::uint32_t> Stack::accepted_since(Clock::time_point from) const {
 void Stack::expect_contract(Clock::time_point owed_from) {
     if (producer_) stop_producer();
     const std::vector<std::uint32_t> owed = accepted_since(owed_from);
-    EXPECT_GE(owed.size(), kWarmUp);
+    EXPECT_GE(owed.size(), kFullSecond);
     std::size_t done = 0;
     EXPECT_TRUE(ledger_.wait_until(
         [&] {

@@ -132,6 +132,8 @@ protected:
     [[nodiscard]] std::string id_of(std::uint32_t task) const;
 
     static constexpr double kRate = 200;
+    /// Tasks within a second that count as the full rate; the least that a run has of them.
+    static constexpr std::size_t kFullSecond = 160;
     /// Of the worker: enough for four times that rate, so that a busy machine is not the limit.
     static constexpr std::size_t kSlots = 8;
 

@@ -134,7 +134,8 @@ void heed(lovage::TaskContext& context, const std::string& how, std::string key)
     }
 }
 
-/// The same as a coroutine.
+/// The same as a coroutine; a task's context outlives it.
+// NOLINTNEXTLINE(cppcoreguidelines-avoid-reference-coroutine-parameters)
 lovage::Awaitable<void> doze(lovage::TaskContext& /*context*/, std::string /*how*/,
                              std::string key) {
     note("start", key);

@@ -2,7 +2,7 @@
 # Configuring, building and starting programs. Sourced by ./dev.
 
 # CPU seconds an average build step takes; for the estimate only.
-readonly step_cpu_seconds=3
+readonly step_cpu_seconds=4
 
 build_command() {
     local preset=${1:-release}

@@ -21,12 +21,12 @@ std::unexpected<Error> not_connected() {
 class MemoryConsumer;
 /// The living consumers of one broker, so that closing it closes them. Both sides run on the same
 /// loop.
-using Siblings = std::set<MemoryConsumer*>;
+using MemorySiblings = std::set<MemoryConsumer*>;
 
 class MemoryConsumer final : public Consumer {
 public:
     MemoryConsumer(const Executor& executor, std::shared_ptr<MemoryStore> store,
-                   std::uint32_t prefetch, std::shared_ptr<Siblings> siblings)
+                   std::uint32_t prefetch, std::shared_ptr<MemorySiblings> siblings)
         : store_{std::move(store)},
           siblings_{std::move(siblings)},
           ready_{executor},
@@ -142,7 +142,7 @@ private:
     }
 
     std::shared_ptr<MemoryStore> store_;
-    std::shared_ptr<Siblings> siblings_;
+    std::shared_ptr<MemorySiblings> siblings_;
     Notifier ready_;
     std::shared_ptr<MemoryStore::Waker> waker_;
     std::uint32_t prefetch_;
@@ -239,7 +239,7 @@ private:
     Executor executor_;
     std::string name_;
     std::shared_ptr<MemoryStore> store_;
-    std::shared_ptr<Siblings> consumers_ = std::make_shared<Siblings>();
+    std::shared_ptr<MemorySiblings> consumers_ = std::make_shared<MemorySiblings>();
     MemoryStore::ConnectionId connection_ = 0;
 };
 

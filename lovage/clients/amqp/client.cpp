@@ -193,7 +193,7 @@ Awaitable<Result<std::shared_ptr<Connection>>> Client::connect_to(Endpoint endpo
     if (!stream) co_return std::unexpected{std::move(stream.error())};
     auto connection =
         std::make_shared<Connection>(executor(), endpoint.session, std::move(*stream));
-    auto opened = co_await connection->open(*scope_, deadline);
+    auto opened = co_await connection->open(scope_.get(), deadline);
     if (opened) co_return connection;
     if (opened.error().code == Errc::rejected) {
         opened.error().detail =

@@ -5,6 +5,7 @@
 #include <lovage/core/uuid.hpp>
 #include <lovage/runtime/loop.hpp>
 #include <tests/support/services.hpp>
+#include <tests/support/soon.hpp>
 #include <tests/support/tcp_proxy.hpp>
 
 #include <gmock/gmock.h>
@@ -20,10 +21,6 @@ using lovage::testing_support::Ending;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-
-Deadline soon() {
-    return Deadline::in(30s);
-}
 
 /// A client on a loop of its own, called from the test's thread.
 class AmqpClient : public testing::Test {

@@ -5,6 +5,7 @@
 #include <lovage/core/uuid.hpp>
 #include <lovage/runtime/loop.hpp>
 #include <tests/support/services.hpp>
+#include <tests/support/soon.hpp>
 
 #include <gmock/gmock.h>
 
@@ -14,13 +15,8 @@
 namespace lovage::amqp {
 namespace {
 
-using namespace std::chrono_literals;
 using lovage::testing_support::service_url;
 using ::testing::HasSubstr;
-
-Deadline soon() {
-    return Deadline::in(30s);
-}
 
 class AmqpTls : public testing::Test {
 protected:

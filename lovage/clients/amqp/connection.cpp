@@ -32,12 +32,12 @@ Connection::Connection(Executor executor, SessionOptions options,
       input_(kInputFrames * (std::max(options.frame_bytes_max, kFrameBytesMin))),
       session_{std::move(options), *this} {}
 
-Awaitable<Result<void>> Connection::open(TaskScope& scope, Deadline deadline) {
+Awaitable<Result<void>> Connection::open(TaskScope* scope, Deadline deadline) {
     const auto self = shared_from_this();
     session_.start(Clock::now());
-    scope.spawn("amqp write", write(self));
-    scope.spawn("amqp read", read(self));
-    scope.spawn("amqp time", keep_time(self));
+    scope->spawn("amqp write", write(self));
+    scope->spawn("amqp read", read(self));
+    scope->spawn("amqp time", keep_time(self));
     while (!session_.open() && !ended_) {
         if (!co_await changed_.wait(deadline) && !session_.open() && !ended_) {
             session_.fail({Errc::deadline_exceeded,

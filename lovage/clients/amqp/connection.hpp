@@ -26,7 +26,7 @@ public:
     /// connection is closed. Lifetime: `*this` by its shared_ptr; `scope` outlives the connection.
     /// Errors: rejected (login or virtual host refused), malformed, disconnected,
     /// deadline_exceeded.
-    [[nodiscard]] Awaitable<Result<void>> open(TaskScope& scope, Deadline deadline);
+    [[nodiscard]] Awaitable<Result<void>> open(TaskScope* scope, Deadline deadline);
 
     [[nodiscard]] Session& session() noexcept { return session_; }
     /// Notified when the connection opens, closes, is blocked or unblocked.

@@ -6,6 +6,7 @@
 #include <lovage/net/detail/look_up.hpp>
 #include <lovage/runtime/loop.hpp>
 #include <lovage/runtime/task_scope.hpp>
+#include <tests/support/soon.hpp>
 
 #include <gmock/gmock.h>
 #include <boost/asio/experimental/awaitable_operators.hpp>
@@ -22,10 +23,6 @@ namespace {
 
 using namespace std::chrono_literals;
 using ::testing::HasSubstr;
-
-Deadline soon() {
-    return Deadline::in(30s);
-}
 
 class AmqpPeer : public testing::Test {
 protected:

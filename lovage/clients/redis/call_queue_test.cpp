@@ -1,4 +1,5 @@
 #include <lovage/clients/redis/call_queue.hpp>
+#include <lovage/clients/redis/test_replies.hpp>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -11,13 +12,6 @@ namespace {
 
 using testing::ElementsAre;
 using testing::IsEmpty;
-
-Reply status(std::string text) {
-    return {.kind = Reply::Kind::status, .text = std::move(text)};
-}
-Reply error(std::string text) {
-    return {.kind = Reply::Kind::error, .text = std::move(text)};
-}
 
 class CallQueueTest : public testing::Test {
 protected:

@@ -4,6 +4,7 @@
 #include <lovage/net/listener.hpp>
 #include <lovage/net/test_certificates.hpp>
 #include <lovage/runtime/loop.hpp>
+#include <tests/support/soon.hpp>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -21,10 +22,6 @@ namespace {
 using namespace std::chrono_literals;
 using testing::ElementsAre;
 using testing::HasSubstr;
-
-Deadline soon() {
-    return Deadline::in(30s);
-}
 
 /// A client on a loop and thread of its own, used by blocking calls.
 class BlockingClient {

@@ -1,4 +1,5 @@
 #include <lovage/clients/redis/handshake.hpp>
+#include <lovage/clients/redis/test_replies.hpp>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -8,15 +9,6 @@ namespace {
 
 using testing::HasSubstr;
 
-Reply ok() {
-    return {.kind = Reply::Kind::status, .text = "OK"};
-}
-Reply error(std::string text) {
-    return {.kind = Reply::Kind::error, .text = std::move(text)};
-}
-Reply bulk(std::string text) {
-    return {.kind = Reply::Kind::bulk, .text = std::move(text)};
-}
 /// What Redis 7 answers to HELLO 3, shortened.
 Reply hello() {
     return {.kind = Reply::Kind::map,

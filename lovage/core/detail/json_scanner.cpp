@@ -2,17 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <lovage/core/detail/ascii.hpp>
 #include <lovage/core/detail/utf8.hpp>
 
 namespace lovage::detail {
-
-namespace {
-
-[[nodiscard]] bool is_digit(char c) noexcept {
-    return c >= '0' && c <= '9';
-}
-
-}  // namespace
 
 bool JsonScanner::begin_document() {
     if (rest().starts_with("\xEF\xBB\xBF")) return fail_here("a value, not a byte order mark");

@@ -6,13 +6,11 @@
 #include <limits>
 #include <system_error>
 
+#include <lovage/core/detail/ascii.hpp>
+
 namespace lovage::detail {
 
 namespace {
-
-[[nodiscard]] bool is_digit(char c) noexcept {
-    return c >= '0' && c <= '9';
-}
 
 [[nodiscard]] std::string_view trimmed(std::string_view text) noexcept {
     constexpr std::string_view kBlanks = " \t\n\r\f\v";

@@ -5,6 +5,7 @@
 #include <lovage/clients/redis/test_server.hpp>
 #include <lovage/results/conformance.hpp>
 #include <tests/support/services.hpp>
+#include <tests/support/soon.hpp>
 
 #include <gmock/gmock.h>
 
@@ -18,10 +19,6 @@ namespace {
 
 using namespace std::chrono_literals;
 using testing::HasSubstr;
-
-Deadline soon() {
-    return Deadline::in(30s);
-}
 
 redis::Options test_server() {
     static const std::string url = testing_support::service_url("LOVAGE_TEST_REDIS_URL");

@@ -55,7 +55,7 @@ return 1
 )lua";
 
 /// Records read in one round trip after subscribing.
-constexpr std::size_t kReadAtOnce = 32;
+constexpr std::size_t kChannelsAtOnce = 32;
 constexpr auto kReadAttempt = 30s;
 constexpr auto kReadPause = 200ms;
 
@@ -302,7 +302,7 @@ Awaitable<void> RedisResults::read_records(std::vector<std::string> channels) {
             return !waiters_->waits_for(keys_.task_id(channel));
         });
         if (channels.empty()) co_return;
-        const std::size_t count = std::min(channels.size(), kReadAtOnce);
+        const std::size_t count = std::min(channels.size(), kChannelsAtOnce);
         Commands commands;
         for (std::size_t index = 0; index < count; ++index) commands.add({"GET", channels[index]});
         auto replies = co_await connections_->client.run(std::move(commands), kRepeatable,

@@ -8,6 +8,7 @@
 #include <lovage/results/conformance.hpp>
 #include <lovage/runtime/notifier.hpp>
 #include <tests/support/fixture.hpp>
+#include <tests/support/soon.hpp>
 
 #include <gmock/gmock.h>
 
@@ -24,10 +25,6 @@ using conformance::StateConnection;
 using testing::AllOf;
 using testing::HasSubstr;
 using testing::StartsWith;
-
-Deadline soon() {
-    return Deadline::in(30s);
-}
 
 TaskMeta record(const std::string& task_id, std::string_view status = states::kSuccess,
                 const std::string& result_json = "42") {

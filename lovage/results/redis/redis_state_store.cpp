@@ -104,7 +104,7 @@ const redis::Script& names_script() {
 constexpr redis::Client::RunOptions kRead{.resend = redis::Resend::when_unsure};
 constexpr redis::Client::RunOptions kWrite{.resend = redis::Resend::never};
 /// Entries read in one round trip by list(): bounds the memory a reply takes.
-constexpr std::size_t kReadAtOnce = 64;
+constexpr std::size_t kKeysAtOnce = 64;
 
 Result<std::optional<StateEntry>> entry(Result<Reply> reply, std::string_view key) {
     reply = redis::accepted(std::move(reply));
@@ -191,9 +191,9 @@ public:
             redis::accepted(co_await client_->run_one(std::move(commands), kRead, deadline));
         if (!names) co_return std::unexpected{std::move(names.error())};
         std::vector<std::pair<std::string, StateEntry>> found;
-        for (std::size_t at = 0; at < names->items.size(); at += kReadAtOnce) {
+        for (std::size_t at = 0; at < names->items.size(); at += kKeysAtOnce) {
             std::vector<std::string> keys;
-            for (std::size_t index = at; index < std::min(at + kReadAtOnce, names->items.size());
+            for (std::size_t index = at; index < std::min(at + kKeysAtOnce, names->items.size());
                  ++index) {
                 keys.push_back(std::move(names->items[index].text));
             }

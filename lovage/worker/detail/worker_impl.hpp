@@ -101,7 +101,7 @@ private:
     /// Begins to note which tasks run, after charging those that ran when other workers died.
     Awaitable<void> open_journal();
     /// How often each of the tasks has crashed; empty when none was delivered before.
-    Awaitable<std::vector<std::size_t>> look_up_crashes(const std::vector<RequestPtr>& requests);
+    Awaitable<std::vector<std::size_t>> look_up_crashes(std::vector<RequestPtr> requests);
     /// Expired, revoked, waiting for its time, its turn or its place, or put into `runnable`.
     void triage(RequestPtr request, Revocation revocation, TimePoint now,
                 std::vector<RequestPtr>& runnable);

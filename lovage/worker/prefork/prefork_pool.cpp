@@ -86,7 +86,7 @@ void PreforkPool::add_slots() {
         }
         slots_.push_back(std::make_unique<Slot>());
         slots_.back()->index = index;
-        scope_.spawn("slot", keep(*slots_.back()));
+        scope_.spawn("slot", keep(slots_.back().get()));
     }
 }
 
@@ -137,19 +137,19 @@ void PreforkPool::dismiss_idle(Slot& slot) {
     slot.process->quit();
 }
 
-Awaitable<void> PreforkPool::keep(Slot& slot) {
-    while (!stopping_ && !retiring_ && !slot.removed) {
+Awaitable<void> PreforkPool::keep(Slot* slot) {
+    while (!stopping_ && !retiring_ && !slot->removed) {
         if (starting_ >= kStartingMost) {
             co_await changed_.wait();
             continue;
         }
-        if (start_process(slot)) {
-            const auto process = slot.process;
-            on_ended(slot, co_await process->serve());
+        if (start_process(*slot)) {
+            const auto process = slot->process;
+            on_ended(*slot, co_await process->serve());
         }
-        if (slot.failures != 0) co_await pause_after_failures(slot.failures);
+        if (slot->failures != 0) co_await pause_after_failures(slot->failures);
     }
-    if (slot.removed) std::erase_if(slots_, [&](const auto& own) { return own.get() == &slot; });
+    if (slot->removed) std::erase_if(slots_, [&](const auto& own) { return own.get() == slot; });
 }
 
 Awaitable<void> PreforkPool::pause_after_failures(std::size_t failures) {

@@ -62,7 +62,7 @@ private:
     struct Slot;
 
     /// One slot's life: its process, and the next one, until the pool stops.
-    Awaitable<void> keep(Slot& slot);
+    Awaitable<void> keep(Slot* slot);
     /// Starts slots until there are as many as wanted.
     void add_slots();
     /// How many will stay.
