@@ -14,7 +14,7 @@ using namespace std::chrono_literals;
 using Step = HeldKey::Step;
 
 /// One call of the state store.
-constexpr auto kAttempt = 5s;
+constexpr auto kKeyAttempt = 5s;
 
 }  // namespace
 
@@ -69,7 +69,7 @@ Awaitable<void> HeldKeys::carry_out(Step step, Handle held) {
     StateStore& store = core_.state();
     HeldKey& key = held->key;
     const auto asked = HeldKey::Clock::now();
-    const Deadline deadline = Deadline::in(kAttempt);
+    const Deadline deadline = Deadline::in(kKeyAttempt);
     Error problem;
     if (step == Step::look) {
         auto found = co_await store.get(held->name, deadline);
