@@ -10,7 +10,7 @@ namespace {
 using namespace std::chrono_literals;
 
 /// How long an entry without a lease is tried to be given back.
-constexpr auto kPatience = 30s;
+constexpr std::chrono::milliseconds kPatience = 30s;
 constexpr auto kFirstPause = 50ms;
 constexpr auto kLongestPause = 1s;
 
@@ -21,7 +21,7 @@ HeldKey::Step HeldKey::next(Time now) const noexcept {
     if (lost_) return Step::wait;
     if (now < retry_at_) return Step::wait;
     if (doubt_) return Step::look;
-    if (!ending_) return lease_ && now >= asked_ + *lease_ / 3 ? Step::renew : Step::wait;
+    if (!ending_) return lease_ && matters(now) && now >= renewal() ? Step::renew : Step::wait;
     if (last_) return Step::write_last;
     return version_ != 0 ? Step::erase : Step::done;
 }
@@ -30,7 +30,8 @@ std::optional<HeldKey::Time> HeldKey::wake_at() const noexcept {
     if (lost_) return std::nullopt;
     if (ending_ || doubt_) return retry_at_;
     if (!lease_) return std::nullopt;
-    return std::max<Time>(asked_ + *lease_ / 3, retry_at_);
+    const Time wake = std::max(renewal(), retry_at_);
+    return wake < lease_->until ? std::optional{wake} : std::nullopt;
 }
 
 void HeldKey::give_back(std::optional<Last> last, Time now) {
@@ -38,13 +39,13 @@ void HeldKey::give_back(std::optional<Last> last, Time now) {
     ending_ = true;
     retry_at_ = now;
     failures_ = 0;
-    give_up_at_ = now + lease_.value_or(kPatience);
+    give_up_at_ = now + (lease_ ? lease_->length : kPatience);
 }
 
 void HeldKey::renewed(std::uint64_t version, Time asked) noexcept {
     version_ = version;
     failures_ = 0;
-    asked_ = asked;
+    lease_->asked = asked;
 }
 
 void HeldKey::found(const std::optional<StateEntry>& entry) {

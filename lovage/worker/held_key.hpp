@@ -28,21 +28,26 @@ public:
         write_last,  ///< Compare version() and set last().
         done,
     };
+    /// What keeps an entry alive.
+    struct Lease {
+        std::chrono::milliseconds length;
+        Time asked;                ///< When the holder asked for it: at the store it began later.
+        Time until = Time::max();  ///< From then on nobody minds when it lapses.
+    };
     /// What an entry becomes that shall not go when it is given back.
     struct Last {
         std::string value;
         std::chrono::milliseconds lifetime;
     };
 
-    /// An entry that the holder has written, `version` 0: that it has not written yet, and asked
-    /// for at `asked`. Without `lease` it needs no renewal.
-    HeldKey(std::string value, std::uint64_t version,
-            std::optional<std::chrono::milliseconds> lease, Time asked)
-        : value_{std::move(value)}, version_{version}, lease_{lease}, asked_{asked} {}
+    /// An entry that the holder has written; `version` 0: that it will write at the end only.
+    /// Without a lease it needs no renewal.
+    HeldKey(std::string value, std::uint64_t version, std::optional<Lease> lease)
+        : value_{std::move(value)}, version_{version}, lease_{lease} {}
 
     [[nodiscard]] const std::string& value() const noexcept { return value_; }
     [[nodiscard]] std::uint64_t version() const noexcept { return version_; }
-    [[nodiscard]] std::chrono::milliseconds lease() const { return *lease_; }
+    [[nodiscard]] std::chrono::milliseconds lease() const { return lease_->length; }
     [[nodiscard]] const Last& last() const { return *last_; }
 
     [[nodiscard]] Step next(Time now) const noexcept;
@@ -68,17 +73,21 @@ public:
     void failed(Time now) noexcept;
 
     /// Somebody else has it now, while its holder goes on.
-    [[nodiscard]] bool lost() const noexcept { return lost_; }
+    [[nodiscard]] bool lost(Time now) const noexcept { return lost_ && matters(now); }
     /// Somebody else may have it: it was not renewed in time.
     [[nodiscard]] bool may_have_lapsed(Time now) const noexcept {
-        return !ending_ && lease_ && now - asked_ >= *lease_;
+        return lease_ && matters(now) && now - lease_->asked >= lease_->length;
     }
 
 private:
+    [[nodiscard]] bool matters(Time now) const noexcept {
+        return !ending_ && (!lease_ || now < lease_->until);
+    }
+    [[nodiscard]] Time renewal() const noexcept { return lease_->asked + lease_->length / 3; }
+
     std::string value_;
     std::uint64_t version_;
-    std::optional<std::chrono::milliseconds> lease_;
-    Time asked_;  // for the lease; at the store it began later
+    std::optional<Lease> lease_;
     std::optional<Last> last_;
     bool ending_ = false;
     bool doubt_ = false;

@@ -14,7 +14,7 @@ using namespace std::chrono_literals;
 using Step = HeldKey::Step;
 
 /// One call of the state store.
-constexpr auto kAttempt = 5s;
+constexpr auto kKeyAttempt = 5s;
 
 }  // namespace
 
@@ -33,11 +33,11 @@ struct HeldKeys::Held {
     bool told_of_trouble = false;
 };
 
-HeldKeys::Handle HeldKeys::hold(Entry entry, std::optional<std::chrono::milliseconds> lease,
-                                HeldKey::Time asked, std::string task) {
+HeldKeys::Handle HeldKeys::hold(Entry entry, std::optional<HeldKey::Lease> lease,
+                                std::string task) {
     if (failpoint::left_out(failpoint::Line::key_renewal)) lease.reset();
     auto held = std::make_shared<Held>(scope_.executor(), std::move(entry.key),
-                                       HeldKey{std::move(entry.value), entry.version, lease, asked},
+                                       HeldKey{std::move(entry.value), entry.version, lease},
                                        std::move(task));
     scope_.spawn("hold a key", keep(held));
     return held;
@@ -69,13 +69,13 @@ Awaitable<void> HeldKeys::carry_out(Step step, Handle held) {
     StateStore& store = core_.state();
     HeldKey& key = held->key;
     const auto asked = HeldKey::Clock::now();
-    const Deadline deadline = Deadline::in(kAttempt);
+    const Deadline deadline = Deadline::in(kKeyAttempt);
     Error problem;
     if (step == Step::look) {
         auto found = co_await store.get(held->name, deadline);
         if (found) {
             key.found(*found);
-            if (key.next(asked) == Step::wait && key.lost()) warn(*held, "another one has it now");
+            if (key.lost(asked)) warn(*held, "another one has it now");
             co_return;
         }
         problem = std::move(found.error());

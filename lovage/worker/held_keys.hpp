@@ -1,6 +1,5 @@
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -35,8 +34,7 @@ public:
     explicit HeldKeys(AppCore& core) : core_{core}, scope_{core.loop().executor()} {}
 
     /// See HeldKey. `task` is whom the log speaks of.
-    [[nodiscard]] Handle hold(Entry entry, std::optional<std::chrono::milliseconds> lease,
-                              HeldKey::Time asked, std::string task);
+    [[nodiscard]] Handle hold(Entry entry, std::optional<HeldKey::Lease> lease, std::string task);
     /// Once for each. `done` is called when it is gone, or left to lapse.
     void give_back(const Handle& held, std::optional<HeldKey::Last> last,
                    std::function<void()> done = {});

@@ -20,11 +20,11 @@ using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
 /// One call of the state store.
-constexpr auto kAttempt = 5s;
+constexpr auto kGateAttempt = 5s;
 /// Until a question is asked again that found no answer.
 constexpr auto kAskAgain = 1s;
 /// A record that others write all the time is asked for again later.
-constexpr int kTries = 4;
+constexpr int kGateTries = 4;
 /// A worker whose own tasks have had a key's places for that long …
 constexpr auto kTurn = 5s;
 /// … leaves those that come back to others that wait, who look once a second, …
@@ -136,9 +136,9 @@ Awaitable<void> KeyGate::ask(RequestPtr request, bool starts) {
 Awaitable<KeyGate::Answer> KeyGate::decide(RequestPtr request, bool starts, Pass* pass,
                                            std::string* first) {
     Answer answer = Answer::again;
-    for (int attempt = 0; attempt < kTries && answer == Answer::again; ++attempt) {
+    for (int attempt = 0; attempt < kGateTries && answer == Answer::again; ++attempt) {
         answer = Answer::go;
-        if (request->unique) answer = co_await claim(request, pass, first);
+        if (request->unique) answer = co_await claim(request, starts, pass, first);
         if (!starts || (answer != Answer::go && answer != Answer::again)) co_return answer;
         if (answer == Answer::go && request->place && !pass->place) {
             answer = co_await find_place(request, pass);
@@ -148,9 +148,10 @@ Awaitable<KeyGate::Answer> KeyGate::decide(RequestPtr request, bool starts, Pass
     co_return answer;
 }
 
-Awaitable<KeyGate::Answer> KeyGate::claim(RequestPtr request, Pass* pass, std::string* first) {
+Awaitable<KeyGate::Answer> KeyGate::claim(RequestPtr request, bool starts, Pass* pass,
+                                          std::string* first) {
     const UniqueCall& call = *request->unique;
-    const Deadline deadline = Deadline::in(kAttempt);
+    const Deadline deadline = Deadline::in(kGateAttempt);
     pass->record.reset();
     auto view = co_await look_at_unique(&core_, call, request->message.id, deadline);
     if (!view) co_return later_because_of(view.error());
@@ -163,7 +164,11 @@ Awaitable<KeyGate::Answer> KeyGate::claim(RequestPtr request, Pass* pass, std::s
         co_return Answer::duplicate;
     }
     pass->record = view->version;
-    if (view->standing == Standing::free && call.counts(states::kPending)) {
+    // The claim of a sender that died lapses, and this one may wait for long.
+    const bool unsaid = view->standing == Standing::ours &&
+                        view->record->state == UniqueRecord::kSending &&
+                        (!starts || request->place);
+    if ((view->standing == Standing::free || unsaid) && call.counts(states::kPending)) {
         const auto lifetime =
             lifetime_of_waiting(core_, call, request->message.eta, request->message.expires);
         if (lifetime) {
@@ -183,27 +188,29 @@ Awaitable<KeyGate::Answer> KeyGate::find_place(RequestPtr request, Pass* pass) {
     const PlaceCall& call = *request->place;
     const auto asked = Clock::now();
     auto place =
-        co_await take_place(&core_, call, holder_of(*request), lease_, Deadline::in(kAttempt));
+        co_await take_place(&core_, call, holder_of(*request), lease_, Deadline::in(kGateAttempt));
     if (!place) co_return later_because_of(place.error());
     told_of_trouble_ = false;
     Here& here = here_[call.key];  // this request counts among those that ask
     if (!*place) {
         if (here.held == 0) {  // others have them
             here.since = Clock::now();
-            (void)co_await core_.state().compare_and_set(
-                waiting_key(call.key), 0, core_.client_id(), kWaitingLasts, Deadline::in(kAttempt));
+            (void)co_await core_.state().compare_and_set(waiting_key(call.key), 0,
+                                                         core_.client_id(), kWaitingLasts,
+                                                         Deadline::in(kGateAttempt));
         }
         co_return Answer::in_line;
     }
     ++here.held;
-    pass->place = keys_.hold(std::move(**place), lease_, asked, request->message.id);
+    pass->place =
+        keys_.hold(std::move(**place), HeldKey::Lease{lease_, asked}, request->message.id);
     if (here.held < call.most) waiting_.wake_line(call.key, std::max(asked, here.since));
     co_return Answer::go;
 }
 
 Awaitable<KeyGate::Answer> KeyGate::begin(RequestPtr request, Pass* pass) {
     const UniqueCall& call = *request->unique;
-    const Deadline deadline = Deadline::in(kAttempt);
+    const Deadline deadline = Deadline::in(kGateAttempt);
     const auto lifetime =
         unique_lifetime(call, revocation_lifetime(core_.settings()), wall_clock_now());
     if (!lifetime) co_return Answer::go;  // the period is over
@@ -225,9 +232,12 @@ Awaitable<KeyGate::Answer> KeyGate::begin(RequestPtr request, Pass* pass) {
     }
     if (problem && problem->code == Errc::conflict) co_return Answer::again;
     if (problem) co_return later_because_of(*problem);
-    const bool renewed = entry.version != 0 && !lasts;
-    pass->unique =
-        keys_.hold(std::move(entry), renewed ? lease : std::nullopt, asked, request->message.id);
+    std::optional<HeldKey::Lease> renewed;
+    if (entry.version != 0 && lease) {
+        renewed = HeldKey::Lease{*lease, asked};
+        if (call.period) renewed->until = asked + *lifetime;
+    }
+    pass->unique = keys_.hold(std::move(entry), renewed, request->message.id);
     co_return Answer::go;
 }
 
@@ -253,7 +263,7 @@ void KeyGate::settled(const RequestPtr& request, const TaskOutcome& outcome) {
 }
 
 Awaitable<void> KeyGate::forget(RequestPtr request) {
-    const Deadline deadline = Deadline::in(kAttempt);
+    const Deadline deadline = Deadline::in(kGateAttempt);
     auto view = co_await look_at_unique(&core_, *request->unique, request->message.id, deadline);
     if (!view || view->standing != Standing::ours) co_return;
     // Should it stay, others see by the task's result that it does not count.
@@ -282,7 +292,7 @@ void KeyGate::place_came_back(const std::string& key) {
 }
 
 Awaitable<void> KeyGate::let_others(std::string key) {
-    const auto waiting = co_await core_.state().get(waiting_key(key), Deadline::in(kAttempt));
+    const auto waiting = co_await core_.state().get(waiting_key(key), Deadline::in(kGateAttempt));
     const bool others = waiting && *waiting && (*waiting)->value != core_.client_id();
     const auto from = Clock::now() + (others ? kHoldBack : 0ms);
     if (const auto here = here_.find(key); here != here_.end()) here->second.since = from;

@@ -102,7 +102,7 @@ private:
     Awaitable<void> ask(RequestPtr request, bool starts);
     Awaitable<Answer> decide(RequestPtr request, bool starts, Pass* pass, std::string* first);
     /// Whether it is a duplicate; when not, its record says that it is there.
-    Awaitable<Answer> claim(RequestPtr request, Pass* pass, std::string* first);
+    Awaitable<Answer> claim(RequestPtr request, bool starts, Pass* pass, std::string* first);
     Awaitable<Answer> find_place(RequestPtr request, Pass* pass);
     /// The record of a unique task says that it runs, or goes when that does not count.
     Awaitable<Answer> begin(RequestPtr request, Pass* pass);

@@ -12,7 +12,7 @@ namespace lovage {
 
 namespace {
 
-double seconds(std::chrono::steady_clock::duration duration) {
+double in_seconds(std::chrono::steady_clock::duration duration) {
     return std::chrono::duration<double>(duration).count();
 }
 
@@ -32,7 +32,7 @@ void log_outcome(const TaskRequest& request, const TaskOutcome& outcome) {
     switch (outcome.ending) {
         case Ending::succeeded:
             return log::info("worker", "Task {} succeeded in {:.6f}s: {}", name,
-                             seconds(outcome.ended - outcome.started),
+                             in_seconds(outcome.ended - outcome.started),
                              python_repr(outcome.value, 128));
         case Ending::failed:
             return log::error("worker", "Task {} raised unexpected: {}", name,
@@ -50,7 +50,7 @@ void log_outcome(const TaskRequest& request, const TaskOutcome& outcome) {
                              outcome.failure ? ", " + outcome.failure->exc_message : "");
         case Ending::timed_out:
             return log::error("worker", "Hard time limit ({}s) exceeded for {}",
-                              seconds(outcome.time_limit), name);
+                              in_seconds(outcome.time_limit), name);
         case Ending::slot_lost:
             return log::error("worker", "Task {} lost its slot: {}", name, exception_text(outcome));
     }

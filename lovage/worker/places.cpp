@@ -10,7 +10,7 @@ namespace lovage {
 namespace {
 
 /// Others may be after the same place; who loses that often asks again later.
-constexpr int kTries = 4;
+constexpr int kPlaceTries = 4;
 
 }  // namespace
 
@@ -44,7 +44,7 @@ Awaitable<Result<std::optional<HeldKeys::Entry>>> take_place(AppCore* core, Plac
     for (std::size_t i = 0; i < call.most; ++i) keys.push_back(fmt::format("{}/{}", call.key, i));
     // Each from a place of its own, so that not all are after the first one.
     const std::size_t from = std::hash<std::string>{}(value);
-    for (int attempt = 0; attempt < kTries; ++attempt) {
+    for (int attempt = 0; attempt < kPlaceTries; ++attempt) {
         auto places = co_await core->state().get_many(keys, deadline);
         if (!places) co_return std::unexpected{std::move(places.error())};
         const auto place = choose_place(*places, value, from);

@@ -310,6 +310,21 @@ protected:
         return id;
     }
 
+    /// What a sender leaves behind that dies before it says that task `id`, ("a"), was sent.
+    static bool claim(App& app, const std::string& id) {
+        const auto call = unique_call(*app.tasks().find("unique"), Json::array({"a"}),
+                                      Json::object(), wall_clock_now());
+        const UniqueRecord record{id, std::string{UniqueRecord::kSending}, call->sent, "?"};
+        const auto write = [](std::shared_ptr<AppCore> core, std::string key,
+                              std::string value) -> Awaitable<bool> {
+            const Deadline deadline = Deadline::in(5s);
+            (void)co_await core->connect(deadline);
+            auto written = co_await core->state().compare_and_set(key, 0, value, 2s, deadline);
+            co_return written.has_value();
+        };
+        return app.core()->loop().run_blocking(write(app.core(), call->key, record.to_text()));
+    }
+
     Barrier barrier_;
 };
 LOVAGE_ON_BOTH_BROKERS(UniqueTasks);
@@ -455,18 +470,7 @@ TEST_P(UniqueTasks, KeepTheirKeyWhileTheyAskAgain) {
 TEST_P(UniqueTasks, ASenderThatDiedHoldsNobodyUpForLong) {
     Program program{settings_, barrier_};
     barrier_.open();
-    const auto call = unique_call(*program.app.tasks().find("unique"), Json::array({"a"}),
-                                  Json::object(), wall_clock_now());
-    const UniqueRecord record{"never sent", std::string{UniqueRecord::kSending}, call->sent, "?"};
-    const auto claim = [](std::shared_ptr<AppCore> core, std::string key,
-                          std::string value) -> Awaitable<bool> {
-        const Deadline deadline = Deadline::in(5s);
-        (void)co_await core->connect(deadline);
-        auto written = co_await core->state().compare_and_set(key, 0, value, 2s, deadline);
-        co_return written.has_value();
-    };
-    ASSERT_TRUE(program.app.core()->loop().run_blocking(
-        claim(program.app.core(), call->key, record.to_text())));
+    ASSERT_TRUE(claim(program.app, "never sent"));
     const auto impatient = program.send("a", 0, {.timeout = 200ms});
     EXPECT_EQ(impatient.outcome, SendOutcome::rejected);
     EXPECT_THAT(impatient.error->detail, HasSubstr("never sent"));
@@ -475,6 +479,22 @@ TEST_P(UniqueTasks, ASenderThatDiedHoldsNobodyUpForLong) {
     EXPECT_FALSE(sent.duplicate);
     const RunningWorker worker{program.app};
     EXPECT_EQ(sent.result.wait(kLong).status, "SUCCESS");
+}
+
+TEST_P(UniqueTasks, ThatWaitKeepTheirKeyWhenTheirSenderDied) {
+    Program program{settings_, barrier_};
+    barrier_.open();
+    const RunningWorker worker{program.app};
+    ASSERT_TRUE(claim(program.app, "sent"));
+    send_as_python(program.app, "sent", Json::array({"a"}), wall_clock_now() + 4s);
+    const auto until = Clock::now() + 3s;  // longer than the claim lasts
+    while (Clock::now() < until) {
+        const auto another = program.send("a", 0, {.timeout = 500ms});
+        EXPECT_TRUE(another.duplicate || !another.accepted());
+    }
+    EXPECT_EQ(program.send("a").result.id(), "sent");
+    EXPECT_EQ(program.app.async_result("sent").wait(kLong).status, "SUCCESS");
+    EXPECT_EQ(barrier_.passed(), 1);
 }
 
 TEST_P(UniqueTasks, SentAgainUnderTheirIdAreTheSameTask) {

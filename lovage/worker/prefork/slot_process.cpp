@@ -36,7 +36,7 @@ constexpr std::size_t kLineBytesMax = std::size_t{16} << 10U;
 /// Sends and reads that a slot's tasks may have under way at a time.
 constexpr std::size_t kCallsMax = 1024;
 constexpr auto kLongestCall = std::chrono::hours{24};
-constexpr auto kStop = 1s;
+constexpr auto kStopChannel = 1s;
 
 struct Pair {
     FileDescriptor worker;
@@ -152,7 +152,7 @@ Awaitable<ExitStatus> SlotProcess::serve() {
     boost::system::error_code ignored;
     errors_.close(ignored);  // NOLINT: cancels the reader
     scope_.request_stop();
-    while (!co_await scope_.join(Deadline::in(kStop))) {
+    while (!co_await scope_.join(Deadline::in(kStopChannel))) {
     }
     co_return status;
 }

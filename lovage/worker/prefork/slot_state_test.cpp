@@ -12,7 +12,7 @@ Clock::time_point at(std::chrono::milliseconds time) {
     return Clock::time_point{time};
 }
 
-std::shared_ptr<TaskRequest> a_request() {
+std::shared_ptr<TaskRequest> some_request() {
     return std::make_shared<TaskRequest>();
 }
 
@@ -32,7 +32,7 @@ TEST(SlotState, IsIdleOnceItIsReady) {
 
 TEST(SlotState, RunsOneRequestAtATime) {
     SlotState slot = serving();
-    const auto request = a_request();
+    const auto request = some_request();
     const std::uint64_t first = slot.begin(request, at(0ms));
     EXPECT_FALSE(slot.idle());
     EXPECT_TRUE(slot.busy());
@@ -40,18 +40,18 @@ TEST(SlotState, RunsOneRequestAtATime) {
     EXPECT_EQ(slot.end(first), request);
     EXPECT_EQ(slot.end(first), nullptr) << "it has ended already";
     EXPECT_TRUE(slot.idle());
-    EXPECT_NE(slot.begin(a_request(), at(0ms)), first);
+    EXPECT_NE(slot.begin(some_request(), at(0ms)), first);
 }
 
 TEST(SlotState, KnowsWhenItsTaskMustBeKilled) {
     SlotState slot = serving();
-    const auto request = a_request();
+    const auto request = some_request();
     request->time_limit = 2s;
     const std::uint64_t sequence = slot.begin(request, at(500ms));
     EXPECT_EQ(slot.kill_at(), at(2500ms));
     (void)slot.end(sequence);
     EXPECT_EQ(slot.kill_at(), std::nullopt);
-    (void)slot.begin(a_request(), at(0ms));
+    (void)slot.begin(some_request(), at(0ms));
     EXPECT_EQ(slot.kill_at(), std::nullopt) << "a limit is its request's only";
 }
 
@@ -70,7 +70,7 @@ TEST(SlotState, IsUsedUpAfterAsManyTasksAsItMayRun) {
     SlotState slot = serving(2);
     for (int i = 0; i < 2; ++i) {
         EXPECT_FALSE(slot.used_up());
-        (void)slot.end(slot.begin(a_request(), at(0ms)));
+        (void)slot.end(slot.begin(some_request(), at(0ms)));
     }
     EXPECT_TRUE(slot.used_up());
     slot.leave(at(30s));
@@ -87,7 +87,7 @@ TEST(SlotState, TheFirstReasonToKillCounts) {
 
 TEST(SlotState, TakesItsRequestAlongWhenItEnds) {
     SlotState slot = serving();
-    const auto request = a_request();
+    const auto request = some_request();
     request->time_limit = 1s;
     (void)slot.begin(request, at(0ms));
     EXPECT_EQ(slot.ended(), request);
@@ -98,7 +98,7 @@ TEST(SlotState, TakesItsRequestAlongWhenItEnds) {
 
 TEST(SlotState, ThatIsToBeReplacedEndsItsTaskFirst) {
     SlotState slot = serving();
-    const std::uint64_t first = slot.begin(a_request(), at(0ms));
+    const std::uint64_t first = slot.begin(some_request(), at(0ms));
     slot.replace();
     EXPECT_FALSE(slot.used_up());
     EXPECT_NE(slot.end(first), nullptr);
