@@ -84,7 +84,10 @@ run_ctest() {
         tee -i "$summary" || status=$?
     skip_reasons "build/$preset/Testing/Temporary/LastTest.log"
     rm -f "build/ctest-$preset-again.log"
-    if [ $status -ne 0 ] && failed_again "$preset" "${with_servers[@]}"; then
+    # The numbers by which ctest remembers what failed are those of its configuration.
+    local configuration=short
+    [[ " $* " != *" -C long "* ]] || configuration=long
+    if [ $status -ne 0 ] && failed_again "$preset" "$configuration" "${with_servers[@]}"; then
         status=0
         sed -i -E 's/^[0-9]+% tests passed, ([0-9]+) tests failed (out of [0-9]+).*/100% tests passed, 0 tests failed \2 (\1 of them alone, at the second attempt)/' "$summary"
     fi
@@ -96,20 +99,20 @@ run_ctest() {
     return $status
 }
 
-# failed_again PRESET [COMMAND_THAT_STARTS_SERVERS…]: runs the tests that failed once more, one at a time, and names each with
+# failed_again PRESET CONFIGURATION [COMMAND_THAT_STARTS_SERVERS…]: runs the tests that failed once more, one at a time, and names each with
 # how that ended. Succeeds only if none fails again and all are fault tests: those measure time as well, and on a machine that
 # is busy with something else a measurement says nothing. Every other test has to pass at once.
 failed_again() {
-    local preset=$1 names status=0
+    local preset=$1 configuration=$2 names status=0
     local again=build/ctest-$preset-again.log
-    shift
+    shift 2
     mapfile -t names < <(sed -nE 's/^[0-9]+://p' "build/$preset/Testing/Temporary/LastTestsFailed.log" 2>/dev/null)
     [ ${#names[@]} -gt 0 ] || return 1
     say "${#names[@]} failed; once more, alone"
-    "$@" env LOVAGE_TEST_RUN="$mark" ctest --preset "$preset" --rerun-failed -C long -j 1 </dev/null 2>&1 | tee -i "$again" || status=1
+    "$@" env LOVAGE_TEST_RUN="$mark" ctest --preset "$preset" --rerun-failed -C "$configuration" -j 1 </dev/null 2>&1 | tee -i "$again" || status=1
     printf '==> failed: %s\n' "${names[@]}"
     local -a others
-    mapfile -t others < <(ctest --preset "$preset" --show-only=json-v1 -C long | python3 -c '
+    mapfile -t others < <(ctest --preset "$preset" --show-only=json-v1 -C "$configuration" | python3 -c '
 import json, sys
 fault_tests = {test["name"] for test in json.load(sys.stdin)["tests"] for found in test["properties"]
                if found["name"] == "LABELS" and found["value"][0].startswith("chaos")}
