@@ -17,8 +17,8 @@ namespace lovage {
 
 /// Declares a task queue as Celery's workers and producers do: the queue, a durable direct exchange
 /// of its name, and the binding between both under that name. Messages go through the default
-/// exchange; the other is there for whoever publishes to it. Lifetime: `broker` must
-/// outlive the returned Awaitable. Errors: those of the broker's operations.
+/// exchange; the other is there for whoever publishes to it. Lifetime: `broker` must outlive the
+/// returned Awaitable. Errors: those of the broker's operations.
 [[nodiscard]] Awaitable<Result<void>> declare_task_queue(Broker& broker, const Settings& settings,
                                                          std::string name, Deadline deadline);
 

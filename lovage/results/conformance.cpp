@@ -7,11 +7,6 @@
 #include <utility>
 
 namespace lovage::conformance {
-namespace {
-
-/// No operation may take that long; a test that reaches it has found a hang.
-}  // namespace
-
 ResultConnection::ResultConnection(
     const std::function<std::unique_ptr<ResultBackend>(Executor)>& open)
     : backend_{open(loop_.executor())} {

@@ -27,7 +27,7 @@ ProgressWatch::Clock::duration ProgressWatch::interval() const noexcept {
     return std::clamp<Clock::duration>(patience_ / 4, 1ms, 15s);
 }
 
-bool ProgressWatch::suspicious(Worker worker) noexcept {
+bool ProgressWatch::wants_look(Worker worker) noexcept {
     if (worker.deliveries != deliveries_) {
         deliveries_ = worker.deliveries;
         if (tried_ != Repair::none) cure_ = std::exchange(tried_, Repair::none);
@@ -38,13 +38,9 @@ bool ProgressWatch::suspicious(Worker worker) noexcept {
     return worker.able;
 }
 
-bool ProgressWatch::wants_look(Worker worker) noexcept {
-    return suspicious(worker);
-}
-
 Repair ProgressWatch::looked(Worker worker, std::optional<std::uint64_t> waiting,
                              Clock::time_point now) noexcept {
-    if (!suspicious(worker)) return Repair::none;
+    if (!wants_look(worker)) return Repair::none;
     if (!waiting) {
         begin_anew();
         return Repair::none;

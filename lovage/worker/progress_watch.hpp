@@ -52,7 +52,6 @@ public:
     [[nodiscard]] Repair take_cure() noexcept;
 
 private:
-    [[nodiscard]] bool suspicious(Worker worker) noexcept;
     void begin_anew() noexcept { since_.reset(); }
 
     Clock::duration patience_;

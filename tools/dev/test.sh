@@ -79,11 +79,12 @@ run_ctest() {
         setup_groups services
         with_servers=(python3 tools/services --state "build/$preset/services" run --)
     fi
+    # When ctest does not get to write it, what an earlier run left there says nothing about this one.
+    rm -f "build/$preset/Testing/Temporary/LastTestsFailed.log" "build/ctest-$preset-again.log"
     # tee hears of an interrupt from the end of what it reads.
     "${with_servers[@]}" env LOVAGE_TEST_RUN="$mark" ctest --preset "$preset" -j 2 --no-tests=error "$@" </dev/null 2>&1 |
         tee -i "$summary" || status=$?
     skip_reasons "build/$preset/Testing/Temporary/LastTest.log"
-    rm -f "build/ctest-$preset-again.log"
     # The numbers by which ctest remembers what failed are those of its configuration.
     local configuration=short
     [[ " $* " != *" -C long "* ]] || configuration=long
@@ -99,9 +100,9 @@ run_ctest() {
     return $status
 }
 
-# failed_again PRESET CONFIGURATION [COMMAND_THAT_STARTS_SERVERS…]: runs the tests that failed once more, one at a time, and names each with
-# how that ended. Succeeds only if none fails again and all are fault tests: those measure time as well, and on a machine that
-# is busy with something else a measurement says nothing. Every other test has to pass at once.
+# failed_again PRESET CONFIGURATION [COMMAND_THAT_STARTS_SERVERS…]: runs the tests that failed once more, one at a time, and
+# names each with how that ended. Succeeds only if none fails again and all are fault tests: those measure time as well, and on
+# a machine that is busy with something else a measurement says nothing. Every other test has to pass at once.
 failed_again() {
     local preset=$1 configuration=$2 names status=0
     local again=build/ctest-$preset-again.log
