@@ -10,7 +10,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto kAttempt = 5s;
+constexpr auto kCountAttempt = 5s;
 /// Other workers may charge the same task at the same time.
 constexpr int kTries = 8;
 /// More are not remembered.
@@ -59,7 +59,7 @@ std::vector<std::int64_t> with_crash(std::vector<std::int64_t> times, TimePoint 
 
 Awaitable<Result<std::size_t>> CrashCount::add(std::string task_id, TimePoint crash, TimePoint now,
                                                bool once) {
-    const Deadline deadline = Deadline::in(kAttempt);
+    const Deadline deadline = Deadline::in(kCountAttempt);
     const std::string key = key_of(task_id);
     Error problem{Errc::conflict, "others write the same account all the time"};
     for (int attempt = 0; attempt < kTries; ++attempt) {
@@ -95,7 +95,7 @@ Awaitable<std::vector<std::size_t>> CrashCount::look_up(std::vector<std::string>
                                                         TimePoint now) {
     std::vector<std::size_t> counts(task_ids.size(), 0);
     for (std::string& id : task_ids) id = key_of(id);
-    const auto found = co_await core_.state().get_many(std::move(task_ids), Deadline::in(kAttempt));
+    const auto found = co_await core_.state().get_many(std::move(task_ids), Deadline::in(kCountAttempt));
     if (!found) {
         log::warning("worker", "crash counts could not be read ({}): tasks run unchecked",
                      found.error().message());
@@ -108,7 +108,7 @@ Awaitable<std::vector<std::size_t>> CrashCount::look_up(std::vector<std::string>
 }
 
 Awaitable<Result<void>> CrashCount::forget(std::string task_id) {
-    const Deadline deadline = Deadline::in(kAttempt);
+    const Deadline deadline = Deadline::in(kCountAttempt);
     auto entry = co_await core_.state().get(key_of(task_id), deadline);
     if (!entry) co_return std::unexpected{std::move(entry.error())};
     if (!*entry) co_return Result<void>{};
