@@ -67,6 +67,7 @@ struct ThreadsPool::Shared : std::enable_shared_from_this<Shared> {
         }
         for (const std::size_t slot : left) {
             const auto found = threads.find(slot);
+            if (found == threads.end()) continue;  // stop() has let go of it
             found->second.join();
             threads.erase(found);
         }

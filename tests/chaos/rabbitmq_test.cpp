@@ -32,6 +32,10 @@ protected:
 
     RabbitMq() { use({.broker = server_->url(), .results = service_url("LOVAGE_TEST_REDIS_URL")}); }
 
+    /// An operator deletes the queue under load, and the producer makes it again at once.
+    /// `heard`: from when on the worker may know.
+    void expect_recovery_from_deletion(Clock::time_point heard = Clock::time_point::min());
+
     /// Until the load runs at its pace again, and everything holds.
     void expect_all_well(Clock::time_point fault, Clock::time_point back) {
         Stack::expect_all_well(fault, back);
@@ -82,8 +86,7 @@ TEST_F(RabbitMq, ConnectionsClosedByItsOperator) {
     expect_all_well(fault, Clock::now());
 }
 
-TEST_F(RabbitMq, QueueDeletedWhileItIsConsumed) {
-    start_load();
+void RabbitMq::expect_recovery_from_deletion(Clock::time_point heard) {
     Settings settings;
     settings.broker_url = server_->url();
     settings.result_backend = service_url("LOVAGE_TEST_REDIS_URL");
@@ -91,11 +94,31 @@ TEST_F(RabbitMq, QueueDeletedWhileItIsConsumed) {
     const auto fault = Clock::now();
     ASSERT_TRUE(operating.core()->loop().run_blocking(delete_queue(operating.core(), "celery")));
     const auto deleted = Clock::now();
+    heard = std::max(heard, deleted);
+    let_pass(heard - deleted);
     note_fault(fault);
-    expect_recovery(deleted);
+    expect_recovery(heard);
     // What was in it is gone, which is what its operator wanted; nothing else may be.
     expect_contract(deleted);
     EXPECT_THAT(log_of("worker"), HasSubstr("queue 'celery' was deleted"));
+}
+
+TEST_F(RabbitMq, QueueDeletedWhileItIsConsumed) {
+    start_load();
+    expect_recovery_from_deletion();
+}
+
+/// Where a channel hears late that its queue is gone, RabbitMQ would move the consumer to the new
+/// queue of that name, and lose what that one delivers.
+TEST_F(RabbitMq, QueueDeletedAndMadeAgainBeforeItsConsumerHears) {
+    constexpr auto kDeaf = 3s;
+    start_load();
+    (void)server_->query(
+        "eval 'spawn(fun() -> "
+        "[erlang:suspend_process(proplists:get_value(channel_pid, Consumer)) || "
+        "Consumer <- rabbit_amqqueue:consumers_all(<<\"/\">>)], timer:sleep(3000) end).'");
+    const auto deaf = Clock::now();
+    expect_recovery_from_deletion(deaf + kDeaf);
 }
 
 /// An alarm as RabbitMQ raises it when it is short of something: who publishes is blocked, acks go

@@ -77,9 +77,7 @@ TEST_F(RabbitMqOnly, AQuorumQueueMadeByOthersIsConsumedToo) {
     ASSERT_TRUE(maker.declare(quorum));
     maker.send("q", "a");
     TestClient client{[&](Executor executor) { return store_.make_broker(std::move(executor)); }};
-    // RabbitMQ ends the connection over the limit it does not know for this type; the next one is
-    // right.
-    (void)client.run(client.broker().consume({.queues = {"q"}}, soon()));
+    // RabbitMQ closes the channel over what it does not know for this type; the next one is right.
     const auto consumer = client.consume({"q"}, 1);
     auto got = consumer->receive();
     if (!got) got = consumer->receive();

@@ -20,6 +20,16 @@ std::uint64_t next_epoch() {
     return ++last;
 }
 
+/// Of basic.consume; RabbitMQ's name from the time of mirrored queues. Quorum queues refuse it.
+constexpr std::string_view kCancelOnFailover = "x-cancel-on-ha-failover";
+
+/// What we ask of every queue, and RabbitMQ refuses to do for a quorum queue. Wire: it closes the
+/// connection with 540, "… does not support global qos", or the channel with 406, "invalid arg
+/// 'x-cancel-on-ha-failover' for queue …".
+bool is_of_quorum_queue(const Error& why) {
+    return why.detail.contains("global qos") || why.detail.contains(kCancelOnFailover);
+}
+
 std::unexpected<Error> was_cancelled() {
     return fail(Errc::cancelled, "the consumer was cancelled");
 }
@@ -58,7 +68,9 @@ void Consumer::on_connected(Session& session) {
     epoch_ = next_epoch();
     next_source_ = kNobody + 1;
     apply_prefetch();
-    for (Subscription& subscription : subscriptions_) consume(subscription);
+    for (Subscription& subscription : subscriptions_) {
+        consume(subscription, std::exchange(subscription.asked, nullptr));
+    }
 }
 
 void Consumer::on_channel_closed(const Error& why) {
@@ -70,10 +82,7 @@ void Consumer::on_channel_closed(const Error& why) {
         subscription.consuming = false;
         subscription.waiting.clear();
     }
-    // Wire: RabbitMQ ends the connection with 540, "… does not support global qos".
-    if (client_ != nullptr && why.detail.contains("global qos")) {
-        client_->note_channel_qos_refused();
-    }
+    if (client_ != nullptr && is_of_quorum_queue(why)) client_->note_channel_qos_refused();
     std::string news = "the consumer's channel was closed: " + why.detail;
     // Wire: RabbitMQ's words when `consumer_timeout` has passed, 30 minutes by default.
     if (why.detail.contains("delivery acknowledgement on channel")) {
@@ -133,13 +142,23 @@ void Consumer::consume(Subscription& subscription, std::shared_ptr<Answer> answe
     subscription.tag = next_tag();
     subscription.former_tag.clear();
     subscription.consuming = true;
-    channel_->call(
-        Request::make(basic::Consume{.queue = subscription.queue, .consumer_tag = subscription.tag},
-                      basic::ConsumeOk::kId),
-        [this, queue = subscription.queue, answer](const Result<Reply>& reply) {
-            if (!reply) refused(queue, reply.error());
-            if (answer) into(answer)(reply);
-        });
+    // Without it RabbitMQ (3.x) moves the consumer of a deleted queue to one of the same name that
+    // was declared meanwhile, without a word, and then drops whatever that one delivers.
+    Json arguments = Json::object();
+    if (options_.qos == QosScope::channel) arguments.set(kCancelOnFailover, Json{true});
+    channel_->call(Request::make(basic::Consume{.queue = subscription.queue,
+                                                .consumer_tag = subscription.tag,
+                                                .arguments = std::move(arguments)},
+                                 basic::ConsumeOk::kId),
+                   [this, queue = subscription.queue, answer](const Result<Reply>& reply) {
+                       Subscription* const found = find_queue(queue);
+                       if (!reply && found != nullptr && is_of_quorum_queue(reply.error())) {
+                           found->asked = answer;  // the next channel asks for less
+                           return;
+                       }
+                       if (!reply) refused(queue, reply.error());
+                       if (answer) into(answer)(reply);
+                   });
 }
 
 /// The server does not let us consume a queue; the channel is about to be closed because of it.

@@ -88,6 +88,7 @@ public:
 private:
     using Source = SettlementLedger::Source;
     static constexpr Source kNobody = 0;  ///< Deliveries that crossed a basic.cancel.
+    struct Answer;
     struct Subscription {
         std::string queue;
         std::string tag;
@@ -95,8 +96,8 @@ private:
         Source source = kNobody;
         bool consuming = false;  ///< basic.consume was sent on this channel.
         std::deque<Delivered> waiting;
+        std::shared_ptr<Answer> asked;  ///< Who waits to hear of the next basic.consume.
     };
-    struct Answer;
 
     void on_delivered(Delivered message) override;
     void on_consumer_cancelled(std::string_view consumer_tag) override;
