@@ -165,6 +165,7 @@ Result<void> add_unreached(const std::vector<Signature>& signatures,
 /// The signature itself, as far as its options tell.
 Result<void> add_self(const Signature& signature, std::vector<UnreachedCall>& calls) {
     UnreachedCall call;
+    call.task = signature.task;
     OptionReader reader{signature, signature.options};
     reader.read("task_id", call.task_id);
     reader.read("group_id", call.group_id);

@@ -91,6 +91,7 @@ private:
 /// A call that will never be made, because something before it has failed.
 struct UnreachedCall {
     std::string task_id;
+    std::string task;  ///< Its name.
     std::optional<std::string> group_id;
     std::optional<std::int64_t> group_index;
     Json chord;     ///< The chord's body it is a part of, or null.

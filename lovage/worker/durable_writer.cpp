@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <limits>
 #include <random>
 #include <utility>
 
@@ -33,6 +34,15 @@ bool worth_telling(int attempt) {
 bool never_possible(Errc code) {
     return code == Errc::too_large || code == Errc::invalid_argument;
 }
+
+/// What is wrong with where a message goes, rather than with the message or the server.
+bool refuses_address(const TaskSend& task, Errc code) {
+    if (code == Errc::conflict) return true;
+    return !task.exchange.empty() && (code == Errc::not_found || code == Errc::unroutable);
+}
+
+/// Celery's `task_publish_retry_policy`, too, has three retries.
+constexpr int kFollowUpRefusals = 4;
 
 TaskMeta unstorable(const std::string& task_id, const std::string& what) {
     return make_failure_meta(task_id,
@@ -127,9 +137,19 @@ Awaitable<Result<void>> DurableWriter::send_once(const TaskSend* task) {
 }
 
 Awaitable<Result<void>> DurableWriter::send(TaskSend task, Wanted wanted) {
+    return send_until(std::move(task), std::move(wanted), std::numeric_limits<int>::max());
+}
+
+Awaitable<Result<void>> DurableWriter::send_follow_up(TaskSend task, Wanted wanted) {
+    return send_until(std::move(task), std::move(wanted), kFollowUpRefusals);
+}
+
+Awaitable<Result<void>> DurableWriter::send_until(TaskSend task, Wanted wanted, int refusals_max) {
+    int refusals = 0;
     for (int attempt = 0; !giving_up_ && wanted(); ++attempt) {
         auto done = co_await send_once(&task);
         if (done || never_possible(done.error().code)) co_return done;
+        if (refuses_address(task, done.error().code) && ++refusals >= refusals_max) co_return done;
         if (worth_telling(attempt)) {
             log::warning(
                 "worker",

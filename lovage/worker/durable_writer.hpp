@@ -35,6 +35,10 @@ public:
     /// invalid_argument (it can never be sent), cancelled (after give_up(), or not wanted any
     /// more).
     [[nodiscard]] Awaitable<Result<void>> send(TaskSend task, Wanted wanted);
+    /// send() to an address that a signature names: one that is not as it says (no such exchange,
+    /// nothing bound to it, a queue with other arguments) is given up after a few attempts.
+    /// Errors: also not_found, unroutable, conflict.
+    [[nodiscard]] Awaitable<Result<void>> send_follow_up(TaskSend task, Wanted wanted);
 
     /// A moment between two attempts of a caller's own; `attempt` counts from 0.
     [[nodiscard]] Awaitable<void> pause_before_retry(int attempt);
@@ -47,6 +51,8 @@ private:
     Awaitable<Result<void>> publish_to_quarantine(Publication publication);
     /// `task` outlives the call.
     Awaitable<Result<void>> send_once(const TaskSend* task);
+    /// At most `refusals_max` attempts that fail over the address.
+    Awaitable<Result<void>> send_until(TaskSend task, Wanted wanted, int refusals_max);
 
     AppCore& core_;
     std::set<std::string> declared_;

@@ -67,6 +67,39 @@ void add_own_options(const TaskDefinition* task, const Settings& settings, const
     if (!message.soft_time_limit && soft) message.soft_time_limit = seconds(*soft);
 }
 
+/// What an errback with several parameters is told of the task that failed.
+Json errback_request(const TaskMessage& failed, const std::string& root_id) {
+    const auto or_null = [](const std::optional<std::string>& text) {
+        return text ? Json{*text} : Json{};
+    };
+    return Json::object({{"id", failed.id},
+                         {"task", failed.task},
+                         {"root_id", root_id},
+                         {"parent_id", or_null(failed.parent_id)},
+                         {"group", or_null(failed.group)},
+                         {"retries", failed.retries},
+                         {"argsrepr", failed.argsrepr},
+                         {"kwargsrepr", failed.kwargsrepr}});
+}
+
+/// Of a chord's body that will not be sent, Celery calls the errbacks of the body as a whole, once,
+/// and tells them of the task it ends with. A group has no such task: those of its members.
+void keep_errbacks_of_body(const Signature& body, std::vector<UnreachedCall>& calls) {
+    if (body.type == SignatureType::group || calls.empty()) return;
+    for (UnreachedCall& call : calls) call.errbacks = {};
+    const Json* const own = body.option("link_error");
+    if (own != nullptr) calls.back().errbacks = *own;
+}
+
+/// What it is told of one that was never sent.
+Json errback_request(const UnreachedCall& call, const std::string& root_id) {
+    TaskMessage message;
+    message.id = call.task_id;
+    message.task = call.task;
+    message.group = call.group_id;
+    return errback_request(message, root_id);
+}
+
 }  // namespace
 
 WorkflowStep workflow_step(const TaskMessage& message,
@@ -75,17 +108,7 @@ WorkflowStep workflow_step(const TaskMessage& message,
                       message.group_index, std::move(follow_ups), {}};
     if (step.root_id.empty()) step.root_id = message.id;
     if (step.follow_ups->errbacks.empty()) return step;
-    const auto or_null = [](const std::optional<std::string>& text) {
-        return text ? Json{*text} : Json{};
-    };
-    step.request = Json::object({{"id", message.id},
-                                 {"task", message.task},
-                                 {"root_id", step.root_id},
-                                 {"parent_id", or_null(message.parent_id)},
-                                 {"group", or_null(message.group)},
-                                 {"retries", message.retries},
-                                 {"argsrepr", message.argsrepr},
-                                 {"kwargsrepr", message.kwargsrepr}});
+    step.request = errback_request(message, step.root_id);
     return step;
 }
 
@@ -152,7 +175,7 @@ Awaitable<void> Workflow::send_some(std::shared_ptr<Sending> sending) {
     const Sending::Sender counted{*sending};
     while (sending->outcome && sending->next < sending->calls.size()) {
         TaskSend task = prepare(std::move(sending->calls[sending->next++]));
-        auto sent = co_await writer_.send(std::move(task), sending->wanted);
+        auto sent = co_await writer_.send_follow_up(std::move(task), sending->wanted);
         if (sent) {
             ++sending->sent;
         } else if (sending->outcome) {
@@ -170,7 +193,8 @@ Awaitable<Result<void>> Workflow::send(CanvasPlan plan, Wanted wanted) {
         if (!started) co_return started;
     }
     if (plan.calls.size() == 1) {
-        co_return co_await writer_.send(prepare(std::move(plan.calls.front())), std::move(wanted));
+        co_return co_await writer_.send_follow_up(prepare(std::move(plan.calls.front())),
+                                                  std::move(wanted));
     }
     const auto sending =
         std::make_shared<Sending>(scope_.executor(), std::move(plan.calls), std::move(wanted));
@@ -199,6 +223,16 @@ Awaitable<Result<Json::Array>> Workflow::follow(WorkflowStep step, Json value, W
 
 Awaitable<bool> Workflow::conclude(WorkflowStep step, TaskMeta record, bool errbacks_wanted,
                                    Wanted wanted) {
+    if (record.status != states::kSuccess) {
+        auto stored = co_await until_done(
+            "Task " + step.id + ": its record is not read yet", wanted,
+            [&] { return core_.results().get(step.id, Deadline::in(kAttempt)); });
+        if (!stored && stored.error().code == Errc::cancelled) co_return false;
+        // An earlier run of this message succeeded, and the workflow went on with that.
+        if (stored && *stored && (*stored)->status == states::kSuccess) {
+            record = std::move(**stored);
+        }
+    }
     if (!step.follow_ups->chord.is_null() && step.group) {
         ChordPart part{*step.group, step.group_index, step.id, record.status, record.result};
         if (!co_await add_part(std::move(part), step.follow_ups->chord, step.root_id, wanted)) {
@@ -266,10 +300,9 @@ Awaitable<bool> Workflow::fail_calls(std::vector<UnreachedCall> calls, TaskMeta 
             log::error("worker", "Task {}: {}", call.task_id, errbacks.error().detail);
             continue;
         }
-        const Json request = Json::object({{"id", call.task_id}, {"root_id", root_id}});
-        const bool called =
-            co_await call_errbacks(std::move(*errbacks), {call.task_id, root_id, wall_clock_now()},
-                                   {request, like.result, traceback}, wanted);
+        const bool called = co_await call_errbacks(
+            std::move(*errbacks), {call.task_id, root_id, wall_clock_now()},
+            {errback_request(call, root_id), like.result, traceback}, wanted);
         if (!called) co_return false;
     }
     co_return true;
@@ -353,6 +386,7 @@ Awaitable<bool> Workflow::finish_chord(ChordJoin join, Json body, CanvasPlanner:
         log::error("worker", "Chord of task {}: {}", signature->task, calls.error().detail);
         co_return true;
     }
+    keep_errbacks_of_body(*signature, *calls);
     co_return co_await fail_calls(std::move(*calls), failure_record(*join.failure), last.root_id,
                                   true, std::move(wanted));
 }

@@ -204,6 +204,26 @@ TEST_F(WorkflowTest, AFailedPartReachesBodyAndErrbacksOnce) {
     EXPECT_THAT(noted(), ElementsAre("body"));
 }
 
+TEST_F(WorkflowTest, AChordsErrbackWithSeveralParametersIsToldOfTheBody) {
+    RunningWorker worker{app_};
+    start(make_chord(make_group({task("fail")}), with(with_id(task("sum"), "body"), "link_error",
+                                                      encode_signatures({task("told")}))));
+    EXPECT_THAT(await_noted(1), ElementsAre("sum ChordError"));
+}
+
+// As Celery's chord_error_from_stack: those of the body, not those of its steps.
+TEST_F(WorkflowTest, TheErrbacksOfAChordsBodyAreCalledOnceWhateverItIs) {
+    RunningWorker worker{app_, 2};
+    const Json errback = encode_signatures({task("note")});
+    const Signature body = chain({with(task("sum"), "link_error", errback),
+                                  with(with_id(task("double"), "end"), "link_error", errback)});
+    start(make_chord(make_group({task("fail")}), with(body, "link_error", errback)));
+    EXPECT_EQ(record("end").status, "FAILURE");
+    EXPECT_THAT(await_noted(1), ElementsAre("end"));
+    EXPECT_TRUE(worker.stop());
+    EXPECT_THAT(noted(), ElementsAre("end"));
+}
+
 TEST_F(WorkflowTest, AChordInAChainIsStartedByTheStepBeforeIt) {
     RunningWorker worker{app_, 2};
     start(chain({with_id(task("add", "[1, 1]"), "first"),
@@ -267,7 +287,7 @@ TEST_F(WorkflowTest, APartNobodyKnowsFailsItsChord) {
     EXPECT_EQ(failure("body"), "ChordError: Dependency part raised NotRegistered('nowhere')");
 }
 
-TEST_F(WorkflowTest, APartThatIsRunAgainCountsOnceAndItsBodyKeepsItsId) {
+TEST_F(WorkflowTest, APartCountsWhenItsRetriesAreOver) {
     std::atomic<int> retries{0};
     app_.task("flaky", [&retries](TaskContext& context) {
         if (context.retries() == 0) {
@@ -281,6 +301,37 @@ TEST_F(WorkflowTest, APartThatIsRunAgainCountsOnceAndItsBodyKeepsItsId) {
                      with_id(task("sum"), "body")));
     EXPECT_EQ(value("body"), "SUCCESS 7");
     EXPECT_EQ(retries, 1);
+}
+
+TEST_F(WorkflowTest, AFailureAfterASuccessOfTheSameMessageChangesNothing) {
+    std::atomic<int> runs{0};
+    app_.task("once", [&runs] {
+        if (++runs > 1) throw std::invalid_argument{"already charged"};
+        return 5;
+    });
+    RunningWorker worker{app_};
+    Signature first = with(with_id(task("once"), "first"), "link_error",
+                           encode_signatures({task("note", R"(["told"])")}));
+    // Its chord lacks a part, which comes last.
+    const Signature last = with_id(task("double", "[1]"), "last");
+    const Signature body = with_id(task("sum"), "body");
+    const auto part_of = [&](const Signature& part, int index) {
+        return with(with(with(part, "chord", encode_signature(body)), "group_id", "group"),
+                    "group_index", index);
+    };
+    const auto count = [](std::shared_ptr<AppCore> core) -> Awaitable<void> {
+        value_or_throw(co_await core->connect(Deadline::in(kLong)));
+        value_or_throw(co_await core->results().start_chord({"group", 2, {}}, Deadline::in(kLong)));
+    };
+    app_.core()->loop().run_blocking(count(app_.core()));
+    start(part_of(first, 0));
+    EXPECT_EQ(value("first"), "SUCCESS 5");
+    start(part_of(first, 0));
+    start(part_of(last, 1));
+    EXPECT_EQ(value("body"), "SUCCESS 7");
+    EXPECT_EQ(runs, 2);
+    EXPECT_TRUE(worker.stop());
+    EXPECT_THAT(noted(), IsEmpty());
 }
 
 TEST_F(WorkflowTest, FollowUpsOfATaskThatRunsAgainAreTheSame) {
