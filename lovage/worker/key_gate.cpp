@@ -37,6 +37,11 @@ constexpr std::size_t kIdleMost = 1'000;
 constexpr auto kApart = 10ms;
 constexpr std::size_t kSpread = 30'000;
 
+/// From when on the next attempt waits for its time.
+std::optional<TimePoint> eta_after(const TaskOutcome& outcome) {
+    return outcome.ending == Ending::retry ? outcome.retry.eta : std::nullopt;
+}
+
 /// Where a worker without a place says that it waits for one.
 std::string waiting_key(const std::string& key) {
     return key + "/waiting";
@@ -242,10 +247,16 @@ Awaitable<KeyGate::Answer> KeyGate::begin(RequestPtr request, Pass* pass) {
 }
 
 void KeyGate::ended(const RequestPtr& request, const TaskOutcome& outcome) {
-    auto pass = passes_.extract(request);
-    if (pass.empty()) return;
-    const auto eta = outcome.ending == Ending::retry ? outcome.retry.eta : std::nullopt;
-    let_go(request, std::move(pass.mapped()), state_after(outcome, request->acknowledge), eta);
+    auto extracted = passes_.extract(request);
+    if (extracted.empty()) return;
+    Pass pass = std::move(extracted.mapped());
+    const auto state = state_after(outcome, request->acknowledge);
+    const auto eta = eta_after(outcome);
+    // What keeps the key may be said at once, and before the next attempt begins.
+    if (pass.unique && !last_record(*request, state, eta)) {
+        ended_.emplace(request, std::exchange(pass.unique, nullptr));
+    }
+    let_go(request, std::move(pass), state, eta);
 }
 
 void KeyGate::given_back(const RequestPtr& request) {
@@ -253,10 +264,17 @@ void KeyGate::given_back(const RequestPtr& request) {
     if (!pass.empty()) let_go(request, std::move(pass.mapped()), states::kPending);
 }
 
-void KeyGate::settled(const RequestPtr& request, const TaskOutcome& outcome) {
+void KeyGate::settled(const RequestPtr& request, const TaskOutcome* outcome) {
     if (!request->unique) return;
-    const bool ran = outcome.started != Clock::time_point{};
-    const bool failed = ran && outcome.ending == Ending::failed;
+    if (auto held = ended_.extract(request); !held.empty()) {
+        const auto state =
+            outcome != nullptr ? state_after(*outcome, request->acknowledge) : states::kPending;
+        const auto eta = outcome != nullptr ? eta_after(*outcome) : std::nullopt;
+        return let_go(request, {.unique = std::move(held.mapped())}, state, eta);
+    }
+    if (outcome == nullptr) return;
+    const bool ran = outcome->started != Clock::time_point{};
+    const bool failed = ran && outcome->ending == Ending::failed;
     if (!ran || (failed && !request->unique->counts(states::kFailure))) {
         scope_.spawn("forget a key", forget(request));
     }
@@ -333,8 +351,14 @@ void KeyGate::give_up() noexcept {
 }
 
 Awaitable<bool> KeyGate::join(Deadline deadline) {
+    for (auto& [request, held] : std::exchange(ended_, {})) {
+        let_go(request, {.unique = std::move(held)}, states::kPending);
+    }
+    // Who asks may hold a key in the end, and a place that comes back may be asked about.
     const bool asked = co_await scope_.join(deadline);
-    co_return co_await keys_.join(deadline) && asked;
+    const bool kept = co_await keys_.join(deadline);
+    const bool quiet = co_await scope_.join(deadline);
+    co_return asked && kept && quiet;
 }
 
 void KeyGate::wait_in_line(RequestPtr request) {

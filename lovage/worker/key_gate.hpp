@@ -60,19 +60,21 @@ public:
     /// Lets it ask. What comes of it is one of the hooks' calls, or it waits in the waiting room.
     void enter(RequestPtr request, bool starts);
 
-    /// The attempt is over.
+    /// The attempt is over: its place is free. Its key is so only when the end is durable, since a
+    /// message that comes again must not find another task in its place.
     void ended(const RequestPtr& request, const TaskOutcome& outcome);
     /// It was allowed to start, but its message goes back.
     void given_back(const RequestPtr& request);
-    /// Its delivery has come to its end. A task that did not run, or failed although its attempt
-    /// asked for another one, keeps no key.
-    void settled(const RequestPtr& request, const TaskOutcome& outcome);
+    /// Its delivery has come to its end; without an `outcome`: its message comes again. A task that
+    /// did not run, or failed although its attempt asked for another one, keeps no key.
+    void settled(const RequestPtr& request, const TaskOutcome* outcome);
 
     /// Removes and returns who is asking.
     [[nodiscard]] std::vector<RequestPtr> withdraw();
-    /// Nothing runs any more: gives everything back.
+    /// Nothing runs any more: gives back what running tasks had.
     void close();
     void give_up() noexcept;
+    /// When nothing is settled any more: keys of ends that did not become durable go back, too.
     [[nodiscard]] Awaitable<bool> join(Deadline deadline);
 
 private:
@@ -137,6 +139,7 @@ private:
     HeldKeys keys_;
     std::unordered_set<RequestPtr> asking_;
     std::unordered_map<RequestPtr, Pass> passes_;
+    std::unordered_map<RequestPtr, HeldKeys::Handle> ended_;  // keys of ends not durable yet
     std::map<std::string, Here> here_;
     std::uint64_t generation_ = 0;  // of withdraw(): who asked before is not ours any more
     std::size_t sent_away_ = 0;     // so that not all come back at once

@@ -396,7 +396,7 @@ void Worker::Impl::on_settled(const RequestPtr& request, const TaskOutcome* outc
     if (ran) {
         look_ahead_.on_task_settled(outcome->ended - outcome->started, settle_time);
     }
-    if (request && outcome != nullptr) gate_.settled(request, *outcome);
+    if (request) gate_.settled(request, outcome);
     if (consumer_) metrics_.unsettled.set(static_cast<double>(consumer_->unsettled()));
     update_prefetch();
     if (stops_ != 0) changed_.notify_all();

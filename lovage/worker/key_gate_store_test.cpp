@@ -1,0 +1,179 @@
+// The gate and the keys it holds, with a state store.
+
+#include <lovage/worker/key_gate.hpp>
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <lovage/app/app.hpp>
+#include <lovage/core/task_function.hpp>
+#include <tests/support/memory_app.hpp>
+#include <tests/support/running_worker.hpp>
+
+namespace lovage {
+namespace {
+
+using testing::IsEmpty;
+using testing::SizeIs;
+
+class KeyGateStore : public testing::Test {
+protected:
+    using RequestPtr = KeyGate::RequestPtr;
+
+    KeyGateStore() : app_{"test", memory_settings()} {
+        definition_ = make_task_definition("task", [] {});
+        definition_.options.unique = Unique{};
+        definition_.options.concurrency_limit = ConcurrencyLimit{};
+        loop().run_blocking(connect(app_.core()));
+        loop().call([this] {
+            metrics_ = std::make_unique<TaskMetrics>(registry_);
+            waiting_ = std::make_unique<WaitingRoom>(
+                core(), *metrics_, WaitingRoom::Options{},
+                WaitingRoom::Hooks{[]() -> Consumer* { return nullptr; }, [] {}});
+            KeyGate::Hooks hooks;
+            hooks.start = [this](RequestPtr request) { started_.push_back(std::move(request)); };
+            hooks.wait = [](const RequestPtr&) {};
+            hooks.duplicate = [this](const RequestPtr&, const std::string& first) {
+                duplicates_.push_back(first);
+            };
+            gate_ = std::make_unique<KeyGate>(core(), *waiting_, "w@test", std::move(hooks));
+        });
+    }
+    ~KeyGateStore() override {
+        loop().call([this] { gate_->close(); });
+        loop().run_blocking(join(gate_.get()));
+        loop().call([this] {
+            (void)waiting_->withdraw();
+            gate_.reset();
+            waiting_.reset();
+        });
+    }
+    static Awaitable<void> connect(std::shared_ptr<AppCore> core) {
+        (void)co_await core->connect(Deadline::in(kLong));
+    }
+    static Awaitable<void> join(KeyGate* gate) {
+        EXPECT_TRUE(co_await gate->join(Deadline::in(kLong)));
+    }
+    AppCore& core() { return *app_.core(); }
+    Loop& loop() { return core().loop(); }
+
+    RequestPtr request(const std::string& id) {
+        auto request = std::make_shared<TaskRequest>();
+        request->message.id = id;
+        request->message.task = "task";
+        request->definition = &definition_;
+        const Json none = Json::array();
+        request->unique = unique_call(definition_, none, Json::object(), TimePoint{1s});
+        return request;
+    }
+    /// Yields until the loop says so; kLong bounds it.
+    bool becomes(const std::function<bool()>& condition) {
+        const Deadline deadline = Deadline::in(kLong);
+        bool so = false;
+        while (!so && !deadline.passed()) {
+            loop().call([&] { so = condition(); });
+            std::this_thread::yield();
+        }
+        return so;
+    }
+    /// Lets it ask, and waits until it has started.
+    [[nodiscard]] bool start(const RequestPtr& request) {
+        loop().call([&] { gate_->enter(request, true); });
+        return becomes([&] { return !started_.empty() && started_.back() == request; });
+    }
+    void end(const RequestPtr& request, const TaskOutcome& outcome) {
+        loop().call([&] { gate_->ended(request, outcome); });
+    }
+    void settle(const RequestPtr& request, const TaskOutcome* outcome) {
+        loop().call([&] { gate_->settled(request, outcome); });
+    }
+    static TaskOutcome ended(Ending ending) {
+        TaskOutcome outcome;
+        outcome.ending = ending;
+        outcome.started = std::chrono::steady_clock::now();
+        return outcome;
+    }
+    static Awaitable<Result<std::optional<StateEntry>>> look(AppCore* core, std::string key) {
+        co_return co_await core->state().get(std::move(key), Deadline::in(kLong));
+    }
+    /// What the record of such a task says: its id and state; empty when there is none.
+    std::string record() {
+        const auto entry = loop().run_blocking(look(&core(), request("?")->unique->key)).value();
+        if (!entry) return "";
+        const auto record = UniqueRecord::from_text(entry->value);
+        return record ? record->task_id + " " + record->state : "?";
+    }
+    bool record_becomes(const std::string& text) {
+        const Deadline deadline = Deadline::in(kLong);
+        while (record() != text && !deadline.passed()) std::this_thread::yield();
+        return record() == text;
+    }
+    /// What was begun without a wait is done.
+    void let_it_work() {
+        for (int turn = 0; turn < 20; ++turn) loop().call([] {});
+    }
+
+    App app_;
+    TaskDefinition definition_;
+    metrics::Registry registry_;
+    std::unique_ptr<TaskMetrics> metrics_;
+    std::unique_ptr<WaitingRoom> waiting_;
+    std::unique_ptr<KeyGate> gate_;
+    std::vector<RequestPtr> started_;
+    std::vector<std::string> duplicates_;
+};
+
+TEST_F(KeyGateStore, AUniqueTaskKeepsItsKeyUntilItsEndIsDurable) {
+    const auto first = request("first");
+    ASSERT_TRUE(start(first));
+    EXPECT_EQ(record(), "first STARTED");
+    const TaskOutcome done = ended(Ending::succeeded);
+    end(first, done);
+    let_it_work();
+    EXPECT_EQ(record(), "first STARTED") << "its message may still come again";
+    const auto second = request("second");
+    loop().call([&] { gate_->enter(second, true); });
+    EXPECT_TRUE(becomes([&] { return duplicates_ == std::vector<std::string>{"first"}; }));
+    settle(first, &done);
+    EXPECT_TRUE(record_becomes(""));
+}
+
+TEST_F(KeyGateStore, AUniqueTaskThatComesAgainKeepsItsKey) {
+    const auto first = request("first");
+    ASSERT_TRUE(start(first));
+    end(first, ended(Ending::failed));
+    settle(first, nullptr);
+    EXPECT_TRUE(record_becomes("first PENDING"));
+    const auto again = request("first");
+    EXPECT_TRUE(start(again));
+}
+
+TEST_F(KeyGateStore, AnEndThatTurnsOutAnotherOneCounts) {
+    definition_.options.unique->states = {states::kStarted, states::kFailure};
+    const auto first = request("first");
+    ASSERT_TRUE(start(first));
+    end(first, ended(Ending::retry));
+    const TaskOutcome failed = ended(Ending::failed);  // the retry could not be sent
+    settle(first, &failed);
+    EXPECT_TRUE(record_becomes("first FAILURE"));
+}
+
+TEST_F(KeyGateStore, WhatIsNotSettledWhenTheWorkerEndsKeepsItsKeyForWhoGetsTheMessage) {
+    const auto first = request("first");
+    ASSERT_TRUE(start(first));
+    end(first, ended(Ending::succeeded));
+    loop().run_blocking(join(gate_.get()));
+    EXPECT_EQ(record(), "first PENDING");
+}
+
+}  // namespace
+}  // namespace lovage
