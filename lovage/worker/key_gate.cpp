@@ -206,9 +206,9 @@ Awaitable<KeyGate::Answer> KeyGate::find_place(RequestPtr request, Pass* pass) {
         }
         co_return Answer::in_line;
     }
-    ++here.held;
     pass->place =
         keys_.hold(std::move(**place), HeldKey::Lease{lease_, asked}, request->message.id);
+    ++here.held;
     if (here.held < call.most) waiting_.wake_line(call.key, std::max(asked, here.since));
     co_return Answer::go;
 }

@@ -25,11 +25,64 @@ namespace {
 using testing::IsEmpty;
 using testing::SizeIs;
 
+/// So many of the next writes throw.
+std::atomic<int> writes_that_throw{0};
+
+/// A memory store whose driver throws where it should report.
+class ThrowingStore final : public StateStore {
+public:
+    explicit ThrowingStore(std::unique_ptr<StateStore> inner) : inner_{std::move(inner)} {}
+
+    Awaitable<Result<std::optional<StateEntry>>> get(std::string key, Deadline deadline) override {
+        return inner_->get(std::move(key), deadline);
+    }
+    Awaitable<Result<std::uint64_t>> compare_and_set(std::string key, std::uint64_t expected,
+                                                     std::string value,
+                                                     std::optional<std::chrono::milliseconds> ttl,
+                                                     Deadline deadline) override {
+        may_throw();
+        co_return co_await inner_->compare_and_set(std::move(key), expected, std::move(value), ttl,
+                                                   deadline);
+    }
+    Awaitable<Result<void>> compare_and_erase(std::string key, std::uint64_t expected,
+                                              Deadline deadline) override {
+        may_throw();
+        co_return co_await inner_->compare_and_erase(std::move(key), expected, deadline);
+    }
+    Awaitable<Result<std::vector<std::pair<std::string, StateEntry>>>> list(
+        std::string prefix, std::size_t limit, Deadline deadline) override {
+        return inner_->list(std::move(prefix), limit, deadline);
+    }
+
+private:
+    static void may_throw() {
+        if (writes_that_throw > 0 && writes_that_throw-- > 0) throw std::runtime_error{"moody"};
+    }
+
+    std::unique_ptr<StateStore> inner_;
+};
+
+Settings throwing_settings() {
+    Settings settings = memory_settings();
+    register_result_driver("throwing",
+                           {[](Executor executor, const std::string& url, const Settings&) {
+                                return make_memory_results(std::move(executor), url);
+                            },
+                            [](Executor executor, const std::string& url, const Settings&) {
+                                return std::unique_ptr<StateStore>{std::make_unique<ThrowingStore>(
+                                    make_memory_state_store(std::move(executor), url))};
+                            }});
+    const std::string url = settings.result_backend;
+    settings.result_backend = "throwing" + url.substr(std::string{"memory"}.size());
+    return settings;
+}
+
 class KeyGateStore : public testing::Test {
 protected:
     using RequestPtr = KeyGate::RequestPtr;
 
-    KeyGateStore() : app_{"test", memory_settings()} {
+    KeyGateStore() : app_{"test", throwing_settings()} {
+        writes_that_throw = 0;
         definition_ = make_task_definition("task", [] {});
         definition_.options.unique = Unique{};
         definition_.options.concurrency_limit = ConcurrencyLimit{};
@@ -74,6 +127,13 @@ protected:
         const Json none = Json::array();
         request->unique = unique_call(definition_, none, Json::object(), TimePoint{1s});
         return request;
+    }
+    /// One that wants a place, and need not be unique.
+    RequestPtr limited(const std::string& id) {
+        auto wanting = request(id);
+        wanting->unique.reset();
+        wanting->place = PlaceCall{"concurrency/task/all", 1};
+        return wanting;
     }
     /// Yields until the loop says so; kLong bounds it.
     bool becomes(const std::function<bool()>& condition) {
@@ -165,6 +225,24 @@ TEST_F(KeyGateStore, AnEndThatTurnsOutAnotherOneCounts) {
     const TaskOutcome failed = ended(Ending::failed);  // the retry could not be sent
     settle(first, &failed);
     EXPECT_TRUE(record_becomes("first FAILURE"));
+}
+
+TEST_F(KeyGateStore, ADriverThatThrowsDoesNotKeepAPlaceFromTheOthers) {
+    const auto first = limited("first");
+    ASSERT_TRUE(start(first));
+    writes_that_throw = 2;
+    end(first, ended(Ending::succeeded));
+    EXPECT_TRUE(becomes([] { return writes_that_throw == 0; }));
+    // The first asks again when the place has come back.
+    const auto second = limited("second");
+    loop().call([&] { gate_->enter(second, true); });
+    EXPECT_TRUE(becomes([&] {
+        for (auto& due : waiting_->pop_due(TimePoint{}, std::chrono::steady_clock::now())) {
+            gate_->enter(std::move(due), true);
+        }
+        return started_.size() == 2;
+    }));
+    end(second, ended(Ending::succeeded));
 }
 
 TEST_F(KeyGateStore, WhatIsNotSettledWhenTheWorkerEndsKeepsItsKeyForWhoGetsTheMessage) {
