@@ -33,9 +33,6 @@ constexpr auto kHoldBack = 1500ms;
 constexpr auto kWaitingLasts = 5s;
 /// Keys that are remembered for nothing.
 constexpr std::size_t kIdleMost = 1'000;
-/// Tasks that find no room here come back from the broker one after another.
-constexpr auto kApart = 10ms;
-constexpr std::size_t kSpread = 30'000;
 
 /// From when on the next attempt waits for its time.
 std::optional<TimePoint> eta_after(const TaskOutcome& outcome) {
@@ -365,9 +362,13 @@ void KeyGate::wait_in_line(RequestPtr request) {
     request->has_turn = false;  // a later turn of its own, so that those that waited do not all
                                 // begin at once
     const std::string key = request->place->key;
-    if (!waiting_.hold_in_line(request, Clock::now())) {
-        const auto apart = kApart * static_cast<int>(sent_away_++ % kSpread);
-        waiting_.send_away(std::move(request), kAskAgain + apart);
+    const auto now = Clock::now();
+    const WaitingRoom::InLine in_line = waiting_.hold_in_line(request, now);
+    if (in_line == WaitingRoom::InLine::too_long) {
+        // Only that the broker hears of it: there is room for it when it comes back.
+        waiting_.send_away(std::move(request), kAskAgain);
+    } else if (in_line == WaitingRoom::InLine::full) {
+        waiting_.send_away(std::move(request), apart_.stay_away(now));
     }
     forget_key(key);
 }

@@ -17,6 +17,7 @@
 #include <lovage/awaitable.hpp>
 #include <lovage/runtime/task_scope.hpp>
 #include <lovage/worker/acknowledgement.hpp>
+#include <lovage/worker/apart.hpp>
 #include <lovage/worker/held_keys.hpp>
 #include <lovage/worker/task_run.hpp>
 #include <lovage/worker/waiting_room.hpp>
@@ -142,7 +143,7 @@ private:
     std::unordered_map<RequestPtr, HeldKeys::Handle> ended_;  // keys of ends not durable yet
     std::map<std::string, Here> here_;
     std::uint64_t generation_ = 0;  // of withdraw(): who asked before is not ours any more
-    std::size_t sent_away_ = 0;     // so that not all come back at once
+    Apart apart_;
     bool told_of_trouble_ = false;
     TaskScope scope_;
 };

@@ -22,9 +22,6 @@
 namespace lovage {
 namespace {
 
-using testing::IsEmpty;
-using testing::SizeIs;
-
 /// So many of the next writes throw.
 std::atomic<int> writes_that_throw{0};
 
