@@ -39,6 +39,11 @@ std::optional<TimePoint> eta_after(const TaskOutcome& outcome) {
     return outcome.ending == Ending::retry ? outcome.retry.eta : std::nullopt;
 }
 
+/// Not of a sender, whose records name itself only; see holder_of().
+bool is_of_an_attempt(const UniqueRecord& record) {
+    return record.holder.starts_with(record.task_id + ' ');
+}
+
 /// Where a worker without a place says that it waits for one.
 std::string waiting_key(const std::string& key) {
     return key + "/waiting";
@@ -281,7 +286,10 @@ Awaitable<void> KeyGate::forget(RequestPtr request) {
     const Deadline deadline = Deadline::in(kGateAttempt);
     auto view = co_await look_at_unique(&core_, *request->unique, request->message.id, deadline);
     if (!view || view->standing != Standing::ours) co_return;
-    // Should it stay, others see by the task's result that it does not count.
+    // Two messages may have one id, and the other one's attempt may run. What stays is no harm:
+    // others see by the task's result that it does not count.
+    const bool own = view->record->holder == holder_of(*request);
+    if (!own && is_of_an_attempt(*view->record)) co_return;
     (void)co_await core_.state().compare_and_erase(request->unique->key, view->version, deadline);
 }
 

@@ -109,7 +109,7 @@ private:
     Awaitable<Answer> find_place(RequestPtr request, Pass* pass);
     /// The record of a unique task says that it runs, or goes when that does not count.
     Awaitable<Answer> begin(RequestPtr request, Pass* pass);
-    /// Takes its record away, if there is one.
+    /// Takes its record away, if there is one: its own, or the sender's.
     Awaitable<void> forget(RequestPtr request);
     [[nodiscard]] UniqueRecord record_of(const TaskRequest& request, std::string_view state) const;
     /// The record of a task that does not run any more; nothing: there shall be none.

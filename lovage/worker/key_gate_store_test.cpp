@@ -224,6 +224,33 @@ TEST_F(KeyGateStore, AnEndThatTurnsOutAnotherOneCounts) {
     EXPECT_TRUE(record_becomes("first FAILURE"));
 }
 
+TEST_F(KeyGateStore, ATaskThatDoesNotRunLeavesTheKeyToAnotherMessageOfItsId) {
+    const auto running = request("twice");
+    ASSERT_TRUE(start(running));
+    const auto other = request("twice");
+    TaskOutcome revoked;
+    revoked.ending = Ending::revoked;
+    settle(other, &revoked);
+    let_it_work();
+    EXPECT_EQ(record(), "twice STARTED");
+    end(running, ended(Ending::succeeded));
+}
+
+TEST_F(KeyGateStore, ATaskThatDoesNotRunTakesItsSendersRecordAway) {
+    const auto write = [](AppCore* core, std::string key) -> Awaitable<void> {
+        const UniqueRecord sent{"sent", std::string{states::kPending}, TimePoint{1s}, "a-client"};
+        (void)co_await core->state().compare_and_set(std::move(key), 0, sent.to_text(), 1min,
+                                                     Deadline::in(kLong));
+    };
+    const auto unwanted = request("sent");
+    loop().run_blocking(write(&core(), unwanted->unique->key));
+    ASSERT_EQ(record(), "sent PENDING");
+    TaskOutcome revoked;
+    revoked.ending = Ending::revoked;
+    settle(unwanted, &revoked);
+    EXPECT_TRUE(record_becomes(""));
+}
+
 TEST_F(KeyGateStore, ADriverThatThrowsDoesNotKeepAPlaceFromTheOthers) {
     const auto first = limited("first");
     ASSERT_TRUE(start(first));
