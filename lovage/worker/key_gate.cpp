@@ -83,23 +83,27 @@ KeyGate::KeyGate(AppCore& core, WaitingRoom& waiting, std::string hostname, Hook
       keys_{core},
       scope_{core.loop().executor()} {}
 
+bool KeyGate::goes_in_line(RequestPtr& request) {
+    // Whether a task is a duplicate it is told at once.
+    if (!request->place || (request->unique && !request->judged)) return false;
+    const std::string& key = request->place->key;
+    const auto here = here_.find(key);
+    const std::size_t in_use =
+        here != here_.end() ? here->second.held + here->second.asking : std::size_t{0};
+    const bool fresh = request->in_line_since == Clock::time_point{};
+    if (in_use < request->place->most && !(fresh && waiting_.waits_in_line(key))) return false;
+    if (request->ticket == 0) request->ticket = waiting_.next_ticket();
+    wait_in_line(std::move(request));
+    return true;
+}
+
 void KeyGate::enter(RequestPtr request, bool starts) {
     if (request->ticket == 0) request->ticket = waiting_.next_ticket();
     if (starts && request->place) {
         sweep();
-        const std::string& key = request->place->key;
-        const auto [place, made] = here_.try_emplace(key);
-        Here& here = place->second;
-        if (made) here.since = Clock::now();
-        // Nobody overtakes those in line, and nobody asks for what this worker has itself; but
-        // whether a task is a duplicate it is told at once.
-        const bool fresh = request->in_line_since == Clock::time_point{};
-        const bool to_wait = here.held + here.asking >= request->place->most ||
-                             (fresh && waiting_.waits_in_line(key));
-        if (to_wait && (!request->unique || request->judged)) {
-            return wait_in_line(std::move(request));
-        }
-        ++here.asking;
+        const auto [here, made] = here_.try_emplace(request->place->key);
+        if (made) here->second.since = Clock::now();
+        ++here->second.asking;
     }
     asking_.insert(request);
     scope_.spawn("ask for a key", ask(std::move(request), starts));
@@ -133,6 +137,7 @@ Awaitable<void> KeyGate::ask(RequestPtr request, bool starts) {
         case Answer::in_line:
             co_return wait_in_line(std::move(request));
         case Answer::duplicate:
+            hooks_.leave_turn(*request);
             co_return hooks_.duplicate(std::move(request), std::move(first));
         case Answer::again:
         case Answer::later:
@@ -367,8 +372,7 @@ Awaitable<bool> KeyGate::join(Deadline deadline) {
 }
 
 void KeyGate::wait_in_line(RequestPtr request) {
-    request->has_turn = false;  // a later turn of its own, so that those that waited do not all
-                                // begin at once
+    hooks_.leave_turn(*request);
     const std::string key = request->place->key;
     const auto now = Clock::now();
     const WaitingRoom::InLine in_line = waiting_.hold_in_line(request, now);
@@ -382,6 +386,7 @@ void KeyGate::wait_in_line(RequestPtr request) {
 }
 
 void KeyGate::ask_later(RequestPtr request) {
+    hooks_.leave_turn(*request);
     if (waiting_.hold_for_turn(request, Clock::now() + kAskAgain)) return;
     waiting_.send_away(std::move(request), kAskAgain);
 }

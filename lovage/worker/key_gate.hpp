@@ -49,6 +49,8 @@ public:
         std::function<void(RequestPtr)> wait;
         /// It is one, of the task of that id.
         std::function<void(RequestPtr, std::string)> duplicate;
+        /// It does not start yet, or not at all: its turn under a rate limit is another's.
+        std::function<void(TaskRequest&)> leave_turn;
     };
 
     KeyGate(AppCore& core, WaitingRoom& waiting, std::string hostname, Hooks hooks);
@@ -58,6 +60,9 @@ public:
         const bool to_judge = request.unique.has_value() && !request.judged;
         return starts ? request.place || request.unique : to_judge;
     }
+    /// Whether a task that is about to start has no place for certain: `request` is gone then, into
+    /// its line. Nobody overtakes those in line, and nobody asks for what this worker has itself.
+    [[nodiscard]] bool goes_in_line(RequestPtr& request);
     /// Lets it ask. What comes of it is one of the hooks' calls, or it waits in the waiting room.
     void enter(RequestPtr request, bool starts);
 

@@ -95,6 +95,7 @@ protected:
             hooks.duplicate = [this](const RequestPtr&, const std::string& first) {
                 duplicates_.push_back(first);
             };
+            hooks.leave_turn = [this](TaskRequest&) { ++turns_left_; };
             gate_ = std::make_unique<KeyGate>(core(), *waiting_, "w@test", std::move(hooks));
         });
     }
@@ -142,9 +143,13 @@ protected:
         }
         return so;
     }
+    /// It is about to start; on the loop.
+    void come(RequestPtr request) {
+        if (!gate_->goes_in_line(request)) gate_->enter(std::move(request), true);
+    }
     /// Lets it ask, and waits until it has started.
     [[nodiscard]] bool start(const RequestPtr& request) {
-        loop().call([&] { gate_->enter(request, true); });
+        loop().call([&] { come(request); });
         return becomes([&] { return !started_.empty() && started_.back() == request; });
     }
     void end(const RequestPtr& request, const TaskOutcome& outcome) {
@@ -187,6 +192,7 @@ protected:
     std::unique_ptr<KeyGate> gate_;
     std::vector<RequestPtr> started_;
     std::vector<std::string> duplicates_;
+    int turns_left_ = 0;
 };
 
 TEST_F(KeyGateStore, AUniqueTaskKeepsItsKeyUntilItsEndIsDurable) {
@@ -198,7 +204,7 @@ TEST_F(KeyGateStore, AUniqueTaskKeepsItsKeyUntilItsEndIsDurable) {
     let_it_work();
     EXPECT_EQ(record(), "first STARTED") << "its message may still come again";
     const auto second = request("second");
-    loop().call([&] { gate_->enter(second, true); });
+    loop().call([&] { come(second); });
     EXPECT_TRUE(becomes([&] { return duplicates_ == std::vector<std::string>{"first"}; }));
     settle(first, &done);
     EXPECT_TRUE(record_becomes(""));
@@ -257,16 +263,35 @@ TEST_F(KeyGateStore, ADriverThatThrowsDoesNotKeepAPlaceFromTheOthers) {
     writes_that_throw = 2;
     end(first, ended(Ending::succeeded));
     EXPECT_TRUE(becomes([] { return writes_that_throw == 0; }));
-    // The first asks again when the place has come back.
     const auto second = limited("second");
-    loop().call([&] { gate_->enter(second, true); });
+    loop().call([&] { come(second); });
     EXPECT_TRUE(becomes([&] {
         for (auto& due : waiting_->pop_due(TimePoint{}, std::chrono::steady_clock::now())) {
-            gate_->enter(std::move(due), true);
+            come(std::move(due));
         }
         return started_.size() == 2;
     }));
     end(second, ended(Ending::succeeded));
+}
+
+TEST_F(KeyGateStore, ATaskWithoutAPlaceLeavesItsTurnToOthers) {
+    const auto first = limited("first");
+    ASSERT_TRUE(start(first));
+    loop().call([&] { come(limited("second")); });
+    EXPECT_EQ(turns_left_, 1) << "nobody asks for a place that this worker has";
+    EXPECT_EQ(waiting_->held(), 1U);
+    end(first, ended(Ending::succeeded));
+
+    const auto take = [](AppCore* core) -> Awaitable<void> {
+        (void)co_await core->state().compare_and_set("concurrency/task/elsewhere/0", 0, "another",
+                                                     1min, Deadline::in(kLong));
+    };
+    loop().run_blocking(take(&core()));
+    auto third = limited("third");
+    third->place->key = "concurrency/task/elsewhere";
+    loop().call([&] { come(third); });
+    EXPECT_TRUE(becomes([&] { return turns_left_ == 2; })) << "another worker has it";
+    EXPECT_TRUE(becomes([&] { return waiting_->held() == 2; }));
 }
 
 TEST_F(KeyGateStore, WhatIsNotSettledWhenTheWorkerEndsKeepsItsKeyForWhoGetsTheMessage) {

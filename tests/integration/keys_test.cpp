@@ -248,6 +248,30 @@ TEST_P(ConcurrencyLimits, ATaskThatFailsOrAsksAgainGivesItsPlaceBack) {
     EXPECT_EQ(stubborn.delay().wait(kLong).status, "FAILURE");
 }
 
+TEST_P(ConcurrencyLimits, TasksThatWaitForAPlaceTakeNoTurnsUnderARateLimit) {
+    Program program{settings_, barrier_, 1};
+    program.limited.rate_limit("1/s");
+    const RunningWorker worker{program.app, 4};
+    const auto first = program.limited.delay("a", 0);
+    ASSERT_TRUE(barrier_.wait_for(1));
+    // Half a minute of turns.
+    for (int n = 1; n <= 30; ++n) program.limited.delay("a", n);
+    program.quick.delay().get(kLong);  // they have all been looked at
+    const auto begin = Clock::now();
+    const auto other = program.limited.delay("b", 0);
+    ASSERT_TRUE(barrier_.wait_for(2));
+    EXPECT_LE(Clock::now() - begin, 10s);
+    EXPECT_EQ(barrier_.most("b"), 1);
+    // A place that comes back is taken at the next turn.
+    barrier_.let_one_go();
+    barrier_.let_one_go();
+    first.get(kLong);
+    other.get(kLong);
+    EXPECT_TRUE(barrier_.wait_for(3));
+    EXPECT_LE(Clock::now() - begin, 15s);
+    barrier_.open();
+}
+
 TEST_P(ConcurrencyLimits, KeysAreMadeByFunctionsToo) {
     App app{"test", settings_};
     auto task = app.task(
