@@ -18,18 +18,23 @@ RateLine* Admission::line_of(const TaskDefinition& task) {
 }
 
 bool Admission::admit(std::shared_ptr<TaskRequest>& request) {
-    RateLine* const line = request->has_turn ? nullptr : line_of(*request->definition);
+    RateLine* const line = request->turn ? nullptr : line_of(*request->definition);
     if (line == nullptr) return true;
     const auto now = RateLine::Clock::now();
     const auto turn = line->next(now);
-    request->has_turn = true;
+    const std::shared_ptr<TaskRequest> admitted = request;
     if (turn == now || (line->soon(turn, now) && waiting_.hold_for_turn(request, turn))) {
-        line->take(now);
+        admitted->turn = line->take(now);
         return turn == now;
     }
-    request->has_turn = false;
     waiting_.send_away(std::move(request), line->stay_away(now));
     return false;
+}
+
+void Admission::give_back_turn(TaskRequest& request) {
+    const auto turn = std::exchange(request.turn, std::nullopt);
+    if (!turn) return;
+    if (RateLine* const line = line_of(*request.definition)) line->give_back(*turn);
 }
 
 }  // namespace lovage

@@ -23,6 +23,8 @@ public:
     /// True: it may begin now. False: `request` is gone, into the waiting room or to the broker; it
     /// is asked for again when its turn comes.
     [[nodiscard]] bool admit(std::shared_ptr<TaskRequest>& request);
+    /// It does not begin after all: its turn, if it has one, is another's.
+    void give_back_turn(TaskRequest& request);
 
 private:
     /// The line of a task; nullptr when its rate is not limited.

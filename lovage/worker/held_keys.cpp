@@ -4,6 +4,10 @@
 #include <lovage/runtime/log.hpp>
 #include <lovage/runtime/notifier.hpp>
 
+#include <boost/asio/error.hpp>
+#include <boost/system/system_error.hpp>
+
+#include <exception>
 #include <utility>
 
 namespace lovage {
@@ -31,6 +35,7 @@ struct HeldKeys::Held {
     std::string task;
     std::function<void()> done;
     bool told_of_trouble = false;
+    bool over = false;  // nobody keeps it any more
 };
 
 HeldKeys::Handle HeldKeys::hold(Entry entry, std::optional<HeldKey::Lease> lease,
@@ -45,6 +50,10 @@ HeldKeys::Handle HeldKeys::hold(Entry entry, std::optional<HeldKey::Lease> lease
 
 void HeldKeys::give_back(const Handle& held, std::optional<HeldKey::Last> last,
                          std::function<void()> done) {
+    if (held->over) {
+        if (done) done();
+        return;
+    }
     held->done = std::move(done);
     held->key.give_back(std::move(last), HeldKey::Clock::now());
     held->changed.notify_all();
@@ -53,16 +62,28 @@ void HeldKeys::give_back(const Handle& held, std::optional<HeldKey::Last> last,
 Awaitable<void> HeldKeys::keep(Handle held) {
     Step step = held->key.next(HeldKey::Clock::now());
     while (step != Step::done) {
-        if (step != Step::wait) {
-            co_await carry_out(step, held);
-        } else if (const auto wake = held->key.wake_at()) {
-            co_await held->changed.wait(Deadline::at(*wake));
-        } else {
-            co_await held->changed.wait();
+        try {
+            co_await take_step(step, held);
+        } catch (const boost::system::system_error& thrown) {
+            if (thrown.code() == boost::asio::error::operation_aborted) break;  // given up
+            failed(*held, thrown.what());
+        } catch (const std::exception& thrown) {
+            failed(*held, thrown.what());
         }
         step = held->key.next(HeldKey::Clock::now());
     }
+    held->over = true;
     if (held->done) std::exchange(held->done, nullptr)();
+}
+
+Awaitable<void> HeldKeys::take_step(Step step, Handle held) {
+    if (step != Step::wait) {
+        co_await carry_out(step, held);
+    } else if (const auto wake = held->key.wake_at()) {
+        co_await held->changed.wait(Deadline::at(*wake));
+    } else {
+        co_await held->changed.wait();
+    }
 }
 
 Awaitable<void> HeldKeys::carry_out(Step step, Handle held) {
@@ -98,9 +119,13 @@ Awaitable<void> HeldKeys::carry_out(Step step, Handle held) {
         problem = std::move(written.error());
     }
     if (problem.code == Errc::conflict) co_return key.conflicted();
+    failed(*held, problem.message());
+}
+
+void HeldKeys::failed(Held& held, const std::string& why) {
     const auto now = HeldKey::Clock::now();
-    key.failed(now);
-    if (key.may_have_lapsed(now)) warn(*held, problem.message());
+    held.key.failed(now);
+    if (held.key.may_have_lapsed(now)) warn(held, why);
 }
 
 void HeldKeys::warn(Held& held, const std::string& why) {

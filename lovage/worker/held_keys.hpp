@@ -35,7 +35,7 @@ public:
 
     /// See HeldKey. `task` is whom the log speaks of.
     [[nodiscard]] Handle hold(Entry entry, std::optional<HeldKey::Lease> lease, std::string task);
-    /// Once for each. `done` is called when it is gone, or left to lapse.
+    /// Once for each. `done` is called when it is gone, or left to lapse, whatever the store did.
     void give_back(const Handle& held, std::optional<HeldKey::Last> last,
                    std::function<void()> done = {});
 
@@ -45,7 +45,10 @@ public:
 
 private:
     Awaitable<void> keep(Handle held);
+    Awaitable<void> take_step(HeldKey::Step step, Handle held);
     Awaitable<void> carry_out(HeldKey::Step step, Handle held);
+    /// The store did not do it: tried again a moment later.
+    static void failed(Held& held, const std::string& why);
     /// Says once that a task runs on without its key.
     static void warn(Held& held, const std::string& why);
 

@@ -33,9 +33,16 @@ constexpr auto kHoldBack = 1500ms;
 constexpr auto kWaitingLasts = 5s;
 /// Keys that are remembered for nothing.
 constexpr std::size_t kIdleMost = 1'000;
-/// Tasks that find no room here come back from the broker one after another.
-constexpr auto kApart = 10ms;
-constexpr std::size_t kSpread = 30'000;
+
+/// From when on the next attempt waits for its time.
+std::optional<TimePoint> eta_after(const TaskOutcome& outcome) {
+    return outcome.ending == Ending::retry ? outcome.retry.eta : std::nullopt;
+}
+
+/// Not of a sender, whose records name itself only; see holder_of().
+bool is_of_an_attempt(const UniqueRecord& record) {
+    return record.holder.starts_with(record.task_id + ' ');
+}
 
 /// Where a worker without a place says that it waits for one.
 std::string waiting_key(const std::string& key) {
@@ -76,23 +83,27 @@ KeyGate::KeyGate(AppCore& core, WaitingRoom& waiting, std::string hostname, Hook
       keys_{core},
       scope_{core.loop().executor()} {}
 
+bool KeyGate::goes_in_line(RequestPtr& request) {
+    // Whether a task is a duplicate it is told at once.
+    if (!request->place || (request->unique && !request->judged)) return false;
+    const std::string& key = request->place->key;
+    const auto here = here_.find(key);
+    const std::size_t in_use =
+        here != here_.end() ? here->second.held + here->second.asking : std::size_t{0};
+    const bool fresh = request->in_line_since == Clock::time_point{};
+    if (in_use < request->place->most && !(fresh && waiting_.waits_in_line(key))) return false;
+    if (request->ticket == 0) request->ticket = waiting_.next_ticket();
+    wait_in_line(std::move(request));
+    return true;
+}
+
 void KeyGate::enter(RequestPtr request, bool starts) {
     if (request->ticket == 0) request->ticket = waiting_.next_ticket();
     if (starts && request->place) {
         sweep();
-        const std::string& key = request->place->key;
-        const auto [place, made] = here_.try_emplace(key);
-        Here& here = place->second;
-        if (made) here.since = Clock::now();
-        // Nobody overtakes those in line, and nobody asks for what this worker has itself; but
-        // whether a task is a duplicate it is told at once.
-        const bool fresh = request->in_line_since == Clock::time_point{};
-        const bool to_wait = here.held + here.asking >= request->place->most ||
-                             (fresh && waiting_.waits_in_line(key));
-        if (to_wait && (!request->unique || request->judged)) {
-            return wait_in_line(std::move(request));
-        }
-        ++here.asking;
+        const auto [here, made] = here_.try_emplace(request->place->key);
+        if (made) here->second.since = Clock::now();
+        ++here->second.asking;
     }
     asking_.insert(request);
     scope_.spawn("ask for a key", ask(std::move(request), starts));
@@ -126,6 +137,7 @@ Awaitable<void> KeyGate::ask(RequestPtr request, bool starts) {
         case Answer::in_line:
             co_return wait_in_line(std::move(request));
         case Answer::duplicate:
+            hooks_.leave_turn(*request);
             co_return hooks_.duplicate(std::move(request), std::move(first));
         case Answer::again:
         case Answer::later:
@@ -201,9 +213,9 @@ Awaitable<KeyGate::Answer> KeyGate::find_place(RequestPtr request, Pass* pass) {
         }
         co_return Answer::in_line;
     }
-    ++here.held;
     pass->place =
         keys_.hold(std::move(**place), HeldKey::Lease{lease_, asked}, request->message.id);
+    ++here.held;
     if (here.held < call.most) waiting_.wake_line(call.key, std::max(asked, here.since));
     co_return Answer::go;
 }
@@ -242,10 +254,16 @@ Awaitable<KeyGate::Answer> KeyGate::begin(RequestPtr request, Pass* pass) {
 }
 
 void KeyGate::ended(const RequestPtr& request, const TaskOutcome& outcome) {
-    auto pass = passes_.extract(request);
-    if (pass.empty()) return;
-    const auto eta = outcome.ending == Ending::retry ? outcome.retry.eta : std::nullopt;
-    let_go(request, std::move(pass.mapped()), state_after(outcome, request->acknowledge), eta);
+    auto extracted = passes_.extract(request);
+    if (extracted.empty()) return;
+    Pass pass = std::move(extracted.mapped());
+    const auto state = state_after(outcome, request->acknowledge);
+    const auto eta = eta_after(outcome);
+    // What keeps the key may be said at once, and before the next attempt begins.
+    if (pass.unique && !last_record(*request, state, eta)) {
+        ended_.emplace(request, std::exchange(pass.unique, nullptr));
+    }
+    let_go(request, std::move(pass), state, eta);
 }
 
 void KeyGate::given_back(const RequestPtr& request) {
@@ -253,10 +271,17 @@ void KeyGate::given_back(const RequestPtr& request) {
     if (!pass.empty()) let_go(request, std::move(pass.mapped()), states::kPending);
 }
 
-void KeyGate::settled(const RequestPtr& request, const TaskOutcome& outcome) {
+void KeyGate::settled(const RequestPtr& request, const TaskOutcome* outcome) {
     if (!request->unique) return;
-    const bool ran = outcome.started != Clock::time_point{};
-    const bool failed = ran && outcome.ending == Ending::failed;
+    if (auto held = ended_.extract(request); !held.empty()) {
+        const auto state =
+            outcome != nullptr ? state_after(*outcome, request->acknowledge) : states::kPending;
+        const auto eta = outcome != nullptr ? eta_after(*outcome) : std::nullopt;
+        return let_go(request, {.unique = std::move(held.mapped())}, state, eta);
+    }
+    if (outcome == nullptr) return;
+    const bool ran = outcome->started != Clock::time_point{};
+    const bool failed = ran && outcome->ending == Ending::failed;
     if (!ran || (failed && !request->unique->counts(states::kFailure))) {
         scope_.spawn("forget a key", forget(request));
     }
@@ -266,7 +291,10 @@ Awaitable<void> KeyGate::forget(RequestPtr request) {
     const Deadline deadline = Deadline::in(kGateAttempt);
     auto view = co_await look_at_unique(&core_, *request->unique, request->message.id, deadline);
     if (!view || view->standing != Standing::ours) co_return;
-    // Should it stay, others see by the task's result that it does not count.
+    // Two messages may have one id, and the other one's attempt may run. What stays is no harm:
+    // others see by the task's result that it does not count.
+    const bool own = view->record->holder == holder_of(*request);
+    if (!own && is_of_an_attempt(*view->record)) co_return;
     (void)co_await core_.state().compare_and_erase(request->unique->key, view->version, deadline);
 }
 
@@ -333,22 +361,32 @@ void KeyGate::give_up() noexcept {
 }
 
 Awaitable<bool> KeyGate::join(Deadline deadline) {
+    for (auto& [request, held] : std::exchange(ended_, {})) {
+        let_go(request, {.unique = std::move(held)}, states::kPending);
+    }
+    // Who asks may hold a key in the end, and a place that comes back may be asked about.
     const bool asked = co_await scope_.join(deadline);
-    co_return co_await keys_.join(deadline) && asked;
+    const bool kept = co_await keys_.join(deadline);
+    const bool quiet = co_await scope_.join(deadline);
+    co_return asked && kept && quiet;
 }
 
 void KeyGate::wait_in_line(RequestPtr request) {
-    request->has_turn = false;  // a later turn of its own, so that those that waited do not all
-                                // begin at once
+    hooks_.leave_turn(*request);
     const std::string key = request->place->key;
-    if (!waiting_.hold_in_line(request, Clock::now())) {
-        const auto apart = kApart * static_cast<int>(sent_away_++ % kSpread);
-        waiting_.send_away(std::move(request), kAskAgain + apart);
+    const auto now = Clock::now();
+    const WaitingRoom::InLine in_line = waiting_.hold_in_line(request, now);
+    if (in_line == WaitingRoom::InLine::too_long) {
+        // Only that the broker hears of it: there is room for it when it comes back.
+        waiting_.send_away(std::move(request), kAskAgain);
+    } else if (in_line == WaitingRoom::InLine::full) {
+        waiting_.send_away(std::move(request), apart_.stay_away(now));
     }
     forget_key(key);
 }
 
 void KeyGate::ask_later(RequestPtr request) {
+    hooks_.leave_turn(*request);
     if (waiting_.hold_for_turn(request, Clock::now() + kAskAgain)) return;
     waiting_.send_away(std::move(request), kAskAgain);
 }

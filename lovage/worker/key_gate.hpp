@@ -17,6 +17,7 @@
 #include <lovage/awaitable.hpp>
 #include <lovage/runtime/task_scope.hpp>
 #include <lovage/worker/acknowledgement.hpp>
+#include <lovage/worker/apart.hpp>
 #include <lovage/worker/held_keys.hpp>
 #include <lovage/worker/task_run.hpp>
 #include <lovage/worker/waiting_room.hpp>
@@ -48,6 +49,8 @@ public:
         std::function<void(RequestPtr)> wait;
         /// It is one, of the task of that id.
         std::function<void(RequestPtr, std::string)> duplicate;
+        /// It does not start yet, or not at all: its turn under a rate limit is another's.
+        std::function<void(TaskRequest&)> leave_turn;
     };
 
     KeyGate(AppCore& core, WaitingRoom& waiting, std::string hostname, Hooks hooks);
@@ -57,22 +60,27 @@ public:
         const bool to_judge = request.unique.has_value() && !request.judged;
         return starts ? request.place || request.unique : to_judge;
     }
+    /// Whether a task that is about to start has no place for certain: `request` is gone then, into
+    /// its line. Nobody overtakes those in line, and nobody asks for what this worker has itself.
+    [[nodiscard]] bool goes_in_line(RequestPtr& request);
     /// Lets it ask. What comes of it is one of the hooks' calls, or it waits in the waiting room.
     void enter(RequestPtr request, bool starts);
 
-    /// The attempt is over.
+    /// The attempt is over: its place is free. Its key is so only when the end is durable, since a
+    /// message that comes again must not find another task in its place.
     void ended(const RequestPtr& request, const TaskOutcome& outcome);
     /// It was allowed to start, but its message goes back.
     void given_back(const RequestPtr& request);
-    /// Its delivery has come to its end. A task that did not run, or failed although its attempt
-    /// asked for another one, keeps no key.
-    void settled(const RequestPtr& request, const TaskOutcome& outcome);
+    /// Its delivery has come to its end; without an `outcome`: its message comes again. A task that
+    /// did not run, or failed although its attempt asked for another one, keeps no key.
+    void settled(const RequestPtr& request, const TaskOutcome* outcome);
 
     /// Removes and returns who is asking.
     [[nodiscard]] std::vector<RequestPtr> withdraw();
-    /// Nothing runs any more: gives everything back.
+    /// Nothing runs any more: gives back what running tasks had.
     void close();
     void give_up() noexcept;
+    /// When nothing is settled any more: keys of ends that did not become durable go back, too.
     [[nodiscard]] Awaitable<bool> join(Deadline deadline);
 
 private:
@@ -106,7 +114,7 @@ private:
     Awaitable<Answer> find_place(RequestPtr request, Pass* pass);
     /// The record of a unique task says that it runs, or goes when that does not count.
     Awaitable<Answer> begin(RequestPtr request, Pass* pass);
-    /// Takes its record away, if there is one.
+    /// Takes its record away, if there is one: its own, or the sender's.
     Awaitable<void> forget(RequestPtr request);
     [[nodiscard]] UniqueRecord record_of(const TaskRequest& request, std::string_view state) const;
     /// The record of a task that does not run any more; nothing: there shall be none.
@@ -137,9 +145,10 @@ private:
     HeldKeys keys_;
     std::unordered_set<RequestPtr> asking_;
     std::unordered_map<RequestPtr, Pass> passes_;
+    std::unordered_map<RequestPtr, HeldKeys::Handle> ended_;  // keys of ends not durable yet
     std::map<std::string, Here> here_;
     std::uint64_t generation_ = 0;  // of withdraw(): who asked before is not ours any more
-    std::size_t sent_away_ = 0;     // so that not all come back at once
+    Apart apart_;
     bool told_of_trouble_ = false;
     TaskScope scope_;
 };

@@ -1,6 +1,7 @@
 #include <lovage/worker/rate_line.hpp>
 
 #include <algorithm>
+#include <utility>
 
 namespace lovage {
 
@@ -17,6 +18,21 @@ RateLine::RateLine(RateLimit limit, std::chrono::milliseconds horizon)
           std::chrono::duration<double>{1 / limit.per_second})},
       wait_most_{std::max<Clock::duration>(horizon,
                                            std::min<Clock::duration>(2 * interval_, kHeldMost))} {}
+
+RateLine::Time RateLine::take(Time now) noexcept {
+    if (now < spare_until_) return std::exchange(spare_until_, Time{}) - interval_;
+    const Time turn = next(now);
+    next_ = turn + interval_;
+    return turn;
+}
+
+void RateLine::give_back(Time turn) noexcept {
+    if (next_ == turn + interval_) {
+        next_ = turn;  // as if nobody had taken it
+    } else {
+        spare_until_ = std::max(spare_until_, turn + interval_);
+    }
+}
 
 std::chrono::milliseconds RateLine::stay_away(Time now) noexcept {
     const Time latest = now + kSpread * interval_;

@@ -24,12 +24,16 @@ public:
     RateLine(RateLimit limit, std::chrono::milliseconds horizon);
 
     /// The next turn: `now` or later.
-    [[nodiscard]] Time next(Time now) const noexcept { return next_ > now ? next_ : now; }
+    [[nodiscard]] Time next(Time now) const noexcept {
+        return next_ > now && now >= spare_until_ ? next_ : now;
+    }
     /// Whether a task may wait here for that turn. Of slow lines the next two may, for at most ten
     /// minutes, since RabbitMQ takes back what is held for half an hour.
     [[nodiscard]] bool soon(Time turn, Time now) const noexcept { return turn - now <= wait_most_; }
-    /// The next turn is taken, by who asked at `now`.
-    void take(Time now) noexcept { next_ = next(now) + interval_; }
+    /// The next turn is taken, by who asked at `now`. Returns what give_back() wants to know.
+    Time take(Time now) noexcept;
+    /// A turn that was taken is not used: whoever asks before the one after it has it.
+    void give_back(Time turn) noexcept;
     /// How long a task shall stay away that got no turn. Each is told a time of its own, at most
     /// kSpread turns from now: fewer of them at once would not hurt, none would waste turns.
     [[nodiscard]] std::chrono::milliseconds stay_away(Time now) noexcept;
@@ -40,7 +44,8 @@ private:
     Clock::duration interval_;
     Clock::duration wait_most_;
     Time next_{};
-    Time away_{};  // until when the last one was sent away
+    Time spare_until_{};  // a turn that was given back may be taken before
+    Time away_{};         // until when the last one was sent away
 };
 
 }  // namespace lovage

@@ -36,6 +36,27 @@ TEST(RateLine, DoesNotMakeUpForTurnsThatNobodyTook) {
     EXPECT_EQ(turns.next(kStart + 1h), kStart + 1h + 100ms);
 }
 
+TEST(RateLine, ATurnThatIsGivenBackIsTheNextOnes) {
+    RateLine turns = line(10);
+    turns.take(kStart);
+    turns.give_back(kStart);
+    EXPECT_EQ(turns.next(kStart + 30ms), kStart + 30ms);
+    turns.take(kStart + 30ms);
+    EXPECT_EQ(turns.next(kStart + 30ms), kStart + 130ms) << "an interval apart, as ever";
+}
+
+TEST(RateLine, ATurnIsGivenBackUntilTheNextOneBegins) {
+    RateLine turns = line(10);
+    turns.take(kStart);
+    turns.take(kStart);
+    turns.give_back(kStart);
+    EXPECT_EQ(turns.next(kStart + 50ms), kStart + 50ms);
+    turns.take(kStart + 50ms);
+    EXPECT_EQ(turns.next(kStart + 50ms), kStart + 200ms) << "once";
+    turns.give_back(kStart);
+    EXPECT_EQ(turns.next(kStart + 100ms), kStart + 200ms) << "not longer";
+}
+
 TEST(RateLine, LetsTasksWaitHereForAsLongAsTheHorizon) {
     const RateLine turns = line(10);
     EXPECT_TRUE(turns.soon(kStart + 30s, kStart));

@@ -237,15 +237,15 @@ void Settler::abandon(const FinishedTask& finished) {
     if (writer_.giving_up()) return;
     log::warning("worker", "Task {}[{}] ended, but the broker took its message back: it runs again",
                  finished.request->message.display_name(), finished.request->message.id);
-    abandon(finished.request->delivery.tag);
+    abandon(finished.request->delivery.tag, finished.request);
 }
 
-void Settler::abandon(DeliveryTag tag) {
+void Settler::abandon(DeliveryTag tag, const std::shared_ptr<TaskRequest>& request) {
     if (writer_.giving_up()) return;
     // Counted as stale; should it still be held, it goes back all the same.
     if (Consumer* consumer = hooks_.consumer()) consumer->reject(tag, Requeue::yes);
     --pending_;
-    hooks_.settled(nullptr, nullptr, Clock::duration{});
+    hooks_.settled(request, nullptr, Clock::duration{});
 }
 
 Awaitable<void> Settler::settle_alone(FinishedTask finished) {

@@ -33,8 +33,9 @@ public:
         std::function<Consumer*()> consumer;
         /// False: the consumer that delivered it is gone, so that the broker delivers it again.
         std::function<bool(DeliveryTag)> held;
-        /// A delivery has come to its end; both are nullptr when it never became a task.
-        /// `settle_time`: from the end of the task to the ack being carried out.
+        /// A delivery has come to its end. Without an outcome its message comes again; both are
+        /// nullptr when it never became a task. `settle_time`: from the end of the task to the ack
+        /// being carried out.
         std::function<void(const std::shared_ptr<TaskRequest>&, const TaskOutcome*,
                            std::chrono::steady_clock::duration settle_time)>
             settled;
@@ -79,7 +80,7 @@ private:
     [[nodiscard]] DurableWriter::Wanted while_held(const FinishedTask& finished) const;
     /// What was to be written was not: nothing more is done, unless the worker gives up anyway.
     void abandon(const FinishedTask& finished);
-    void abandon(DeliveryTag tag);
+    void abandon(DeliveryTag tag, const std::shared_ptr<TaskRequest>& request = nullptr);
     /// One call of the result backend at a time: what ends meanwhile goes together in the next.
     Awaitable<void> settle_unstored();
     /// The usual case: all records in one call. Those that cannot be stored at once go on one by

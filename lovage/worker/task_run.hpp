@@ -44,7 +44,8 @@ struct TaskRequest {
     std::optional<std::chrono::milliseconds> soft_time_limit;
     std::chrono::steady_clock::time_point soft_limit_at;  ///< SoftLimits' own.
     AckRules acknowledge;
-    bool has_turn = false;  ///< It has waited for it, see Admission.
+    /// Its turn under a rate limit, see Admission; nothing: it has none yet.
+    std::optional<std::chrono::steady_clock::time_point> turn;
     /// What KeyGate asks the state store for.
     std::optional<PlaceCall> place;
     std::optional<UniqueCall> unique;

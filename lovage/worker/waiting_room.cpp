@@ -90,10 +90,11 @@ bool WaitingRoom::hold_for_turn(RequestPtr& request, Clock::time_point turn) {
     return true;
 }
 
-bool WaitingRoom::hold_in_line(RequestPtr& request, Clock::time_point now) {
+WaitingRoom::InLine WaitingRoom::hold_in_line(RequestPtr& request, Clock::time_point now) {
     if (request->in_line_since == Clock::time_point{}) request->in_line_since = now;
     Clock::time_point leave_at = request->in_line_since + kInLineMost;
-    if (leave_at <= now || !room_for(*request)) return false;
+    if (leave_at <= now) return InLine::too_long;
+    if (!room_for(*request)) return InLine::full;
     if (const auto& expires = request->message.expires) {
         // A moment later, since a task expires only after that time.
         const auto rest = std::max(*expires + 1ms - wall_clock_now(), TimePoint::duration::zero());
@@ -105,7 +106,7 @@ bool WaitingRoom::hold_in_line(RequestPtr& request, Clock::time_point now) {
     const std::uint64_t ticket = request->ticket;
     in_line_.push(key, ticket, std::move(request), now, leave_at);
     tell();
-    return true;
+    return InLine::held;
 }
 
 void WaitingRoom::wake_line(const std::string& key, Clock::time_point when) {

@@ -57,9 +57,14 @@ public:
     [[nodiscard]] bool hold_for_turn(RequestPtr& request, Clock::time_point turn);
     /// For a task's `ticket`: never the same twice.
     [[nodiscard]] std::uint64_t next_ticket() noexcept { return in_line_.next_ticket(); }
-    /// Takes a task, with its ticket, that found no place, see KeyLines; returns false and leaves
-    /// it alone when there is no room, or when it has been in line for as long as it may.
-    [[nodiscard]] bool hold_in_line(RequestPtr& request, Clock::time_point now);
+    enum class InLine : std::uint8_t {
+        held,
+        full,      ///< There is no room.
+        too_long,  ///< It has been in line for as long as it may.
+    };
+    /// Takes a task, with its ticket, that found no place, see KeyLines; leaves it alone when it
+    /// does not.
+    [[nodiscard]] InLine hold_in_line(RequestPtr& request, Clock::time_point now);
     /// Somebody waits for a place of that key.
     [[nodiscard]] bool waits_in_line(const std::string& key) const { return in_line_.waits(key); }
     /// The first in that line asks at `when`.

@@ -291,14 +291,15 @@ Awaitable<void> Worker::Impl::shut_down() {
     co_await pool_->join();
     // Keys of tasks that still run lapse.
     if (left_behind == 0) gate_.close();
+    // A store that is under way outlasts its cancellation: it is waited for, however slow.
+    while (!co_await settler_.join(Deadline::in(kCloseDeadline))) {
+        log::warning("worker", "still waiting for the result backend");
+    }
+    // After the settler, whose tasks' keys go back when they are settled.
     (void)co_await gate_.join(Deadline::in(kKeysDeadline));
     gate_.give_up();
     while (!co_await gate_.join(Deadline::in(kCloseDeadline))) {
         log::warning("worker", "still waiting for the state store");
-    }
-    // A store that is under way outlasts its cancellation: it is waited for, however slow.
-    while (!co_await settler_.join(Deadline::in(kCloseDeadline))) {
-        log::warning("worker", "still waiting for the result backend");
     }
     while (!co_await waiting_.join(Deadline::in(kCloseDeadline)) ||
            !co_await scope_.join(Deadline::in(kCloseDeadline))) {

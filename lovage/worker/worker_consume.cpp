@@ -300,7 +300,7 @@ void Worker::Impl::triage(RequestPtr request, Revocation revocation, TimePoint n
         } else {
             waiting_.add(std::move(request), due, now);
         }
-    } else if (admission_.admit(request)) {
+    } else if (!gate_.goes_in_line(request) && admission_.admit(request)) {
         if (KeyGate::concerns(*request, true)) {
             gate_.enter(std::move(request), true);
         } else {
@@ -323,6 +323,7 @@ KeyGate::Hooks Worker::Impl::gate_hooks() {
     hooks.duplicate = [this](RequestPtr request, const std::string& first) {
         settler_.end_duplicate(std::move(request), first);
     };
+    hooks.leave_turn = [this](TaskRequest& request) { admission_.give_back_turn(request); };
     return hooks;
 }
 
@@ -396,7 +397,7 @@ void Worker::Impl::on_settled(const RequestPtr& request, const TaskOutcome* outc
     if (ran) {
         look_ahead_.on_task_settled(outcome->ended - outcome->started, settle_time);
     }
-    if (request && outcome != nullptr) gate_.settled(request, *outcome);
+    if (request) gate_.settled(request, outcome);
     if (consumer_) metrics_.unsettled.set(static_cast<double>(consumer_->unsettled()));
     update_prefetch();
     if (stops_ != 0) changed_.notify_all();

@@ -248,6 +248,30 @@ TEST_P(ConcurrencyLimits, ATaskThatFailsOrAsksAgainGivesItsPlaceBack) {
     EXPECT_EQ(stubborn.delay().wait(kLong).status, "FAILURE");
 }
 
+TEST_P(ConcurrencyLimits, TasksThatWaitForAPlaceTakeNoTurnsUnderARateLimit) {
+    Program program{settings_, barrier_, 1};
+    program.limited.rate_limit("1/s");
+    const RunningWorker worker{program.app, 4};
+    const auto first = program.limited.delay("a", 0);
+    ASSERT_TRUE(barrier_.wait_for(1));
+    // Half a minute of turns.
+    for (int n = 1; n <= 30; ++n) program.limited.delay("a", n);
+    program.quick.delay().get(kLong);  // they have all been looked at
+    const auto begin = Clock::now();
+    const auto other = program.limited.delay("b", 0);
+    ASSERT_TRUE(barrier_.wait_for(2));
+    EXPECT_LE(Clock::now() - begin, 10s);
+    EXPECT_EQ(barrier_.most("b"), 1);
+    // A place that comes back is taken at the next turn.
+    barrier_.let_one_go();
+    barrier_.let_one_go();
+    first.get(kLong);
+    other.get(kLong);
+    EXPECT_TRUE(barrier_.wait_for(3));
+    EXPECT_LE(Clock::now() - begin, 15s);
+    barrier_.open();
+}
+
 TEST_P(ConcurrencyLimits, KeysAreMadeByFunctionsToo) {
     App app{"test", settings_};
     auto task = app.task(
@@ -271,10 +295,20 @@ INSTANTIATE_TEST_SUITE_P(On, ConcurrencyLimitsWithoutAStore, testing::Values("ra
 TEST_P(ConcurrencyLimitsWithoutAStore, Wait) {
     Program program{settings_, barrier_, 1};
     barrier_.open();
+    std::atomic<int> others{0};
+    auto other = program.app.task("other", [&others] { ++others; });
     const RunningWorker worker{program.app, 2};
     program.limited.delay("a", 0).get(kLong);
     redis_->kill();
     const auto waiting = program.limited.delay("a", 1);
+    // Sent after it, to the same worker, which has a slot for each.
+    for (int n = 1; n <= 3; ++n) {
+        other.delay();
+        const Deadline deadline = Deadline::in(2 * kLong);
+        while (others < n && !deadline.passed()) std::this_thread::yield();
+        EXPECT_EQ(others, n) << "nobody else waits for the store";
+    }
+    EXPECT_EQ(barrier_.passed(), 1) << "nobody knows whether there is a place";
     redis_->start();
     waiting.get(2 * kLong);
     EXPECT_EQ(barrier_.passed(), 2);
