@@ -36,6 +36,12 @@ std::string demangled(const char* name) {
     return readable;
 }
 
+/// From here outwards it is the slot's own code, the same for every task.
+bool calls_tasks(std::string_view function) {
+    return function.starts_with("lovage::run_task(") ||
+           function.starts_with("lovage::slot::(anonymous namespace)::SlotServer::");
+}
+
 /// elfutils' view of the dead process.
 class Symbols {
 public:
@@ -52,21 +58,27 @@ public:
         ::dwfl_report_end(dwfl_.get(), nullptr, nullptr);
     }
 
-    [[nodiscard]] std::string line(std::uint64_t address) const {
-        Dwfl_Module* const module = dwfl_ ? ::dwfl_addrmodule(dwfl_.get(), address) : nullptr;
-        if (module == nullptr) return fmt::format("  File \"?\", in {:#x}\n", address);
-        const char* const name = ::dwfl_module_addrname(module, address);
-        const std::string function =
-            name != nullptr ? demangled(name) : fmt::format("{:#x}", address);
-        if (const std::string place = source_of(module, address); !place.empty()) {
-            return fmt::format("  File {}, in {}\n", place, function);
-        }
+    /// Its name; the address itself when it has none.
+    [[nodiscard]] std::string function(std::uint64_t address) const {
+        Dwfl_Module* const module = module_of(address);
+        const char* const name =
+            module != nullptr ? ::dwfl_module_addrname(module, address) : nullptr;
+        return name != nullptr ? demangled(name) : fmt::format("{:#x}", address);
+    }
+    /// `"file", line 12`; of code without debug information the file it was loaded from.
+    [[nodiscard]] std::string place(std::uint64_t address) const {
+        Dwfl_Module* const module = module_of(address);
+        if (module == nullptr) return "\"?\"";
+        if (std::string source = source_of(module, address); !source.empty()) return source;
         const char* const file = ::dwfl_module_info(module, nullptr, nullptr, nullptr, nullptr,
                                                     nullptr, nullptr, nullptr);
-        return fmt::format("  File \"{}\", in {}\n", file != nullptr ? file : "?", function);
+        return fmt::format("\"{}\"", file != nullptr ? file : "?");
     }
 
 private:
+    [[nodiscard]] Dwfl_Module* module_of(std::uint64_t address) const {
+        return dwfl_ ? ::dwfl_addrmodule(dwfl_.get(), address) : nullptr;
+    }
     /// `"file", line 12`; empty when nothing tells. Compilation units are looked through one by
     /// one: clang writes no .debug_aranges, which libdwfl's own look-up needs.
     [[nodiscard]] static std::string source_of(Dwfl_Module* module, std::uint64_t address) {
@@ -119,7 +131,9 @@ std::string describe_stack(const CrashPage& page) {
     for (auto frame = first; frame != end; ++frame) {
         // A return address is behind the call, which may be another line or function.
         const std::uint64_t address = frame == fault || *frame == 0 ? *frame : *frame - 1;
-        lines.push_back(symbols.line(address));
+        const std::string function = symbols.function(address);
+        if (!lines.empty() && calls_tasks(function)) break;
+        lines.push_back(fmt::format("  File {}, in {}\n", symbols.place(address), function));
         bytes += lines.back().size();
         if (bytes > kTextBytesMax) {
             lines.emplace_back("  …\n");
