@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <memory>
 #include <string_view>
@@ -40,6 +41,16 @@ std::string demangled(const char* name) {
 bool calls_tasks(std::string_view function) {
     return function.starts_with("lovage::run_task(") ||
            function.starts_with("lovage::slot::(anonymous namespace)::SlotServer::");
+}
+
+/// Whether a line is from what stands between a slot and the function of a task: the binding of
+/// arguments, std::function, std::invoke. (Of a function that was inlined there it is not.)
+bool hands_over(std::string_view place) {
+    static constexpr std::array<std::string_view, 4> kFiles{"/lovage/core/task_function.hpp\"",
+                                                            "/bits/std_function.h\"",
+                                                            "/bits/invoke.h\"", "/functional\""};
+    return std::ranges::any_of(
+        kFiles, [&](std::string_view file) { return place.find(file) != std::string_view::npos; });
 }
 
 /// elfutils' view of the dead process.
@@ -128,12 +139,18 @@ std::string describe_stack(const CrashPage& page) {
     const Symbols symbols{page};
     std::vector<std::string> lines;
     std::size_t bytes = 0;
+    std::size_t hand_over = 0;  // how many of the last lines are about that
     for (auto frame = first; frame != end; ++frame) {
         // A return address is behind the call, which may be another line or function.
         const std::uint64_t address = frame == fault || *frame == 0 ? *frame : *frame - 1;
         const std::string function = symbols.function(address);
-        if (!lines.empty() && calls_tasks(function)) break;
-        lines.push_back(fmt::format("  File {}, in {}\n", symbols.place(address), function));
+        if (!lines.empty() && calls_tasks(function)) {
+            lines.resize(std::max<std::size_t>(lines.size() - hand_over, 1));
+            break;
+        }
+        const std::string place = symbols.place(address);
+        hand_over = hands_over(place) ? hand_over + 1 : 0;
+        lines.push_back(fmt::format("  File {}, in {}\n", place, function));
         bytes += lines.back().size();
         if (bytes > kTextBytesMax) {
             lines.emplace_back("  …\n");

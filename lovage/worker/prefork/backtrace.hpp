@@ -7,8 +7,8 @@
 namespace lovage::slot {
 
 /// The call stack a slot left behind, with the names, files and lines that this program's own file
-/// and the libraries tell: one line a frame in Python's layout, innermost last, beginning where the
-/// slot calls the task. Empty when there is none. Reads debug information: milliseconds to a
+/// and the libraries tell: one line a frame in Python's layout, innermost last, beginning with the
+/// task's own function. Empty when there is none. Reads debug information: milliseconds to a
 /// second; any thread.
 [[nodiscard]] std::string describe_stack(const CrashPage& page);
 
