@@ -128,7 +128,7 @@ void block_every_signal() {
 }
 
 /// Misbehaves in the way asked for.
-void misbehave(const std::string& how, const std::string& key) {
+[[gnu::noinline]] void misbehave(const std::string& how, const std::string& key) {
     note("start", key);
     std::fprintf(stderr, "%s says: %s\n", key.c_str(), how.c_str());
     if (how == "null") dereference_null();

@@ -108,7 +108,9 @@ TEST_P(HeedlessTask, IsKilledWithItsSlotAtTheHardLimitWhereItIs) {
     }
     EXPECT_THAT(meta.traceback.value_or(""),
                 AllOf(StartsWith("Traceback (most recent call last):\n  File "),
-                      HasSubstr("ledger_app.cpp\", line "), HasSubstr(where + "\n"),
+                      HasSubstr("ledger_app.cpp\", line "),
+                      HasSubstr("::misbehave(std::string const&, std::string const&)\n"),
+                      HasSubstr(where + "\n"),
                       EndsWith("\nbilliard.exceptions.TimeLimitExceeded: "
                                "TimeLimitExceeded(0.5,)\n"),
                       Not(HasSubstr("lovage::slot::")), Not(HasSubstr("std::function"))));

@@ -28,11 +28,21 @@ int find_nothing(Dwfl_Module* /*module*/, void** /*data*/, const char* /*name*/,
     return -1;
 }
 
+/// As people write it.
+void shorten_strings(std::string& name) {
+    constexpr std::string_view kLong =
+        "std::__cxx11::basic_string<char, std::char_traits<char>, std::allocator<char> >";
+    for (std::size_t at = 0; (at = name.find(kLong, at)) != std::string::npos;) {
+        name.replace(at, kLong.size(), "std::string");
+    }
+}
+
 std::string demangled(const char* name) {
     int status = 0;
     char* const text = abi::__cxa_demangle(name, nullptr, nullptr, &status);
     std::string readable = status == 0 && text != nullptr ? text : name;
     std::free(text);  // NOLINT: __cxa_demangle hands out malloc'ed memory
+    shorten_strings(readable);
     if (readable.size() > kNameBytesMax) readable = readable.substr(0, kNameBytesMax) + "…";
     return readable;
 }
