@@ -4,6 +4,10 @@
 
 namespace lovage {
 
+std::string native_traceback(const CrashReport& crash, const std::string& exception) {
+    return "Traceback (most recent call last):\n" + crash.backtrace + exception + "\n";
+}
+
 TaskFailure worker_lost(const std::string& task, const CrashReport& crash) {
     std::string message = "Worker exited prematurely: " + crash.cause;
     if (!crash.address.empty()) message += " at address " + crash.address;
@@ -13,8 +17,7 @@ TaskFailure worker_lost(const std::string& task, const CrashReport& crash) {
     if (crash.backtrace.empty()) {
         traceback = traceback_text(task, "in a prefork slot", type, message);
     } else {
-        traceback = "Traceback (most recent call last):\n" + crash.backtrace +
-                    "billiard.exceptions." + type + ": " + message + "\n";
+        traceback = native_traceback(crash, "billiard.exceptions." + type + ": " + message);
     }
     return {type, std::move(message), "billiard.exceptions", std::move(traceback)};
 }

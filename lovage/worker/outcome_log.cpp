@@ -22,6 +22,20 @@ std::string exception_text(const TaskOutcome& outcome) {
     return outcome.failure->exc_type + "('" + outcome.failure->exc_message + "')";
 }
 
+/// The call stack of a slot that is gone, on lines of its own.
+std::string place_text(const TaskOutcome& outcome) {
+    if (!outcome.crash || outcome.crash->backtrace.empty()) return {};
+    std::string text = "\n" + outcome.crash->backtrace;
+    if (text.ends_with('\n')) text.pop_back();
+    return text;
+}
+
+void log_timed_out(const std::string& name, const TaskOutcome& outcome) {
+    const std::string place = place_text(outcome);
+    log::error("worker", "Hard time limit ({}s) exceeded for {}{}", in_seconds(outcome.time_limit),
+               name, place.empty() ? "; it did not say where it was" : ":" + place);
+}
+
 }  // namespace
 
 void log_outcome(const TaskRequest& request, const TaskOutcome& outcome) {
@@ -49,10 +63,10 @@ void log_outcome(const TaskRequest& request, const TaskOutcome& outcome) {
             return log::info("worker", "Discarding {} task: {}{}", outcome.reason, name,
                              outcome.failure ? ", " + outcome.failure->exc_message : "");
         case Ending::timed_out:
-            return log::error("worker", "Hard time limit ({}s) exceeded for {}",
-                              in_seconds(outcome.time_limit), name);
+            return log_timed_out(name, outcome);
         case Ending::slot_lost:
-            return log::error("worker", "Task {} lost its slot: {}", name, exception_text(outcome));
+            return log::error("worker", "Task {} lost its slot: {}{}", name,
+                              exception_text(outcome), place_text(outcome));
     }
 }
 

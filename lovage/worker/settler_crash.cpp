@@ -61,14 +61,15 @@ void Settler::refuse_crashing(std::shared_ptr<TaskRequest> request, std::size_t 
 Awaitable<void> Settler::keep_crashing(FinishedTask finished, std::size_t crashes) {
     const TaskRequest& request = *finished.request;
     TaskOutcome& outcome = finished.outcome;
-    QuarantineNote note{"crashed",
-                        fmt::format("it took its slot along {} times in {} hours, at last by {}",
-                                    crashes, kCrashWindow.count(),
-                                    outcome.crash ? outcome.crash->cause : "an unknown cause"),
-                        request.delivery.queue,
-                        hostname_,
-                        wall_clock_now(),
-                        outcome.crash};
+    QuarantineNote note{
+        "crashed",
+        fmt::format("it took its slot along {} times in {} hours, the last time: {}", crashes,
+                    kCrashWindow.count(),
+                    outcome.crash ? outcome.crash->cause : "an unknown cause"),
+        request.delivery.queue,
+        hostname_,
+        wall_clock_now(),
+        outcome.crash};
     log::error("worker", "Task {}[{}] is not run again and kept in quarantine: {}",
                request.message.display_name(), request.message.id, note.detail);
     const bool kept = co_await writer_.quarantine(request.delivery.message, std::move(note),

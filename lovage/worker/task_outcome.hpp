@@ -24,7 +24,7 @@ enum class Ending : std::uint8_t {
     requeued,   ///< Given back by the task (lovage::Reject with requeue).
     revoked,    ///< `reason` says "revoked", "expired" or "duplicate" (it did not start; of a
                 ///< duplicate `failure` names the first one), or "terminated".
-    timed_out,  ///< Killed at its hard limit: `time_limit`.
+    timed_out,  ///< Killed at its hard limit: `time_limit`, and `crash`: where, when known.
     slot_lost,  ///< What ran it died: `failure` (WorkerLostError), and `crash`.
 };
 

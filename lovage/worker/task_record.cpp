@@ -1,5 +1,6 @@
 #include <lovage/worker/task_record.hpp>
 
+#include <lovage/core/python_repr.hpp>
 #include <lovage/core/time.hpp>
 
 #include <utility>
@@ -44,6 +45,18 @@ void set_failure(TaskMeta& meta, const TaskFailure& failure) {
     if (!failure.traceback.empty()) meta.traceback = failure.traceback;
 }
 
+/// Wire: billiard's exception, its argument a number.
+/// Celery differs: it knows no traceback of a process that it kills.
+void set_time_limit_exceeded(TaskMeta& meta, const TaskOutcome& outcome) {
+    const Json seconds = seconds_json(outcome.time_limit);
+    set_failure(meta, {"TimeLimitExceeded", "", "billiard.exceptions", ""});
+    meta.result.set("exc_message", Json::array({seconds}));
+    if (!outcome.crash || outcome.crash->backtrace.empty()) return;
+    meta.traceback = native_traceback(
+        *outcome.crash,
+        "billiard.exceptions.TimeLimitExceeded: TimeLimitExceeded(" + python_repr(seconds) + ",)");
+}
+
 /// Wire: celery-wire reference, sections 10.4, 10.5 and 11.3.
 void set_state(TaskMeta& meta, const TaskOutcome& outcome) {
     switch (outcome.ending) {
@@ -58,9 +71,7 @@ void set_state(TaskMeta& meta, const TaskOutcome& outcome) {
         case Ending::rejected:
             return set_failure(meta, {"Reject", outcome.reason, "celery.exceptions", ""});
         case Ending::timed_out:
-            set_failure(meta, {"TimeLimitExceeded", "", "billiard.exceptions", ""});
-            meta.result.set("exc_message", Json::array({seconds_json(outcome.time_limit)}));
-            return;
+            return set_time_limit_exceeded(meta, outcome);
         case Ending::revoked:
             meta.status = states::kRevoked;
             meta.result = exception_json(outcome.failure.value_or(

@@ -124,5 +124,23 @@ TEST(RunTask, AHardLimitIsCelerysFailureWithTheLimitAsItsArgument) {
     EXPECT_FALSE(meta.traceback);
 }
 
+TEST(RunTask, AHardLimitHasTheCallStackOfItsSlotForTraceback) {
+    const auto task = make_task_definition("f", [] {});
+    const TaskRequest request = request_for(task, "[]");
+    TaskOutcome outcome;
+    outcome.ending = Ending::timed_out;
+    outcome.time_limit = std::chrono::milliseconds{500};
+    outcome.crash = std::make_shared<const CrashReport>(
+        CrashReport{"killed", "", "  File \"shop.cpp\", line 7, in shop::spin()\n", ""});
+    const TaskMeta meta = make_meta(request, outcome, false);
+    EXPECT_EQ(
+        to_json_text(meta.result),
+        R"({"exc_type": "TimeLimitExceeded", "exc_message": [0.5], "exc_module": "billiard.exceptions"})");
+    EXPECT_EQ(meta.traceback,
+              "Traceback (most recent call last):\n"
+              "  File \"shop.cpp\", line 7, in shop::spin()\n"
+              "billiard.exceptions.TimeLimitExceeded: TimeLimitExceeded(0.5,)\n");
+}
+
 }  // namespace
 }  // namespace lovage

@@ -1,5 +1,7 @@
 #include <lovage/worker/threads_pool.hpp>
 
+#include <lovage/core/task_function.hpp>
+
 #include <memory>
 #include <semaphore>
 #include <thread>

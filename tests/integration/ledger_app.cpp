@@ -14,6 +14,7 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <array>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
@@ -86,13 +87,48 @@ int use_stack(int depth) {
     return depth < 0 ? 0 : use_stack(depth + 1) + block[0];
 }
 
+// Functions that call stacks shall name.
+
 [[gnu::noinline]] void dereference_null() {
     volatile int* volatile nowhere = nullptr;
     *nowhere = 1;
 }
 
+[[gnu::noinline]] void spin() {
+    for (volatile bool forever = true; forever;) {
+    }
+}
+
+[[gnu::noinline]] void sleep_long() {
+    std::this_thread::sleep_for(std::chrono::hours{1});
+}
+
+/// Nobody writes into that pipe.
+[[gnu::noinline]] void read_in_vain() {
+    std::array<int, 2> ends{};
+    char byte = 0;
+    if (::pipe(ends.data()) != 0) return;
+    while (::read(ends[0], &byte, 1) != 0) {
+    }
+}
+
+[[gnu::noinline]] void take_memory() {
+    std::vector<std::unique_ptr<char[]>> blocks;
+    for (int i = 0; i < 10 * 1024; ++i) {
+        constexpr std::size_t kMebibyte = std::size_t{1} << 20U;
+        blocks.push_back(std::make_unique_for_overwrite<char[]>(kMebibyte));
+        std::memset(blocks.back().get(), 1, kMebibyte);
+    }
+}
+
+void block_every_signal() {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, nullptr);
+}
+
 /// Misbehaves in the way asked for.
-void misbehave(const std::string& how, const std::string& key) {
+[[gnu::noinline]] void misbehave(const std::string& how, const std::string& key) {
     note("start", key);
     std::fprintf(stderr, "%s says: %s\n", key.c_str(), how.c_str());
     if (how == "null") dereference_null();
@@ -101,23 +137,21 @@ void misbehave(const std::string& how, const std::string& key) {
     if (how == "stack") use_stack(0);
     if (how == "kill") raise(SIGKILL);
     if (how == "stop") raise(SIGSTOP);
-    if (how == "memory") {
-        std::vector<std::unique_ptr<char[]>> blocks;
-        for (int i = 0; i < 10 * 1024; ++i) {
-            constexpr std::size_t kMebibyte = std::size_t{1} << 20U;
-            blocks.push_back(std::make_unique_for_overwrite<char[]>(kMebibyte));
-            std::memset(blocks.back().get(), 1, kMebibyte);
-        }
+    if (how == "memory") take_memory();
+    if (how == "memory-deaf") {
+        block_every_signal();
+        take_memory();
     }
     if (how == "hang-up") {
         // The slot ends as soon as it has said how this went, and does not look for more.
         ::shutdown(lovage::slot::kTaskStream, SHUT_RD);
         return;
     }
-    if (how == "asleep") std::this_thread::sleep_for(std::chrono::hours{1});
+    if (how == "asleep") sleep_long();
+    if (how == "reading") read_in_vain();
     if (how == "ignore-SIGTERM") std::signal(SIGTERM, SIG_IGN);
-    for (volatile bool forever = true; forever;) {
-    }
+    if (how == "deaf") block_every_signal();
+    spin();
 }
 
 /// Never returns by itself, but heeds what its context says: busy all the time, or asleep.

@@ -3,6 +3,7 @@
 
 #include <fmt/core.h>
 
+#include <ostream>
 #include <string>
 #include <tuple>
 
@@ -10,7 +11,11 @@ namespace lovage::integration {
 namespace {
 
 using namespace std::chrono_literals;
+using ::testing::AllOf;
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
 
 std::string name_of(std::string text) {
     for (char& c : text) {
@@ -25,8 +30,8 @@ protected:
         more.insert({"LOVAGE_WORKER_POOL", pool});
         return start_worker("worker", 2, std::move(more));
     }
-    /// The type of the failure of a task that would never end; soon, and others run meanwhile.
-    std::string end_of(const char* task, const std::string& how, SendOptions options) {
+    /// The record of a task that would never end: it fails soon, and others run meanwhile.
+    TaskMeta end_of(const char* task, const std::string& how, SendOptions options) {
         EXPECT_EQ(send_work("before").wait(kPatience).status, states::kSuccess);
         const auto sent = monotonic_now();
         const TaskMeta meta =
@@ -36,6 +41,9 @@ protected:
         EXPECT_EQ(ledger_.count("start", how), 1U);
         EXPECT_EQ(meta.status, states::kFailure);
         EXPECT_EQ(send_work("after").wait(kPatience).status, states::kSuccess);
+        return meta;
+    }
+    static std::string type_of(const TaskMeta& meta) {
         return meta.failure() ? meta.failure()->exc_type : "";
     }
 };
@@ -53,10 +61,10 @@ TEST_P(HeedingTask, EndsInTime) {
     Process worker = start_with(pool);
     SendOptions options;
     (hard ? options.time_limit : options.soft_time_limit) = 500ms;
-    const std::string failure =
+    const TaskMeta meta =
         end_of(coroutine ? "ledger.doze" : "ledger.heed", how, std::move(options));
-    EXPECT_EQ(failure, hard && std::string{pool} == "prefork" ? "TimeLimitExceeded"
-                                                              : "SoftTimeLimitExceeded")
+    EXPECT_EQ(type_of(meta), hard && std::string{pool} == "prefork" ? "TimeLimitExceeded"
+                                                                    : "SoftTimeLimitExceeded")
         << logs();
     stop(worker);
 }
@@ -70,20 +78,52 @@ INSTANTIATE_TEST_SUITE_P(
                            std::get<2>(test.param));
     });
 
-/// A task that heeds nothing ends where it can be killed.
-class HeedlessTask : public LimitTest, public testing::WithParamInterface<const char*> {};
+struct Heedless {
+    const char* how;
+    const char* where;  ///< What its call stack names; empty: it can tell nothing.
+    friend void PrintTo(const Heedless& task, std::ostream* out) { *out << task.how; }
+};
 
-TEST_P(HeedlessTask, IsKilledWithItsSlotAtTheHardLimit) {
+/// A task that heeds nothing ends where it can be killed, and says what it did there.
+class HeedlessTask : public LimitTest, public testing::WithParamInterface<Heedless> {
+protected:
+    TaskMeta end_at_the_hard_limit(const char* how) {
+        return end_of("ledger.misbehave", how, {.time_limit = 500ms, .soft_time_limit = 100ms});
+    }
+};
+
+TEST_P(HeedlessTask, IsKilledWithItsSlotAtTheHardLimitWhereItIs) {
     Process worker = start_with("prefork");
-    EXPECT_EQ(
-        end_of("ledger.misbehave", GetParam(), {.time_limit = 500ms, .soft_time_limit = 100ms}),
-        "TimeLimitExceeded");
+    const TaskMeta meta = end_at_the_hard_limit(GetParam().how);
+    EXPECT_EQ(type_of(meta), "TimeLimitExceeded");
+    EXPECT_EQ(meta.failure()->exc_message, "0.5") << "what Celery says, and nothing else";
     stop(worker);
+    const std::string where = GetParam().where;
+    // ThreadSanitizer keeps signals back until the program calls something.
+    if (kThreadSanitizer && where == "::spin()") return;
+    if (where.empty()) {
+        EXPECT_FALSE(meta.traceback.has_value()) << *meta.traceback;
+        EXPECT_THAT(logs(), HasSubstr("it did not say where it was"));
+        return;
+    }
+    EXPECT_THAT(meta.traceback.value_or(""),
+                AllOf(StartsWith("Traceback (most recent call last):\n  File "),
+                      HasSubstr("ledger_app.cpp\", line "),
+                      HasSubstr("::misbehave(std::string const&, std::string const&)\n"),
+                      HasSubstr(where + "\n"),
+                      EndsWith("\nbilliard.exceptions.TimeLimitExceeded: "
+                               "TimeLimitExceeded(0.5,)\n"),
+                      Not(HasSubstr("lovage::slot::")), Not(HasSubstr("std::function"))));
+    EXPECT_THAT(logs(), HasSubstr(where + "\n"));
 }
 
 INSTANTIATE_TEST_SUITE_P(Of, HeedlessTask,
-                         testing::Values("spin", "asleep", "ignore-SIGTERM", "stop"),
-                         [](const auto& test) { return name_of(test.param); });
+                         testing::Values(Heedless{"spin", "::spin()"},
+                                         Heedless{"asleep", "::sleep_long()"},
+                                         Heedless{"reading", "::read_in_vain()"},
+                                         Heedless{"ignore-SIGTERM", "::spin()"},
+                                         Heedless{"deaf", ""}, Heedless{"stop", ""}),
+                         [](const auto& test) { return name_of(test.param.how); });
 
 /// A pool that cannot kill refuses the setting, by name.
 class PoolThatCannotKill : public LimitTest, public testing::WithParamInterface<const char*> {};

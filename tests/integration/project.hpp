@@ -16,6 +16,17 @@
 
 namespace lovage::integration {
 
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define LOVAGE_TEST_UNDER_TSAN
+#endif
+#endif
+#ifdef LOVAGE_TEST_UNDER_TSAN
+inline constexpr bool kThreadSanitizer = true;
+#else
+inline constexpr bool kThreadSanitizer = false;
+#endif
+
 /// Nothing here takes that long unless it hangs.
 inline constexpr std::chrono::seconds kPatience{60};
 [[nodiscard]] inline Deadline soon() {

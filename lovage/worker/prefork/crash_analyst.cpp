@@ -18,6 +18,9 @@ namespace {
 
 /// What killed a slot; the handler's word counts more than the exit of what came after it.
 std::string cause_of(KillReason killed, const ExitStatus& status, const CrashPage* page) {
+    if (killed == KillReason::time_limit) {
+        return "killed by the worker, since its task reached its hard time limit";
+    }
     if (killed == KillReason::memory) {
         return "killed by the worker, since it used more memory than worker_max_memory_per_child";
     }

@@ -12,8 +12,9 @@
 
 namespace lovage::slot {
 
-/// Finds out why a slot has died: its signal and what that signal tells, the last it said, and its
-/// call stack with names. Debug information is read on a thread of its own.
+/// Finds out why and where a slot has died, or was when it was killed: its signal and what that
+/// signal tells, the last it said, and its call stack with names. Debug information is read on a
+/// thread of its own.
 ///
 /// Belongs to the pool's loop; not thread-safe.
 class CrashAnalyst {

@@ -23,7 +23,8 @@ constexpr std::size_t kStackBytes = std::size_t{256} << 10U;
 
 CrashPage* crash_page = nullptr;
 std::array<struct sigaction, kSignals.size()> previous_actions;
-std::atomic_flag crashed = ATOMIC_FLAG_INIT;
+std::atomic_flag page_taken = ATOMIC_FLAG_INIT;
+pid_t task_thread = 0;
 
 std::uint64_t instruction_of(const void* context) {
     const auto* const user = static_cast<const ucontext_t*>(context);
@@ -78,7 +79,7 @@ void write_facts(CrashPage& page, int signal, const siginfo_t* info, const void*
 
 void on_crash(int signal, siginfo_t* info, void* context) {
     const int saved = errno;
-    if (crash_page != nullptr && !crashed.test_and_set()) {
+    if (crash_page != nullptr && !page_taken.test_and_set()) {
         write_facts(*crash_page, signal, info, context);
     }
     for (std::size_t i = 0; i < kSignals.size(); ++i) {
@@ -87,6 +88,30 @@ void on_crash(int signal, siginfo_t* info, void* context) {
     // A fault happens again at the same instruction; what was sent is sent again.
     if (info->si_code <= 0) ::raise(signal);
     errno = saved;
+}
+
+/// The kernel gives it to any thread that does not block it.
+void on_question(int signal, siginfo_t* info, void* context) {
+    const int saved = errno;
+    if (::gettid() != task_thread) {
+        ::tgkill(::getpid(), task_thread, signal);
+    } else if (!page_taken.test_and_set()) {
+        write_facts(*crash_page, signal, info, context);
+        ::kill(::getpid(), SIGKILL);
+    }  // else a crash of another thread is being written down
+    errno = saved;
+}
+
+void handle_question() {
+    struct sigaction action{};
+    action.sa_sigaction = on_question;
+    action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART;
+    sigemptyset(&action.sa_mask);
+    ::sigaction(where_signal(), &action, nullptr);
+    sigset_t own;
+    sigemptyset(&own);
+    sigaddset(&own, where_signal());
+    ::pthread_sigmask(SIG_UNBLOCK, &own, nullptr);
 }
 
 void give_handler_a_stack() {
@@ -119,8 +144,13 @@ CrashMapping::~CrashMapping() {
     if (page_ != nullptr) ::munmap(page_, sizeof(CrashPage));
 }
 
+int where_signal() noexcept {
+    return SIGRTMAX - 1;
+}
+
 void install_crash_handler(CrashPage& page) {
     crash_page = &page;
+    task_thread = ::gettid();
     // The first call loads the unwinder, which a handler must not do.
     std::array<void*, 4> frames;
     ::backtrace(frames.data(), static_cast<int>(frames.size()));
@@ -132,6 +162,7 @@ void install_crash_handler(CrashPage& page) {
     for (std::size_t i = 0; i < kSignals.size(); ++i) {
         ::sigaction(kSignals[i], &action, &previous_actions[i]);
     }
+    handle_question();
 }
 
 }  // namespace lovage::slot

@@ -13,7 +13,7 @@ namespace lovage::slot {
 
 /// What a slot leaves behind when it dies, in memory it shares with its worker: written with plain
 /// stores, the crash by its signal handler, read when the process is gone. Whatever it holds then
-/// may be nonsense.
+/// may be nonsense. A slot that was asked where it is leaves the same behind.
 struct CrashPage {
     static constexpr std::size_t kFrames = 64;
     static constexpr std::size_t kModules = 16;
@@ -60,6 +60,13 @@ private:
 /// Writes facts into `page` when this process crashes (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT),
 /// then lets whoever handled the signal before have it: a sanitizer, a crash reporter, or the
 /// kernel. Stack overflows of the calling thread are caught, too. `page` must stay.
+///
+/// At where_signal() it writes the call stack of the thread that calls this function now, and the
+/// process ends (SIGKILL).
 void install_crash_handler(CrashPage& page);
+
+/// The signal that asks a slot where its task is, and ends it: SIGRTMAX-1, which no library known
+/// to us uses. Without the handler it kills, too.
+[[nodiscard]] int where_signal() noexcept;
 
 }  // namespace lovage::slot

@@ -2,7 +2,7 @@
 
 #include <lovage/core/time.hpp>
 #include <lovage/runtime/log.hpp>
-#include <lovage/worker/journal/in_flight_file.hpp>
+#include <lovage/worker/prefork/pool_slot.hpp>
 #include <lovage/worker/prefork/registry_check.hpp>
 
 #include <boost/asio/post.hpp>
@@ -33,12 +33,6 @@ constexpr std::size_t kSlotsMost = 1024;
 constexpr auto kFirstPause = 100ms;
 constexpr auto kLongestPause = 10s;
 constexpr auto kJoin = 1s;
-/// How long a slot may take from its start until it is ready, on_slot_start included.
-constexpr auto kReadyWithin = 120s;
-/// How long it may take to leave, on_slot_stop included.
-constexpr auto kGoneWithin = 30s;
-/// How often the memory of slots is looked at while tasks run.
-constexpr auto kMemoryLook = 50ms;
 
 slot::LogStyle log_style() {
     const log::Options options = log::options();
@@ -47,15 +41,6 @@ slot::LogStyle log_style() {
 }
 
 }  // namespace
-
-struct PreforkPool::Slot {
-    std::uint32_t index = 0;
-    std::shared_ptr<slot::SlotProcess> process;
-    SlotState state;
-    journal::InFlightMark mark;  ///< While it runs a task.
-    bool removed = false;        ///< It goes when its task has ended, and nobody follows it.
-    std::size_t failures = 0;    ///< Processes that ended by themselves since a task has.
-};
 
 PreforkPool::PreforkPool(AppCore& core, PreforkOptions options)
     : core_{core},
@@ -273,45 +258,6 @@ void PreforkPool::terminate(const std::shared_ptr<TaskRequest>& request, int sig
     (*runs)->process->signal(signal);
 }
 
-bool PreforkPool::outgrown(const Slot& slot) const {
-    return options_.memory_max != 0 && slot.process->resident_bytes() > options_.memory_max;
-}
-
-void PreforkPool::check_memory() {
-    for (const auto& slot : slots_) {
-        if (slot->state.busy() && slot->state.kill_reason() == KillReason::none &&
-            outgrown(*slot)) {
-            kill(*slot, KillReason::memory);
-        }
-    }
-}
-
-Awaitable<void> PreforkPool::watch_limits() {
-    while (!stopping_) {
-        if (options_.memory_max != 0) check_memory();
-        const auto now = Clock::now();
-        next_kill_.reset();
-        for (const auto& slot : slots_) {
-            const auto kill_at = slot->state.kill_at();
-            if (!kill_at) continue;
-            if (*kill_at <= now) {
-                kill_late(*slot);
-            } else if (!next_kill_ || *kill_at < *next_kill_) {
-                next_kill_ = kill_at;
-            }
-        }
-        if (options_.memory_max != 0) {
-            const Deadline look = Deadline::in(kMemoryLook);
-            co_await limits_changed_.wait(
-                next_kill_ ? Deadline::at(std::min(*next_kill_, look.time())) : look);
-        } else if (next_kill_) {
-            co_await limits_changed_.wait(Deadline::at(*next_kill_));
-        } else {
-            co_await limits_changed_.wait();
-        }
-    }
-}
-
 void PreforkPool::on_progress(Slot& slot, slot::Progress progress) {
     const std::shared_ptr<TaskRequest>& request = slot.state.running();
     if (!request || progress.sequence != slot.state.sequence()) return;  // a straggler's
@@ -342,28 +288,6 @@ void PreforkPool::on_broken(Slot& slot, const Error& problem) {
     log::error("worker", "slot {} (pid {}) is killed, since it cannot be understood: {}",
                slot.index, slot.process->pid(), problem.message());
     kill(slot, KillReason::misbehaved);
-}
-
-void PreforkPool::kill(Slot& slot, KillReason reason) {
-    std::erase(idle_, &slot);
-    slot.state.killed(reason);
-    slot.process->kill();
-}
-
-void PreforkPool::kill_late(Slot& slot) {
-    if (slot.state.busy()) return kill(slot, KillReason::time_limit);
-    const bool starting = slot.state.phase() == SlotState::Phase::starting;
-    log::error("worker",
-               "slot {} (pid {}) is killed, since it {} within {} s: look for what blocks {}",
-               slot.index, slot.process->pid(), starting ? "was not ready" : "did not end",
-               std::chrono::seconds{starting ? kReadyWithin : kGoneWithin}.count(),
-               starting ? "this program before lovage::main, or in on_slot_start"
-                        : "in on_slot_stop, or in the program's destructors");
-    kill(slot, KillReason::misbehaved);
-}
-
-void PreforkPool::look_at(std::optional<Clock::time_point> limit) {
-    if (limit && (!next_kill_ || *limit < *next_kill_)) limits_changed_.notify_all();
 }
 
 void PreforkPool::on_ended(Slot& slot, const ExitStatus& status) {
@@ -414,31 +338,28 @@ void PreforkPool::finish_lost(const Slot& slot, std::shared_ptr<TaskRequest> req
                               const ExitStatus& status) {
     FinishedTask lost{std::move(request), {}};
     TaskOutcome& outcome = lost.outcome;
+    outcome.ending = Ending::slot_lost;
     outcome.started = slot.state.began();
     outcome.ended = Clock::now();
-    switch (slot.state.kill_reason()) {
-        case KillReason::time_limit:
-            outcome.ending = Ending::timed_out;
-            outcome.time_limit = lost.request->time_limit.value_or(0ms);
-            return finish(std::move(lost));
-        case KillReason::terminated:
-            outcome.ending = Ending::revoked;
-            outcome.reason = "terminated";
-            return finish(std::move(lost));
-        case KillReason::none:
-        case KillReason::memory:
-        case KillReason::misbehaved:
-            break;
+    const KillReason killed = slot.state.kill_reason();
+    if (killed == KillReason::terminated) {
+        outcome.ending = Ending::revoked;
+        outcome.reason = "terminated";
+        return finish(std::move(lost));
     }
-    outcome.ending = Ending::slot_lost;
-    scope_.spawn("crash report",
-                 report_crash(std::move(lost), slot.state.kill_reason(), status, slot.process));
+    if (killed == KillReason::time_limit) {
+        outcome.ending = Ending::timed_out;
+        outcome.time_limit = lost.request->time_limit.value_or(0ms);
+    }
+    scope_.spawn("crash report", report_crash(std::move(lost), killed, status, slot.process));
 }
 
 Awaitable<void> PreforkPool::report_crash(FinishedTask lost, KillReason killed, ExitStatus status,
                                           std::shared_ptr<slot::SlotProcess> process) {
     CrashReport crash = co_await analyst_.examine(killed, status, std::move(process));
-    lost.outcome.failure = worker_lost(lost.request->message.task, crash);
+    if (lost.outcome.ending == Ending::slot_lost) {
+        lost.outcome.failure = worker_lost(lost.request->message.task, crash);
+    }
     lost.outcome.crash = std::make_shared<const CrashReport>(std::move(crash));
     finish(std::move(lost));
 }

@@ -77,7 +77,11 @@ private:
     void on_broken(Slot& slot, const Error& problem);
     void on_ended(Slot& slot, const ExitStatus& status);
     void kill(Slot& slot, slot::KillReason reason);
-    /// Kills it for what it has not done in time, and says so.
+    /// The same for one whose task has a call stack worth knowing: it dies as soon as it has
+    /// written that down, and is killed when it takes longer than `patience`.
+    void kill_when_it_has_answered(Slot& slot, slot::KillReason reason,
+                                   std::chrono::milliseconds patience);
+    /// Ends it for what it has not done in time.
     void kill_late(Slot& slot);
     /// The worker looks at its limits no later than then.
     void look_at(std::optional<std::chrono::steady_clock::time_point> limit);
@@ -89,7 +93,7 @@ private:
     /// Ends the attempt that a slot which is gone took along.
     void finish_lost(const Slot& slot, std::shared_ptr<TaskRequest> request,
                      const ExitStatus& status);
-    /// Finds out what the slot died of, and ends the attempt.
+    /// Finds out what the slot died of and where, and ends the attempt.
     Awaitable<void> report_crash(FinishedTask lost, slot::KillReason killed, ExitStatus status,
                                  std::shared_ptr<slot::SlotProcess> process);
     /// Kills slots whose task reached its hard time limit, or that use too much memory.

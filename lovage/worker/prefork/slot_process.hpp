@@ -48,6 +48,9 @@ public:
     void quit();
     void kill() noexcept { process_.signal(SIGKILL); }
     void signal(int number) noexcept { process_.signal(number); }
+    /// Lets it write down where its task is, and die. One that is stopped, or blocks the signal,
+    /// does neither: see to its end.
+    void ask_where() noexcept { process_.signal(where_signal()); }
 
     [[nodiscard]] pid_t pid() const noexcept { return process_.pid(); }
     /// What it has in memory; 0 when that cannot be told. Celery's measure, too.

@@ -29,13 +29,19 @@ std::uint64_t SlotState::begin(RequestPtr request, Clock::time_point now) {
 SlotState::RequestPtr SlotState::end(std::uint64_t sequence) noexcept {
     if (!running_ || sequence != sequence_) return nullptr;
     ++tasks_run_;
-    kill_at_.reset();
+    if (kill_reason_ == KillReason::none) kill_at_.reset();
     return std::exchange(running_, nullptr);
 }
 
 void SlotState::killed(KillReason reason) noexcept {
     if (kill_reason_ == KillReason::none) kill_reason_ = reason;
     kill_at_.reset();
+}
+
+void SlotState::asked(KillReason reason, Clock::time_point gone_by) noexcept {
+    if (kill_reason_ != KillReason::none) return;
+    kill_reason_ = reason;
+    kill_at_ = gone_by;
 }
 
 SlotState::RequestPtr SlotState::ended() noexcept {

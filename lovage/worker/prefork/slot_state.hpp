@@ -65,9 +65,12 @@ public:
     void leave(Clock::time_point gone_by) noexcept;
     /// It is about to be killed; the first reason counts.
     void killed(KillReason reason) noexcept;
+    /// It shall say where it is and die of that, and must be killed when it is still there at
+    /// `gone_by`. The first reason counts, and its time.
+    void asked(KillReason reason, Clock::time_point gone_by) noexcept;
 
     /// When its task started; when it must be killed, if it must: its task's hard limit, or the end
-    /// of its time to get ready or to leave.
+    /// of its time to get ready, to leave or to answer.
     [[nodiscard]] Clock::time_point began() const noexcept { return began_; }
     [[nodiscard]] std::optional<Clock::time_point> kill_at() const noexcept { return kill_at_; }
 

@@ -85,6 +85,31 @@ TEST(SlotState, TheFirstReasonToKillCounts) {
     EXPECT_FALSE(slot.idle()) << "it will not be there long enough";
 }
 
+TEST(SlotState, ThatWasAskedWhereItIsMustBeGoneSoon) {
+    SlotState slot = serving();
+    const auto request = some_request();
+    request->time_limit = 1s;
+    const std::uint64_t sequence = slot.begin(request, at(0ms));
+    slot.asked(KillReason::time_limit, at(1200ms));
+    EXPECT_EQ(slot.kill_reason(), KillReason::time_limit);
+    EXPECT_EQ(slot.kill_at(), at(1200ms));
+    EXPECT_EQ(slot.end(sequence), request) << "what it said before its end counts";
+    EXPECT_EQ(slot.kill_at(), at(1200ms)) << "and does not save it";
+    EXPECT_FALSE(slot.idle());
+    slot.killed(KillReason::misbehaved);
+    EXPECT_EQ(slot.kill_reason(), KillReason::time_limit);
+    EXPECT_EQ(slot.kill_at(), std::nullopt);
+}
+
+TEST(SlotState, ThatIsDyingHasNoMoreTimeWhenItIsAskedAgain) {
+    SlotState slot = serving();
+    (void)slot.begin(some_request(), at(0ms));
+    slot.asked(KillReason::memory, at(100ms));
+    slot.asked(KillReason::time_limit, at(300ms));
+    EXPECT_EQ(slot.kill_reason(), KillReason::memory);
+    EXPECT_EQ(slot.kill_at(), at(100ms));
+}
+
 TEST(SlotState, TakesItsRequestAlongWhenItEnds) {
     SlotState slot = serving();
     const auto request = some_request();
