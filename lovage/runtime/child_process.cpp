@@ -110,7 +110,11 @@ Result<ChildProcess> ChildProcess::start(const Options& options) {
     for (const auto& [own, number] : options.descriptors) {
         LOVAGE_ASSERT(number >= 0 && number < kSourcesFrom);
         FileDescriptor source{::fcntl(own, F_DUPFD_CLOEXEC, kSourcesFrom)};
-        if (!source) return cannot("a descriptor cannot be copied for a child process", errno);
+        if (!source) {
+            // EINVAL: this process may not have that many, which a reader should be told alike.
+            return cannot("a descriptor cannot be copied for a child process",
+                          errno == EINVAL ? EMFILE : errno);
+        }
         ::posix_spawn_file_actions_adddup2(&spawn.actions, source.get(), number);
         sources.push_back(std::move(source));
         first_free = std::max(first_free, number + 1);

@@ -9,6 +9,8 @@
 #include <algorithm>
 #include <memory>
 
+#include <fmt/format.h>
+
 namespace lovage::chaos {
 namespace {
 
@@ -36,6 +38,13 @@ protected:
     /// `heard`: from when on the worker may know.
     void expect_recovery_from_deletion(Clock::time_point heard = Clock::time_point::min());
 
+    /// For channels that are opened from now on: how long RabbitMQ waits for an ack; and for all,
+    /// how often it looks. Its own are half an hour and a minute.
+    static void set_consumer_timeout(std::chrono::milliseconds timeout,
+                                     std::chrono::milliseconds tick);
+    /// Sends one task of that length beside the load.
+    [[nodiscard]] std::uint32_t send_one(std::chrono::milliseconds length);
+
     /// Until the load runs at its pace again, and everything holds.
     void expect_all_well(Clock::time_point fault, Clock::time_point back) {
         Stack::expect_all_well(fault, back);
@@ -57,6 +66,16 @@ protected:
     [[nodiscard]] static HttpReply ask(std::uint16_t port) {
         return http_request(
             port, "POST", "/v1/celery-worker/integer-multiplication/async/?integer=21", "", soon());
+    }
+
+    [[nodiscard]] static Settings settings() {
+        Settings of_server;
+        of_server.broker_url = server_->url();
+        of_server.result_backend = service_url("LOVAGE_TEST_REDIS_URL");
+        return of_server;
+    }
+    [[nodiscard]] static std::string connections_of_server() {
+        return server_->query("list_connections --quiet --no-table-headers pid");
     }
 
     inline static std::unique_ptr<OwnRabbitMq> server_;
@@ -87,10 +106,7 @@ TEST_F(RabbitMq, ConnectionsClosedByItsOperator) {
 }
 
 void RabbitMq::expect_recovery_from_deletion(Clock::time_point heard) {
-    Settings settings;
-    settings.broker_url = server_->url();
-    settings.result_backend = service_url("LOVAGE_TEST_REDIS_URL");
-    const App operating{"chaos-operator", settings};
+    const App operating{"chaos-operator", settings()};
     const auto fault = Clock::now();
     ASSERT_TRUE(operating.core()->loop().run_blocking(delete_queue(operating.core(), "celery")));
     const auto deleted = Clock::now();
@@ -119,6 +135,45 @@ TEST_F(RabbitMq, QueueDeletedAndMadeAgainBeforeItsConsumerHears) {
         "Consumer <- rabbit_amqqueue:consumers_all(<<\"/\">>)], timer:sleep(3000) end).'");
     const auto deaf = Clock::now();
     expect_recovery_from_deletion(deaf + kDeaf);
+}
+
+void RabbitMq::set_consumer_timeout(std::chrono::milliseconds timeout,
+                                    std::chrono::milliseconds tick) {
+    (void)server_->query(
+        fmt::format("eval 'application:set_env(rabbit, consumer_timeout, {}), "
+                    "application:set_env(rabbit, channel_tick_interval, {}).'",
+                    timeout.count(), tick.count()));
+}
+
+std::uint32_t RabbitMq::send_one(std::chrono::milliseconds length) {
+    const App sender{"chaos-sender", settings()};
+    const std::uint32_t task = ledger_.take_next().value();
+    ledger_.note(TaskLedger::Event::sending, task);
+    (void)sender.send_task("chaos.work", Json::array({task, length.count()}), Json::object(),
+                           {.task_id = id_of(task)});
+    ledger_.note(TaskLedger::Event::accepted, task);
+    return task;
+}
+
+TEST_F(RabbitMq, ATaskOutlastsTheConsumerTimeout) {
+    constexpr auto kTimeout = 5s;
+    constexpr auto kTick = 1s;
+    set_consumer_timeout(kTimeout, kTick);
+    start_load();
+    // The channel that follows the one the worker has now is patient, and the task ends at last.
+    set_consumer_timeout(30min, kTick);
+    const std::string connections = connections_of_server();
+    const auto sent = Clock::now();
+    const std::uint32_t task = send_one(kTimeout + 3s);
+    EXPECT_TRUE(wait_for_log("worker", "A message was held for longer than the server allows",
+                             Deadline::at(sent + kTimeout + 2 * kTick + kSlack)));
+    const auto back = Clock::now();
+    set_consumer_timeout(30min, 1min);
+    // Its first attempt ends while the second runs, and acknowledges nothing.
+    EXPECT_TRUE(ledger_.wait_until([&] { return ledger_.effects(task) == 2; }, soon()));
+    EXPECT_EQ(ledger_.started(task), 2U);
+    EXPECT_EQ(connections_of_server(), connections) << "more than the channel was lost";
+    expect_all_well(sent + kTimeout, back);
 }
 
 /// An alarm as RabbitMQ raises it when it is short of something: who publishes is blocked, acks go

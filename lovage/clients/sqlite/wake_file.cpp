@@ -1,6 +1,7 @@
 #include <lovage/clients/sqlite/wake_file.hpp>
 
 #include <lovage/clients/sqlite/files.hpp>
+#include <lovage/runtime/file_descriptor.hpp>
 
 #include <fmt/format.h>
 #include <boost/asio/as_tuple.hpp>
@@ -152,10 +153,16 @@ Result<std::unique_ptr<FolderWatch>> FolderWatch::open(const Executor& executor,
         new FolderWatch{executor, std::move(wake_file), std::move(handlers)}};
     const int descriptor = ::inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     if (descriptor < 0) {
-        return system_failure(
+        // The kernel has one word for two limits: one that is the process's own lets it open
+        // nothing else either.
+        const int problem = errno;
+        const auto& file = watch->wake_file_->file();
+        const FileDescriptor other{::fcntl(watch->wake_file_->descriptor_, F_DUPFD_CLOEXEC, 0)};
+        if (!other) return file_failure("cannot watch", file, problem);
+        return file_failure(
             "no inotify instance left (raise the kernel setting fs.inotify.max_user_instances) to "
             "watch",
-            watch->wake_file_->file());
+            file, problem);
     }
     watch->inotify_.assign(descriptor);
     watch->wake_watch_ =

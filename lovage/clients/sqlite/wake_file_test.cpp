@@ -13,6 +13,7 @@
 #include <semaphore>
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -107,6 +108,19 @@ protected:
 TEST_F(SqliteWake, ATouchWakesTheWatchersOfTheSameProcess) {
     wake_->touch();
     EXPECT_TRUE(woken_.try_acquire_for(10s));
+}
+
+TEST_F(SqliteWake, DoesNotBlameTheKernelsSettingForTheProcessesOwnLimit) {
+    rlimit before{};
+    ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+    const rlimit none{.rlim_cur = STDERR_FILENO + 1, .rlim_max = before.rlim_max};
+    ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+    const auto refused = FolderWatch::open(loop_.executor(), wake_, peers_, {});
+    ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+    ASSERT_FALSE(refused);
+    EXPECT_THAT(refused.error().detail,
+                testing::AllOf(testing::HasSubstr("Too many open files"),
+                               testing::Not(testing::HasSubstr("inotify"))));
 }
 
 /// What another process does: counts in the shared memory, then writes the byte behind it.

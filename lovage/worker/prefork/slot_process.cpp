@@ -100,6 +100,9 @@ Result<std::shared_ptr<SlotProcess>> SlotProcess::start(AppCore& core, const Set
     auto page = CrashMapping::create();
     if (!page) return std::unexpected{std::move(page.error())};
     FileDescriptor input{::open("/dev/null", O_RDONLY | O_CLOEXEC)};
+    if (!input) {
+        return fail(Errc::unavailable, fmt::format("/dev/null: {}", std::strerror(errno)));
+    }
     ChildProcess::Options options;
     options.program = "/proc/self/exe";
     options.arguments = own_arguments();
