@@ -367,8 +367,8 @@ Awaitable<bool> KeyGate::join(Deadline deadline) {
     // Who asks may hold a key in the end, and a place that comes back may be asked about.
     const bool asked = co_await scope_.join(deadline);
     const bool kept = co_await keys_.join(deadline);
-    const bool quiet = co_await scope_.join(deadline);
-    co_return asked && kept && quiet;
+    const bool all = co_await scope_.join(deadline) && asked && kept;
+    co_return all;
 }
 
 void KeyGate::wait_in_line(RequestPtr request) {
