@@ -95,7 +95,8 @@ Awaitable<std::vector<std::size_t>> CrashCount::look_up(std::vector<std::string>
                                                         TimePoint now) {
     std::vector<std::size_t> counts(task_ids.size(), 0);
     for (std::string& id : task_ids) id = key_of(id);
-    const auto found = co_await core_.state().get_many(std::move(task_ids), Deadline::in(kCountAttempt));
+    const auto found =
+        co_await core_.state().get_many(std::move(task_ids), Deadline::in(kCountAttempt));
     if (!found) {
         log::warning("worker", "crash counts could not be read ({}): tasks run unchecked",
                      found.error().message());

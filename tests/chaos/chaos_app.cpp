@@ -1,7 +1,8 @@
 // The program that the fault tests harm: a worker whose tasks write into the ledger, and a producer
 // that writes down what it was told about each send.
 //
-// CHAOS_LEDGER names the ledger's file, CHAOS_RUN starts the ids of its tasks. The variables of
+// CHAOS_LEDGER names the ledger's file, CHAOS_RUN starts the ids of its tasks. CHAOS_COUNTDOWN, in
+// milliseconds, makes the producer send its tasks for later. The variables of
 // tests/support/failpoints.hpp let something happen inside.
 
 #include <lovage/app/app_core.hpp>
@@ -9,6 +10,7 @@
 #include <lovage/runtime/log.hpp>
 #include <lovage/runtime/task_scope.hpp>
 #include <lovage/worker/prefork/slot_start.hpp>
+#include <tests/chaos/later_tasks.hpp>
 #include <tests/chaos/ways.hpp>
 #include <tests/support/failpoints.hpp>
 #include <tests/support/task_ledger.hpp>
@@ -47,6 +49,12 @@ std::string variable(const char* name) {
     const char* const value = std::getenv(name);
     if (value == nullptr) throw std::runtime_error{std::string{name} + " is not set"};
     return value;
+}
+
+std::optional<std::chrono::milliseconds> countdown() {
+    const char* const milliseconds = std::getenv("CHAOS_COUNTDOWN");
+    if (milliseconds == nullptr) return std::nullopt;
+    return std::chrono::milliseconds{std::atoll(milliseconds)};
 }
 
 TaskLedger& ledger() {
@@ -119,6 +127,7 @@ public:
           // Each waits for its turn: no more of them than turns in a second.
           lanes_{static_cast<int>(std::clamp(rate, 1.0, 64.0))},
           milliseconds_{milliseconds},
+          countdown_{countdown()},
           run_{variable("CHAOS_RUN")},
           scope_{app.core()->loop().executor()} {}
 
@@ -149,7 +158,8 @@ private:
         for (bool unknown = false;;) {
             ledger().note(Event::sending, task);
             auto sent = co_await app_.send(task_, lovage::Json::array({task, milliseconds_}),
-                                           lovage::Json::object(), {.task_id = id, .timeout = 2s});
+                                           lovage::Json::object(),
+                                           {.countdown = countdown_, .task_id = id, .timeout = 2s});
             if (sent.accepted()) {
                 ledger().note(Event::accepted, task);
                 co_return;
@@ -165,6 +175,7 @@ private:
     Clock::duration pace_;
     int lanes_;
     std::int64_t milliseconds_;
+    std::optional<std::chrono::milliseconds> countdown_;
     std::string run_;
     Clock::time_point turn_ = Clock::now();
     bool stopping_ = false;
@@ -193,6 +204,13 @@ int main(int argc, char** argv) {
     app.task("chaos.spin", spin);
     app.task("chaos.crash", [] { raise(SIGKILL); });
     app.task("chaos.limited", span_of, arg("milliseconds")).concurrency_limit(1);
+    lovage::chaos::register_later_tasks(app);
+    if (argc == 5 && std::string{argv[1]} == "produce-later") {
+        return lovage::chaos::produce_later(
+            app, std::atoll(argv[2]),
+            lovage::TimePoint{std::chrono::microseconds{std::atoll(argv[3])}},
+            std::chrono::seconds{std::atoll(argv[4])});
+    }
     if (argc == 5 && std::string{argv[1]} == "produce") {
         return produce(app, std::atof(argv[2]), std::atoi(argv[3]), argv[4]);
     }

@@ -6,9 +6,9 @@
 #include <tests/integration/http_client.hpp>
 #include <tests/support/services.hpp>
 
-#include <algorithm>
 #include <atomic>
 #include <functional>
+#include <map>
 #include <random>
 #include <thread>
 
@@ -43,15 +43,17 @@ protected:
         use({.broker = vhost_->url(), .results = service_url("LOVAGE_TEST_REDIS_URL")});
     }
 
-    /// Starts the program and asks it to stop, that often. `begun`: whether it has shown any sign
-    /// of life; before that, the signal is not yet its own to answer.
+    /// Starts the program and asks it to stop, that often. `signs_of_life` only grows; before the
+    /// program has given one, the signal is not yet its own to answer.
     void start_and_stop(std::optional<Process>& program, const std::function<void()>& start,
-                        const std::function<bool()>& begun, int times);
+                        const std::function<std::size_t()>& signs_of_life, int times);
     void expect_workers_to_stop(int times);
     void expect_producers_to_stop(int times);
     void expect_apis_to_stop(int times);
 
 private:
+    /// No send was unknown before its time was up: who is asked to stop hears the broker out.
+    void expect_answers() const;
     /// Mostly while it starts, now and then when it is long at work.
     [[nodiscard]] std::chrono::milliseconds next_moment(int round) {
         const int latest = round % 5 == 4 ? 1'500 : 300;
@@ -67,16 +69,17 @@ private:
 };
 
 void StartStop::start_and_stop(std::optional<Process>& program, const std::function<void()>& start,
-                               const std::function<bool()>& begun, int times) {
+                               const std::function<std::size_t()>& signs_of_life, int times) {
     const auto others = children_of(::getpid());
     int early = 0;
     for (int round = 0; round < times; ++round) {
         const auto moment = next_moment(round);
+        const std::size_t signs_before = signs_of_life();
         start();
         let_pass(moment);
         program->signal(SIGTERM);
         const auto ending = program->wait(soon());
-        if (ending == integration::Ending{.signal = SIGTERM} && !begun()) {
+        if (ending == integration::Ending{.signal = SIGTERM} && signs_of_life() == signs_before) {
             ++early;
         } else {
             EXPECT_EQ(ending, integration::Ending{.exit_code = 0})
@@ -92,7 +95,7 @@ void StartStop::start_and_stop(std::optional<Process>& program, const std::funct
 void StartStop::expect_workers_to_stop(int times) {
     start_producer();
     start_and_stop(
-        worker_, [this] { start_worker(); }, [this] { return !log_of("worker").empty(); }, times);
+        worker_, [this] { start_worker(); }, [this] { return log_of("worker").size(); }, times);
     start_worker("last");
     wait_for_progress(100);
     expect_contract();
@@ -100,16 +103,23 @@ void StartStop::expect_workers_to_stop(int times) {
 
 void StartStop::expect_producers_to_stop(int times) {
     start_worker();
-    const auto begun = [this] {
-        const auto trace = ledger_.trace();
-        return std::ranges::any_of(
-            trace, [&](const auto& entry) { return entry.pid == producer_->pid(); });
-    };
-    start_and_stop(producer_, [this] { start_producer(); }, begun, times);
+    const auto sent = [this] { return ledger_.total(TaskLedger::Event::sending); };
+    start_and_stop(producer_, [this] { start_producer(); }, sent, times);
     start_producer();
     wait_for_progress(100);
     expect_contract();
-    EXPECT_EQ(ledger_.total(TaskLedger::Event::unknown), 0U);
+    expect_answers();
+}
+
+void StartStop::expect_answers() const {
+    constexpr auto kSendTimeout = 2s;  // of chaos_app.cpp
+    std::map<std::uint32_t, Clock::time_point> begun;
+    for (const TaskLedger::Entry& entry : ledger_.trace()) {
+        if (entry.event == TaskLedger::Event::sending) begun[entry.task] = entry.time;
+        if (entry.event != TaskLedger::Event::unknown) continue;
+        EXPECT_GE(entry.time - begun[entry.task], kSendTimeout)
+            << entry.task << " was given up because its producer ended";
+    }
 }
 
 std::vector<std::string> StartStop::ask_on(std::uint16_t port,
@@ -137,7 +147,7 @@ void StartStop::expect_apis_to_stop(int times) {
     std::jthread client{[&] { ids = ask_on(port, stop_asking); }};
     start_and_stop(
         api_, [&] { api_ = start("api", {LOVAGE_PROJECT_API, "--port", std::to_string(port)}); },
-        [this] { return !log_of("api").empty(); }, times);
+        [this] { return log_of("api").size(); }, times);
     stop_asking = true;
     client.join();
     EXPECT_FALSE(ids.empty());
