@@ -63,17 +63,17 @@ Awaitable<void> DurableWriter::pause_before_retry(int attempt) {
     co_await timer.async_wait(boost::asio::use_awaitable);
 }
 
-Awaitable<bool> DurableWriter::store(TaskMeta meta, Wanted wanted) {
+Awaitable<std::optional<StoreOutcome>> DurableWriter::store(TaskMeta meta, Wanted wanted) {
     bool replaced = false;
     for (int attempt = 0; !giving_up_ && (attempt == 0 || wanted()); ++attempt) {
         auto outcome = co_await core_.results().store(meta, Deadline::in(kAttempt));
-        if (outcome) co_return true;
+        if (outcome) co_return *outcome;
         const Error& problem = outcome.error();
         if (never_possible(problem.code)) {
             const std::string what = "the result could not be stored: " + problem.message();
             log::error("worker", "Task {}: {}", meta.task_id, what);
             // A failure that says so can be stored; should even that not fit, the log has told it.
-            if (replaced) co_return true;
+            if (replaced) co_return StoreOutcome::stored;
             replaced = true;
             meta = unstorable(meta.task_id, what);
             continue;
@@ -85,7 +85,7 @@ Awaitable<bool> DurableWriter::store(TaskMeta meta, Wanted wanted) {
         }
         co_await pause_before_retry(attempt);
     }
-    co_return false;
+    co_return std::nullopt;
 }
 
 Awaitable<Result<void>> DurableWriter::publish_to_quarantine(Publication publication) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <set>
 #include <string>
 
@@ -8,6 +9,7 @@
 #include <lovage/awaitable.hpp>
 #include <lovage/brokers/broker.hpp>
 #include <lovage/core/task_meta.hpp>
+#include <lovage/results/result_backend.hpp>
 #include <lovage/worker/quarantine.hpp>
 
 namespace lovage {
@@ -24,10 +26,10 @@ public:
 
     explicit DurableWriter(AppCore& core) : core_{core} {}
 
-    /// True when the record is durable, false after give_up() or when it is not wanted any more: a
-    /// record is offered once even so. One that can never be stored (too large) is replaced by a
-    /// failure that says so.
-    [[nodiscard]] Awaitable<bool> store(TaskMeta meta, Wanted wanted);
+    /// What became of the record once it is durable; nothing after give_up() or when it is not
+    /// wanted any more: a record is offered once even so. One that can never be stored (too large)
+    /// is replaced by a failure that says so.
+    [[nodiscard]] Awaitable<std::optional<StoreOutcome>> store(TaskMeta meta, Wanted wanted);
     /// Keeps a message in "<note.queue>.quarantine"; true when it is, false after give_up() or when
     /// that is not wanted any more. A note that makes the message too large is shortened.
     [[nodiscard]] Awaitable<bool> quarantine(Message message, QuarantineNote note, Wanted wanted);

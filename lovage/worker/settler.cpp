@@ -218,9 +218,10 @@ Awaitable<bool> Settler::store_record(FinishedTask* finished) {
     const bool over = finished->outcome.ending != Ending::retry;
     if (over && finished->request->follow_ups) co_return co_await store_step(finished);
     if (!wants_record(*finished)) co_return true;
-    co_return co_await writer_.store(
+    const auto stored = co_await writer_.store(
         make_meta(*finished->request, finished->outcome, core_.settings().result_extended),
         while_held(*finished));
+    co_return stored.has_value();
 }
 
 DurableWriter::Wanted Settler::while_held(DeliveryTag tag) const {
@@ -254,11 +255,11 @@ Awaitable<void> Settler::settle_alone(FinishedTask finished) {
 }
 
 Awaitable<void> Settler::settle_ignored(FinishedTask finished, StateReport last) {
-    const bool durable = co_await writer_.store(
+    const auto stored = co_await writer_.store(
         make_state_meta(*last.request, std::move(last.state), std::move(last.meta),
                         core_.settings().result_extended),
         while_held(finished));
-    if (!durable) co_return abandon(finished);
+    if (!stored) co_return abandon(finished);
     settle_message(std::move(finished));
 }
 
@@ -375,13 +376,12 @@ Awaitable<void> Settler::settle_quarantined(Delivery delivery, QuarantineNote no
     const bool kept =
         co_await writer_.quarantine(std::move(delivery.message), std::move(note), held);
     if (!kept) co_return abandon(tag);
-    if (meta) {
-        const bool durable = co_await writer_.store(*meta, held);
-        if (!durable) co_return abandon(tag);
-    }
+    std::optional<StoreOutcome> stored = StoreOutcome::stored;
+    if (meta) stored = co_await writer_.store(*meta, held);
+    if (!stored) co_return abandon(tag);
     if (meta && step) {
         const bool done =
-            co_await workflow_.conclude(std::move(*step), std::move(*meta), false, held);
+            co_await workflow_.conclude(std::move(*step), std::move(*meta), *stored, false, held);
         if (!done) co_return abandon(tag);
     }
     if (Consumer* consumer = hooks_.consumer()) consumer->ack(tag);

@@ -5,6 +5,7 @@
 #include <lovage/worker/settler.hpp>
 #include <lovage/worker/task_record.hpp>
 
+#include <optional>
 #include <utility>
 
 namespace lovage {
@@ -54,12 +55,11 @@ Awaitable<bool> Settler::store_step(FinishedTask* finished) {
     if (!has_record(finished->outcome, request.acknowledge)) co_return true;
     TaskMeta meta = make_meta(request, finished->outcome, core_.settings().result_extended);
     for (Json& child : children) meta.children.push_back(std::move(child));
-    if (wants_record(*finished)) {
-        const bool durable = co_await writer_.store(meta, held);
-        if (!durable) co_return false;
-    }
-    co_return co_await workflow_.conclude(step, std::move(meta), calls_errbacks(finished->outcome),
-                                          held);
+    std::optional<StoreOutcome> stored = StoreOutcome::stored;
+    if (wants_record(*finished)) stored = co_await writer_.store(meta, held);
+    if (!stored) co_return false;
+    co_return co_await workflow_.conclude(step, std::move(meta), *stored,
+                                          calls_errbacks(finished->outcome), held);
 }
 
 }  // namespace lovage

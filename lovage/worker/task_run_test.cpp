@@ -111,13 +111,18 @@ TEST(RunTask, ATerminatedTaskEndsAsRevokedWhateverItReturns) {
     EXPECT_EQ(outcome.reason, "terminated");
 }
 
-TEST(RunTask, AHardLimitIsCelerysFailureWithTheLimitAsItsArgument) {
+TaskMeta record_at_hard_limit(std::chrono::milliseconds limit,
+                              std::shared_ptr<const CrashReport> crash) {
     const auto task = make_task_definition("f", [] {});
-    const TaskRequest request = request_for(task, "[]");
     TaskOutcome outcome;
     outcome.ending = Ending::timed_out;
-    outcome.time_limit = std::chrono::seconds{2};
-    const TaskMeta meta = make_meta(request, outcome, false);
+    outcome.time_limit = limit;
+    outcome.crash = std::move(crash);
+    return make_meta(request_for(task, "[]"), outcome, false);
+}
+
+TEST(RunTask, AHardLimitIsCelerysFailureWithTheLimitAsItsArgument) {
+    const TaskMeta meta = record_at_hard_limit(std::chrono::seconds{2}, nullptr);
     EXPECT_EQ(
         to_json_text(meta.result),
         R"({"exc_type": "TimeLimitExceeded", "exc_message": [2], "exc_module": "billiard.exceptions"})");
@@ -125,14 +130,10 @@ TEST(RunTask, AHardLimitIsCelerysFailureWithTheLimitAsItsArgument) {
 }
 
 TEST(RunTask, AHardLimitHasTheCallStackOfItsSlotForTraceback) {
-    const auto task = make_task_definition("f", [] {});
-    const TaskRequest request = request_for(task, "[]");
-    TaskOutcome outcome;
-    outcome.ending = Ending::timed_out;
-    outcome.time_limit = std::chrono::milliseconds{500};
-    outcome.crash = std::make_shared<const CrashReport>(
-        CrashReport{"killed", "", "  File \"shop.cpp\", line 7, in shop::spin()\n", ""});
-    const TaskMeta meta = make_meta(request, outcome, false);
+    const TaskMeta meta = record_at_hard_limit(
+        std::chrono::milliseconds{500},
+        std::make_shared<const CrashReport>(
+            CrashReport{"killed", "", "  File \"shop.cpp\", line 7, in shop::spin()\n", ""}));
     EXPECT_EQ(
         to_json_text(meta.result),
         R"({"exc_type": "TimeLimitExceeded", "exc_message": [0.5], "exc_module": "billiard.exceptions"})");

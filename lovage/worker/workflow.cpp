@@ -221,9 +221,9 @@ Awaitable<Result<Json::Array>> Workflow::follow(WorkflowStep step, Json value, W
 
 // ---- After the record
 
-Awaitable<bool> Workflow::conclude(WorkflowStep step, TaskMeta record, bool errbacks_wanted,
-                                   Wanted wanted) {
-    if (record.status != states::kSuccess) {
+Awaitable<bool> Workflow::conclude(WorkflowStep step, TaskMeta record, StoreOutcome outcome,
+                                   bool errbacks_wanted, Wanted wanted) {
+    if (record.status != states::kSuccess && outcome == StoreOutcome::kept_existing) {
         auto stored = co_await until_done(
             "Task " + step.id + ": its record is not read yet", wanted,
             [&] { return core_.results().get(step.id, Deadline::in(kAttempt)); });

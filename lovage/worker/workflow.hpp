@@ -53,9 +53,10 @@ public:
 
     /// What is to be done once the record of a task that is over is stored: its return to the
     /// chord; after a failure also the end of everything that waits for it, and, with
-    /// `call_errbacks`, its errbacks. False: not wanted any more, abandon it.
-    [[nodiscard]] Awaitable<bool> conclude(WorkflowStep step, TaskMeta record, bool call_errbacks,
-                                           Wanted wanted);
+    /// `call_errbacks`, its errbacks. When another record was kept instead, and is a success, that
+    /// one counts. False: not wanted any more, abandon it.
+    [[nodiscard]] Awaitable<bool> conclude(WorkflowStep step, TaskMeta record, StoreOutcome stored,
+                                           bool call_errbacks, Wanted wanted);
 
 private:
     struct Sending;

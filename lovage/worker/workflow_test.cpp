@@ -389,6 +389,15 @@ TEST_F(WorkflowTest, ASuccessWhoseFollowUpCannotBeIsAFailure) {
     EXPECT_THAT(failure("id"), HasSubstr("signature 'note' has an option 'priority'"));
 }
 
+// Nobody will make that exchange: the task does not wait for it for ever.
+TEST_F(WorkflowTest, ASuccessWhoseFollowUpHasNoAddressIsAFailure) {
+    RunningWorker worker{app_};
+    const Signature step = with(with(task("double"), "exchange", "nowhere"), "routing_key", "key");
+    start(chain({with_id(task("double", "[4]"), "id"), step}));
+    EXPECT_THAT(failure("id"), HasSubstr("EncodeError: what follows the task could not be sent: "));
+    EXPECT_THAT(failure("id"), HasSubstr("nowhere"));
+}
+
 TEST_F(WorkflowTest, AStepGoesToTheQueueItsSignatureNames) {
     RunningWorker worker{app_};
     start(chain({task("double", "[1]"), with(with_id(task("double"), "far"), "queue", "elsewhere"),

@@ -53,9 +53,6 @@ protected:
     static constexpr Plan kFew{.tasks = 10'000, .span = 1'000s, .intake = 10s, .watched = 5s};
 
     void expect_flat_memory_and_punctual_tasks(const std::string& broker, const Plan& plan);
-    [[nodiscard]] std::string sqlite_url() const {
-        return "sqlite:///" + (folder_.path() / "data").string();
-    }
 
 private:
     struct Run {

@@ -99,8 +99,7 @@ TEST_F(Descriptors, AWorkerThatHasNoneKeepsItsConnectionsAndWaitsForNewOnes) {
 }
 
 TEST_F(Descriptors, AWorkerOnSqliteThatHasNoneGoesOn) {
-    const std::string url = "sqlite:///" + (folder_.path() / "data").string();
-    use({.broker = url, .results = url});
+    use_sqlite();
     start_load();
     const auto fault = Clock::now();
     {
@@ -120,8 +119,7 @@ TEST_F(Descriptors, AWorkerOnSqliteThatHasNoneGoesOn) {
 
 /// Neither its database nor its slots; which of them fail first depends on the number.
 TEST_F(Descriptors, AWorkerThatIsStartedWithTooFewSaysSoAndServesWhenItHasMore) {
-    const std::string url = "sqlite:///" + (folder_.path() / "data").string();
-    use({.broker = url, .results = url});
+    use_sqlite();
     start_producer();
     for (const int few : {8, 20, 30, 45}) {
         const std::string name = fmt::format("few-{}", few);

@@ -43,7 +43,7 @@ bool in_slot(Point point) {
 class Failpoint : public Stack, public testing::WithParamInterface<Case> {
 protected:
     Failpoint() {
-        results_ = "sqlite:///" + (folder_.path() / "data").string();
+        results_ = sqlite_url();
         std::string broker = results_;
         if (GetParam().broker == "rabbitmq") {
             vhost_.emplace();

@@ -130,9 +130,11 @@ TEST_F(RabbitMq, QueueDeletedAndMadeAgainBeforeItsConsumerHears) {
     constexpr auto kDeaf = 3s;
     start_load();
     (void)server_->query(
-        "eval 'spawn(fun() -> "
-        "[erlang:suspend_process(proplists:get_value(channel_pid, Consumer)) || "
-        "Consumer <- rabbit_amqqueue:consumers_all(<<\"/\">>)], timer:sleep(3000) end).'");
+        fmt::format("eval 'spawn(fun() -> "
+                    "[erlang:suspend_process(proplists:get_value(channel_pid, Consumer)) || "
+                    "Consumer <- rabbit_amqqueue:consumers_all(<<\"/\">>)], "
+                    "timer:sleep({}) end).'",
+                    kDeaf / 1ms));
     const auto deaf = Clock::now();
     expect_recovery_from_deletion(deaf + kDeaf);
 }

@@ -101,7 +101,7 @@ protected:
         return {database, sqlite3_close};
     }
 
-    const std::string url_ = "sqlite:///" + (folder_.path() / "data").string();
+    const std::string url_ = sqlite_url();
 };
 
 TEST_F(SqliteSafetyLine, Confirm) {

@@ -58,6 +58,11 @@ protected:
         std::string results;
     };
     void use(Servers servers) { servers_ = std::move(servers); }
+    /// The embedded ones, in a folder of this test's.
+    [[nodiscard]] std::string sqlite_url() const {
+        return "sqlite:///" + (folder_.path() / "data").string();
+    }
+    void use_sqlite() { use({.broker = sqlite_url(), .results = sqlite_url()}); }
     /// A setting of every program that is started from now on, as its environment variable.
     void set(const std::string& variable, std::string value) {
         settings_[variable] = std::move(value);

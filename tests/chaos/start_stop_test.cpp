@@ -34,10 +34,6 @@ protected:
     }
     ~StartStop() override { ::prctl(PR_SET_CHILD_SUBREAPER, 0); }
 
-    void use_sqlite() {
-        const std::string url = "sqlite:///" + (folder_.path() / "data").string();
-        use({.broker = url, .results = url});
-    }
     void use_rabbitmq() {
         vhost_.emplace();
         use({.broker = vhost_->url(), .results = service_url("LOVAGE_TEST_REDIS_URL")});

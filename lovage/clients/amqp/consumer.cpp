@@ -82,7 +82,7 @@ void Consumer::on_channel_closed(const Error& why) {
         subscription.consuming = false;
         subscription.waiting.clear();
     }
-    if (client_ != nullptr && is_of_quorum_queue(why)) client_->note_channel_qos_refused();
+    if (client_ != nullptr && asked_too_much(why)) client_->note_channel_qos_refused();
     std::string news = "the consumer's channel was closed: " + why.detail;
     // Wire: RabbitMQ's words when `consumer_timeout` has passed, 30 minutes by default.
     if (why.detail.contains("delivery acknowledgement on channel")) {
@@ -152,13 +152,17 @@ void Consumer::consume(Subscription& subscription, std::shared_ptr<Answer> answe
                                  basic::ConsumeOk::kId),
                    [this, queue = subscription.queue, answer](const Result<Reply>& reply) {
                        Subscription* const found = find_queue(queue);
-                       if (!reply && found != nullptr && is_of_quorum_queue(reply.error())) {
+                       if (!reply && found != nullptr && asked_too_much(reply.error())) {
                            found->asked = answer;  // the next channel asks for less
                            return;
                        }
                        if (!reply) refused(queue, reply.error());
                        if (answer) into(answer)(reply);
                    });
+}
+
+bool Consumer::asked_too_much(const Error& why) const {
+    return options_.qos == QosScope::channel && is_of_quorum_queue(why);
 }
 
 /// The server does not let us consume a queue; the channel is about to be closed because of it.

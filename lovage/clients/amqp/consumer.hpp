@@ -109,6 +109,8 @@ private:
     [[nodiscard]] Subscription* find_queue(std::string_view queue) noexcept;
     [[nodiscard]] Subscription* find_tag(std::string_view tag) noexcept;
     void consume(Subscription& subscription, std::shared_ptr<Answer> answer = nullptr);
+    /// More than a quorum queue does; see note_channel_qos_refused().
+    [[nodiscard]] bool asked_too_much(const Error& why) const;
     void refused(const std::string& queue, const Error& why);
     void apply_prefetch();
     void consume_anew(Subscription& subscription);
