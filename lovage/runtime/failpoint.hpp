@@ -23,18 +23,24 @@ enum class Point : std::uint8_t {
     worker_received,    ///< Deliveries are here, and nothing has started (C09).
     slot_before_task,   ///< In the slot (C10, C15).
     slot_after_task,    ///< In the slot: the effect is there, nobody knows (C11, C15).
-    result_unstored,    ///< The outcome is in the worker (C12).
+    follow_ups_unsent,  ///< The outcome is in the worker; what follows it is to be sent (C11).
+    follow_ups_sent,    ///< … is confirmed (C12).
+    result_unstored,    ///< The outcome of a task that nothing follows is in the worker.
     result_stored,      ///< … and in the backend, and the message not acknowledged (C13).
+    part_uncounted,     ///< The result of a chord's part is stored, its return not counted (C46).
+    part_counted,       ///< … is counted; a body is not sent yet (C46).
     acknowledged,       ///< The ack is given to the consumer, which may not have written it (C14).
     again_unsent,       ///< A retry, or the message of a crashed slot, is to be sent (C15).
     again_sent,         ///< … was confirmed; the first one is not acknowledged (C15).
     quarantine_unsent,  ///< A message is to be kept in quarantine (C17, C36).
     quarantine_sent,    ///< … is kept; the first one is not acknowledged (C17, C36).
 };
-inline constexpr std::array<std::string_view, 13> kPointNames{
-    "send-begins",     "send-unconfirmed",  "send-confirmed", "worker-received", "slot-before-task",
-    "slot-after-task", "result-unstored",   "result-stored",  "acknowledged",    "again-unsent",
-    "again-sent",      "quarantine-unsent", "quarantine-sent"};
+inline constexpr std::array<std::string_view, 17> kPointNames{
+    "send-begins",      "send-unconfirmed", "send-confirmed",    "worker-received",
+    "slot-before-task", "slot-after-task",  "follow-ups-unsent", "follow-ups-sent",
+    "result-unstored",  "result-stored",    "part-uncounted",    "part-counted",
+    "acknowledged",     "again-unsent",     "again-sent",        "quarantine-unsent",
+    "quarantine-sent"};
 
 /// Lines without which the contract does not hold.
 enum class Line : std::uint8_t {

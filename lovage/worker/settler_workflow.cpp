@@ -1,6 +1,7 @@
 // The end of a task that is part of a workflow: Celery's order (reliability contract, clause 5).
 
 #include <lovage/core/task_error.hpp>
+#include <lovage/runtime/failpoint.hpp>
 #include <lovage/worker/outcome_log.hpp>
 #include <lovage/worker/settler.hpp>
 #include <lovage/worker/task_record.hpp>
@@ -42,7 +43,9 @@ Awaitable<bool> Settler::store_step(FinishedTask* finished) {
     Json::Array children;
     if (finished->outcome.ending == Ending::succeeded) {
         if (!held()) co_return false;
+        (void)failpoint::fails(failpoint::Point::follow_ups_unsent);
         auto sent = co_await workflow_.follow(step, finished->outcome.value, held);
+        (void)failpoint::fails(failpoint::Point::follow_ups_sent);
         if (sent) {
             children = std::move(*sent);
         } else if (sent.error().code == Errc::cancelled) {

@@ -7,6 +7,7 @@
 
 #include <lovage/core/task_definition.hpp>
 #include <lovage/core/time.hpp>
+#include <lovage/runtime/failpoint.hpp>
 #include <lovage/runtime/log.hpp>
 #include <lovage/runtime/notifier.hpp>
 #include <lovage/worker/chord_join.hpp>
@@ -336,12 +337,23 @@ Awaitable<bool> Workflow::store_all(std::vector<TaskMeta> records, Wanted wanted
 
 // ---- Chords
 
+Awaitable<Result<ChordReturns>> Workflow::count_part(ChordPart part) {
+    if (failpoint::fails(failpoint::Point::part_uncounted)) {
+        co_return fail(Errc::unavailable, "failpoint: the part is not counted");
+    }
+    auto counted = co_await core_.results().add_chord_part(std::move(part), Deadline::in(kAttempt));
+    if (counted && failpoint::fails(failpoint::Point::part_counted)) {
+        co_return fail(Errc::unknown_outcome, "failpoint: the answer was not heard");
+    }
+    co_return counted;
+}
+
 Awaitable<bool> Workflow::add_part(ChordPart part, Json body, std::string root_id, Wanted wanted) {
     CanvasPlanner::Caller last{part.task_id, std::move(root_id), wall_clock_now()};
     const std::string group_id = part.group_id;
     auto returns = co_await until_done(
         "Task " + part.task_id + ": its return to chord " + group_id + " is not counted yet",
-        wanted, [&] { return core_.results().add_chord_part(part, Deadline::in(kAttempt)); });
+        wanted, [&] { return count_part(part); });
     if (!returns && returns.error().code == Errc::cancelled) co_return false;
     if (returns && !returns->complete) co_return true;
     ChordJoin join;

@@ -73,7 +73,8 @@ private:
                                                 CanvasPlanner::Caller caller, FailedCall failed,
                                                 Wanted wanted);
     [[nodiscard]] Awaitable<bool> store_all(std::vector<TaskMeta> records, Wanted wanted);
-    /// Counts a part of the chord with this body.
+    [[nodiscard]] Awaitable<Result<ChordReturns>> count_part(ChordPart part);
+    /// Counts a part of the chord with this body, which it sends when that was the last one.
     [[nodiscard]] Awaitable<bool> add_part(ChordPart part, Json body, std::string root_id,
                                            Wanted wanted);
     [[nodiscard]] Awaitable<bool> finish_chord(ChordJoin join, Json body,

@@ -6,6 +6,8 @@
 // tests/support/failpoints.hpp let something happen inside.
 
 #include <lovage/app/app_core.hpp>
+#include <lovage/core/signature.hpp>
+#include <lovage/core/task_message.hpp>
 #include <lovage/lovage.hpp>
 #include <lovage/runtime/log.hpp>
 #include <lovage/runtime/task_scope.hpp>
@@ -82,6 +84,7 @@ std::int64_t vary(lovage::TaskContext& context, std::int64_t number, std::int64_
         ledger().note(Event::started, task);
         raise(SIGKILL);
     }
+    if (way == Way::goes_on) return number;
     if (way == Way::retries_once && context.retries() == 0) {
         ledger().note(Event::started, task);
         context.retry({.countdown = 0s});
@@ -89,6 +92,21 @@ std::int64_t vary(lovage::TaskContext& context, std::int64_t number, std::int64_
     work(number, milliseconds);
     if (way == Way::is_rejected) throw lovage::Reject{.reason = "for a test"};
     return number;
+}
+
+/// The call of a task that goes on: chaos.vary, then a chord of two parts, then the effect.
+lovage::TaskMessage workflow_of(std::string id, std::uint32_t task, std::int64_t milliseconds) {
+    using lovage::Json;
+    const lovage::Signature part{.task = "chaos.part", .args = Json::array({task})};
+    const lovage::Signature body{.task = "chaos.finish", .args = Json::array({task, milliseconds})};
+    lovage::Signature chord{.task = "celery.chord", .type = lovage::SignatureType::chord};
+    lovage::set_parts(chord, {.header = lovage::make_group({part, part}), .body = body});
+    lovage::TaskMessage message;
+    message.id = std::move(id);
+    message.task = "chaos.vary";
+    message.args = Json::array({task, milliseconds});
+    message.embed.set("chain", lovage::encode_signatures({std::move(chord)}));
+    return message;
 }
 
 /// Kills its slot the first time.
@@ -157,17 +175,31 @@ private:
         const std::string id = fmt::format("{}-0000-4000-8000-{:012d}", run_, task);
         for (bool unknown = false;;) {
             ledger().note(Event::sending, task);
-            auto sent = co_await app_.send(task_, lovage::Json::array({task, milliseconds_}),
-                                           lovage::Json::object(),
-                                           {.countdown = countdown_, .task_id = id, .timeout = 2s});
-            if (sent.accepted()) {
+            const auto outcome = co_await send(task, id);
+            if (outcome == lovage::SendOutcome::accepted) {
                 ledger().note(Event::accepted, task);
                 co_return;
             }
-            unknown = unknown || sent.outcome == lovage::SendOutcome::unknown;
+            unknown = unknown || outcome == lovage::SendOutcome::unknown;
             ledger().note(unknown ? Event::unknown : Event::rejected, task);
             if (!unknown || stopping_) co_return;
         }
+    }
+    Awaitable<lovage::SendOutcome> send(std::uint32_t task, std::string id) {
+        using lovage::SendOutcome;
+        if (task_ == "chaos.vary" && way_of(task) == Way::goes_on) {
+            const lovage::TaskMessage message = workflow_of(id, task, milliseconds_);
+            const auto sent = co_await app_.core()->client().send(
+                {.task_id = id, .queue = "celery", .message = encode_task_message(message)},
+                lovage::Deadline::in(2s));
+            if (sent) co_return SendOutcome::accepted;
+            co_return sent.error().code == lovage::Errc::unknown_outcome ? SendOutcome::unknown
+                                                                         : SendOutcome::rejected;
+        }
+        const auto sent = co_await app_.send(
+            task_, lovage::Json::array({task, milliseconds_}), lovage::Json::object(),
+            {.countdown = countdown_, .task_id = id, .timeout = 2s});
+        co_return sent.outcome;
     }
 
     lovage::App& app_;
@@ -200,6 +232,13 @@ int main(int argc, char** argv) {
     lovage::App app{"chaos"};
     app.task("chaos.work", work, arg("number"), arg("milliseconds"));
     app.task("chaos.vary", vary, arg("number"), arg("milliseconds"));
+    app.task("chaos.part", [](std::int64_t number) { return number; }, arg("number"));
+    app.task(
+        "chaos.finish",
+        [](const lovage::Json&, std::int64_t number, std::int64_t milliseconds) {
+            return work(number, milliseconds);
+        },
+        arg("parts"), arg("number"), arg("milliseconds"));
     app.task("chaos.crash-once", crash_once, arg("number"), arg("milliseconds"));
     app.task("chaos.spin", spin);
     app.task("chaos.crash", [] { raise(SIGKILL); });

@@ -57,7 +57,8 @@ protected:
     static void expect_killed(Process& process) {
         EXPECT_EQ(process.wait(soon()), Ending{.signal = SIGKILL});
     }
-    /// One of ten crashes, one is retried, one is rejected: every arrow is on somebody's way.
+    /// One of ten crashes, one is retried, one is rejected, one is a workflow: every arrow is on
+    /// somebody's way.
     void start_varied_producer(std::map<std::string, std::string> environment) {
         start_producer(kGently, 2ms, "chaos.vary", std::move(environment));
     }
@@ -131,9 +132,10 @@ TEST_P(Failpoint, LosesNothing) {
     expect_ends();
 }
 
-/// An ack is only noted where it is given: nothing can fail there.
+/// An ack is only noted where it is given; sends of follow-ups fail at the points of their sends.
 bool can_fail(Point point) {
-    return point != Point::acknowledged;
+    return point != Point::acknowledged && point != Point::follow_ups_unsent &&
+           point != Point::follow_ups_sent;
 }
 
 std::vector<Case> cases(std::vector<std::string_view> brokers,

@@ -11,6 +11,7 @@ enum class Way : std::uint8_t {
     crashes_once,  ///< It kills its slot the first time.
     retries_once,
     is_rejected,  ///< After its effect: its message is kept in quarantine.
+    goes_on,      ///< Its chain goes on with a chord, whose body has the effect.
 };
 
 [[nodiscard]] constexpr Way way_of(std::uint32_t task) {
@@ -21,6 +22,8 @@ enum class Way : std::uint8_t {
             return Way::retries_once;
         case 7:
             return Way::is_rejected;
+        case 8:
+            return Way::goes_on;
         default:
             return Way::succeeds;
     }

@@ -29,12 +29,14 @@ namespace lovage::testing_support {
 /// The file: this header, three columns with one byte a task (how its send ended, how often it
 /// started, how often it had its effect), the trace.
 struct TaskLedger::Header {
-    static constexpr std::uint64_t kMagic = 0x3252474c4b534154;  // "TASKLGR2"
+    static constexpr std::uint64_t kMagic = 0x3352474c4b534154;  // "TASKLGR3"
     std::uint64_t magic;
     std::uint32_t tasks;
     std::uint32_t waiters;  ///< Processes in wait_until().
     std::uint32_t notes;    ///< Counts every note; the futex they wait on.
     std::uint32_t taken;    ///< Tasks given to producers by take_next().
+    std::uint32_t offered;  ///< It gives those below.
+    std::uint32_t reserved;
     std::uint64_t trace_capacity;
     std::uint64_t traced;                 ///< Entries asked for, those without room included.
     std::array<std::uint64_t, 6> totals;  ///< Notes by event.
@@ -124,6 +126,7 @@ TaskLedger TaskLedger::create(const std::filesystem::path& file, std::uint32_t t
     }
     TaskLedger ledger{file, descriptor, bytes};
     ledger.header_->tasks = tasks;
+    ledger.header_->offered = tasks;
     ledger.header_->trace_capacity = trace;
     shared(ledger.header_->magic).store(Header::kMagic);
     return ledger;
@@ -219,9 +222,22 @@ void TaskLedger::note(Event event, std::uint32_t task) noexcept {
 std::optional<std::uint32_t> TaskLedger::take_next() noexcept {
     // Past the end it stays: there are far fewer callers than numbers.
     const std::uint32_t next = shared(header_->taken).fetch_add(1);
-    if (next < header_->tasks) return next;
-    shared(header_->taken) = header_->tasks;
+    const std::uint32_t offered = shared(header_->offered);
+    if (next < offered) return next;
+    shared(header_->taken) = offered;
     return std::nullopt;
+}
+
+void TaskLedger::offer(std::uint32_t tasks) noexcept {
+    shared(header_->offered) = std::min(tasks, shared(header_->offered).load());
+}
+
+std::uint32_t TaskLedger::taken() const noexcept {
+    return std::min(shared(header_->taken).load(), shared(header_->offered).load());
+}
+
+bool TaskLedger::all_taken() const noexcept {
+    return shared(header_->taken).load() >= shared(header_->offered).load();
 }
 
 std::uint32_t TaskLedger::tasks() const noexcept {

@@ -52,6 +52,13 @@ public:
     /// The next task that nobody has taken to send, for producers that share the work; nothing when
     /// all are taken.
     [[nodiscard]] std::optional<std::uint32_t> take_next() noexcept;
+    /// From now on take_next() gives those below `tasks` only; at first all of them. Never more
+    /// than before.
+    void offer(std::uint32_t tasks) noexcept;
+    /// Tasks that take_next() gave.
+    [[nodiscard]] std::uint32_t taken() const noexcept;
+    /// It gives no more.
+    [[nodiscard]] bool all_taken() const noexcept;
 
     [[nodiscard]] std::uint32_t tasks() const noexcept;
     [[nodiscard]] bool accepted(std::uint32_t task) const noexcept;

@@ -130,6 +130,20 @@ TEST_F(Ledger, GivesEachTaskToOneProducer) {
     for (int more = 0; more < 3; ++more) EXPECT_EQ(other.take_next(), std::nullopt);
 }
 
+TEST_F(Ledger, GivesWhatIsOffered) {
+    EXPECT_EQ(ledger_.take_next(), 0);
+    EXPECT_EQ(ledger_.take_next(), 1);
+    ledger_.offer(3);
+    EXPECT_FALSE(ledger_.all_taken());
+    EXPECT_EQ(ledger_.take_next(), 2);
+    EXPECT_EQ(ledger_.take_next(), std::nullopt);
+    EXPECT_EQ(ledger_.take_next(), std::nullopt);
+    EXPECT_TRUE(ledger_.all_taken());
+    EXPECT_EQ(ledger_.taken(), 3);
+    ledger_.offer(10);
+    EXPECT_EQ(ledger_.take_next(), std::nullopt);
+}
+
 TEST_F(Ledger, KeepsTotals) {
     note(0, {Event::sending, Event::accepted, Event::started, Event::effect, Event::effect});
     note(1, {Event::sending, Event::unknown, Event::started, Event::effect});

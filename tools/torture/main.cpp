@@ -108,7 +108,9 @@ int torture(int argc, char** argv) {
     CLI::App options{
         "Runs producers and workers (prefork) while workers, slots, producers, servers and "
         "connections are killed,\nstopped and cut off, and checks what became of every task."};
-    options.add_option("--tasks", arguments.plan.tasks, "tasks to send")
+    options
+        .add_option("--tasks", arguments.plan.tasks,
+                    "tasks to send, and more until the last fault is over")
         ->check(CLI::Range(100, 100'000'000))
         ->capture_default_str();
     options.add_option("--faults", arguments.plan.faults, "faults to inflict, spread over them")
