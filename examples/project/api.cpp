@@ -95,34 +95,40 @@ void ProjectApi::add_worker_routes() {
             .responds(500, "The task failed");
     };
 
-    document_waiting(http_.post(
-                         base + "/integer-multiplication/",
-                         [this](const Integer& value, std::optional<double> seconds) {
-                             return call("integer-multiplication",
-                                         kwargs_of("integer", lovage::to_json(value)), seconds);
-                         },
-                         integer(), wait()))
+    document_waiting(
+        http_.post(
+            base + "/integer-multiplication/",
+            [this](http::RequestRef request, const Integer& value, std::optional<double> seconds) {
+                return call({"integer-multiplication", kwargs_of("integer", lovage::to_json(value)),
+                             request->trace()},
+                            seconds);
+            },
+            integer(), wait()))
         .summary("Multiply an integer by 2 and wait for the result");
     document(http_.post(
                  base + "/integer-multiplication/async/",
-                 [this](const Integer& value) {
-                     return send("integer-multiplication",
-                                 kwargs_of("integer", lovage::to_json(value)));
+                 [this](http::RequestRef request, const Integer& value) {
+                     return send({"integer-multiplication",
+                                  kwargs_of("integer", lovage::to_json(value)), request->trace()});
                  },
                  integer()))
         .summary("Multiply an integer by 2 later");
     document_waiting(http_.post(
                          base + "/integers-sum/",
-                         [this](const std::vector<Integer>& values, std::optional<double> seconds) {
-                             return call("integers-sum",
-                                         kwargs_of("integers", lovage::to_json(values)), seconds);
+                         [this](http::RequestRef request, const std::vector<Integer>& values,
+                                std::optional<double> seconds) {
+                             return call(
+                                 {"integers-sum", kwargs_of("integers", lovage::to_json(values)),
+                                  request->trace()},
+                                 seconds);
                          },
                          integers(), wait()))
         .summary("Sum integers and wait for the result");
     document(http_.post(
                  base + "/integers-sum/async/",
-                 [this](const std::vector<Integer>& values) {
-                     return send("integers-sum", kwargs_of("integers", lovage::to_json(values)));
+                 [this](http::RequestRef request, const std::vector<Integer>& values) {
+                     return send({"integers-sum", kwargs_of("integers", lovage::to_json(values)),
+                                  request->trace()});
                  },
                  integers()))
         .summary("Sum integers later");
@@ -166,9 +172,10 @@ lovage::Awaitable<lovage::Result<void>> ProjectApi::ping(Backend backend) {
                                                  : core->results().ping(deadline));
 }
 
-lovage::Awaitable<lovage::AsyncResult<>> ProjectApi::sent(std::string task, Json kwargs) {
-    auto sending = co_await app_.send(std::move(task), Json::array(), std::move(kwargs),
-                                      {.queue = settings_.worker_queue});
+lovage::Awaitable<lovage::AsyncResult<>> ProjectApi::sent(Call task) {
+    auto sending =
+        co_await app_.send(std::move(task.name), Json::array(), std::move(task.kwargs),
+                           {.queue = settings_.worker_queue, .trace = std::move(task.trace)});
     if (sending.accepted()) co_return std::move(sending.result);
     auto problem = trouble(sending.error.value_or(lovage::Error{Errc::unavailable, "the broker"}));
     if (sending.outcome == lovage::SendOutcome::unknown) {
@@ -178,15 +185,14 @@ lovage::Awaitable<lovage::AsyncResult<>> ProjectApi::sent(std::string task, Json
     throw problem;
 }
 
-lovage::Awaitable<http::Response> ProjectApi::send(std::string task, Json kwargs) {
-    const auto result = co_await sent(std::move(task), std::move(kwargs));
+lovage::Awaitable<http::Response> ProjectApi::send(Call task) {
+    const auto result = co_await sent(std::move(task));
     // Celery's user reads 200 here; that it is not done yet is what the id says.
     co_return http::Response::json(Json::object({{"taskId", result.id()}}));
 }
 
-lovage::Awaitable<http::Response> ProjectApi::call(std::string task, Json kwargs,
-                                                   std::optional<double> wait) {
-    auto result = co_await sent(std::move(task), std::move(kwargs));
+lovage::Awaitable<http::Response> ProjectApi::call(Call task, std::optional<double> wait) {
+    auto result = co_await sent(std::move(task));
     auto time = settings_.task_ready_time_out;
     if (wait) time = milliseconds{static_cast<std::int64_t>(*wait * 1000)};
     auto meta = co_await result.wait_async(Deadline::in(time));

@@ -42,17 +42,24 @@ private:
     void add_task_routes();
     void add_ready_check();
 
+    /// A task to be sent for a request.
+    struct Call {
+        std::string name;
+        Json kwargs;
+        lovage::TraceContext trace;  ///< The request's, so that the task is seen as a part of it.
+    };
+
     /// Sends and waits: the result, 408 after the time-out (and the task is revoked), or with
     /// `wait` 202 after that many seconds (and nothing is revoked).
-    Awaitable<Response> call(std::string task, Json kwargs, std::optional<double> wait);
+    Awaitable<Response> call(Call task, std::optional<double> wait);
     /// Sends and answers `{"taskId": …}`.
-    Awaitable<Response> send(std::string task, Json kwargs);
+    Awaitable<Response> send(Call task);
     Awaitable<Response> task_status(lovage::http::Uuid id);
     Awaitable<Response> task_result(lovage::http::Uuid id, bool forget);
 
     enum class Backend : std::uint8_t { broker, results };
     Awaitable<lovage::Result<void>> ping(Backend backend);
-    Awaitable<lovage::AsyncResult<>> sent(std::string task, Json kwargs);
+    Awaitable<lovage::AsyncResult<>> sent(Call task);
     Awaitable<Response> reply_to(lovage::AsyncResult<> result, lovage::TaskMeta meta, bool forget);
     Awaitable<Response> give_up(lovage::AsyncResult<> result);
 

@@ -188,5 +188,20 @@ TEST(ApiSettings, NameWhatIsWrong) {
     }
 }
 
+TEST_F(ProjectApiTest, ATaskBelongsToTheTraceOfItsRequest) {
+    std::promise<lovage::TraceContext> seen;
+    app_.before_task([&seen](lovage::TaskContext& context) { seen.set_value(context.trace()); });
+    start_worker();
+    const auto reply = client().request(
+        "POST", "/v1/celery-worker/integer-multiplication/async/?integer=21",
+        {.headers = {{"traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"},
+                     {"tracestate", "a=b"},
+                     {"TraceState", "c=d"}}});
+    EXPECT_EQ(reply.status(), 200);
+    EXPECT_EQ(seen.get_future().get(),
+              (lovage::TraceContext{"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+                                    "a=b,c=d"}));
+}
+
 }  // namespace
 }  // namespace project

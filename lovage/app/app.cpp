@@ -87,6 +87,7 @@ bool limit(AppCore& core, const detail::Call& call, TaskMessage& message) {
 std::shared_ptr<TaskContext::Trail> inherit(TaskMessage& message) {
     const TaskContext* parent = TaskContext::current();
     if (parent == nullptr) return nullptr;
+    add_trace_context(message.user_headers, parent->trace());
     message.parent_id = parent->id();
     message.root_id = parent->request().root_id;
     return parent->trail();
@@ -122,10 +123,11 @@ PreparedSend prepare(AppCore& core, detail::Call call) {
                   fmt::format("task '{}': soft_time_limit must be at most time_limit", call.task)};
         return prepared;
     }
-    prepared.trail = inherit(message);
     message.args = std::move(call.args);
     message.kwargs = std::move(call.kwargs);
     message.user_headers = std::move(call.options.headers);
+    add_trace_context(message.user_headers, call.options.trace);
+    prepared.trail = inherit(message);
     if (const TaskDefinition* task = core.registry().find(message.task)) {
         send.unique = unique_call(*task, message.args, message.kwargs, now);
     }

@@ -8,6 +8,7 @@
 
 #include <lovage/core/json.hpp>
 #include <lovage/core/time.hpp>
+#include <lovage/core/trace_context.hpp>
 
 namespace lovage {
 
@@ -29,6 +30,9 @@ struct SendOptions {
     std::optional<std::chrono::milliseconds> soft_time_limit;
     /// User headers, merged into the message's header table.
     Json headers = Json::object();
+    /// The trace that the call belongs to; inside a task the task's own, unless given. Headers that
+    /// name one come first.
+    TraceContext trace = {};
     /// Empty: a new UUID4. Sending again with the same id is how an unknown outcome is resolved.
     std::string task_id;
     std::optional<bool> ignore_result;

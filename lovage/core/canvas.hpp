@@ -13,6 +13,7 @@
 #include <lovage/core/signature.hpp>
 #include <lovage/core/task_message.hpp>
 #include <lovage/core/time.hpp>
+#include <lovage/core/trace_context.hpp>
 
 namespace lovage {
 
@@ -56,7 +57,8 @@ public:
     struct Caller {
         std::string id;
         std::string root_id;
-        TimePoint now;  ///< What countdowns and relative expiries count from.
+        TimePoint now;            ///< What countdowns and relative expiries count from.
+        TraceContext trace = {};  ///< Of calls whose signatures have none.
     };
     explicit CanvasPlanner(Caller caller, std::size_t bytes_max = kCanvasBytesMax)
         : caller_{std::move(caller)}, bytes_max_{bytes_max} {}

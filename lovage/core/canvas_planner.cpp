@@ -215,6 +215,7 @@ CanvasPlanner::Child CanvasPlanner::apply_task(const Signature& signature, const
         if (!opened || !opened->is_object()) return bad_option(signature, "headers", headers);
         message.user_headers = std::move(*opened);
     }
+    add_trace_context(message.user_headers, caller_.trace);
     if (reader.problem()) return std::unexpected{*reader.problem()};
     auto embed = embed_of(reader);
     if (!embed) return embed;

@@ -14,6 +14,7 @@
 #include <lovage/core/json.hpp>
 #include <lovage/core/retry_policy.hpp>
 #include <lovage/core/task_control.hpp>
+#include <lovage/core/trace_context.hpp>
 
 namespace lovage {
 
@@ -44,6 +45,8 @@ public:
     [[nodiscard]] const Request& request() const noexcept { return request_; }
     [[nodiscard]] const std::string& id() const noexcept { return request_.id; }
     [[nodiscard]] std::int64_t retries() const noexcept { return request_.retries; }
+    /// The trace the call belongs to: what it sends belongs to it, too. Empty when there is none.
+    [[nodiscard]] TraceContext trace() const { return trace_context_of(request_.headers); }
 
     /// Ends this attempt: the task runs again later under the same id, with one retry more. Never
     /// returns: throws what the worker understands, or, when all retries are used up, the cause

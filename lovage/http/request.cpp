@@ -37,4 +37,21 @@ std::optional<std::string_view> Request::header(std::string_view name) const noe
     return std::nullopt;
 }
 
+TraceContext Request::trace() const {
+    std::string_view parent;
+    std::string state;
+    int parents = 0;
+    for (const auto& field : fields_) {
+        if (equals_ignoring_case(field.name, "traceparent")) {
+            parent = field.value;
+            ++parents;
+        } else if (equals_ignoring_case(field.name, "tracestate")) {
+            // One list, in however many fields (section 3.3.1.2).
+            if (!state.empty()) state += ',';
+            state += field.value;
+        }
+    }
+    return parents == 1 ? read_trace_context(parent, state) : TraceContext{};
+}
+
 }  // namespace lovage::http

@@ -8,6 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include <lovage/core/trace_context.hpp>
+
 namespace lovage::http {
 
 namespace wire {
@@ -51,6 +53,9 @@ public:
     /// The first field of that name, in any case.
     [[nodiscard]] std::optional<std::string_view> header(std::string_view name) const noexcept;
     [[nodiscard]] std::string_view body() const noexcept { return body_; }
+    /// The trace the request belongs to, to be passed on: traceparent and tracestate. Empty when it
+    /// has no traceparent, one that is not valid, or two.
+    [[nodiscard]] TraceContext trace() const;
     /// May the connection carry another request after this one, as far as the client is concerned?
     [[nodiscard]] bool keep_alive() const noexcept { return keep_alive_; }
     /// The client waits for "100 Continue" before it sends the body.

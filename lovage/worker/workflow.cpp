@@ -101,12 +101,22 @@ Json errback_request(const UnreachedCall& call, const std::string& root_id) {
     return errback_request(message, root_id);
 }
 
+/// The parent of what follows it.
+CanvasPlanner::Caller caller(const WorkflowStep& step) {
+    return {step.id, step.root_id, wall_clock_now(), step.trace};
+}
+
 }  // namespace
 
 WorkflowStep workflow_step(const TaskMessage& message,
                            std::shared_ptr<const FollowUps> follow_ups) {
-    WorkflowStep step{message.id,          message.root_id,       message.group,
-                      message.group_index, std::move(follow_ups), {}};
+    WorkflowStep step{message.id,
+                      message.root_id,
+                      message.group,
+                      message.group_index,
+                      std::move(follow_ups),
+                      {},
+                      trace_context_of(message.user_headers)};
     if (step.root_id.empty()) step.root_id = message.id;
     if (step.follow_ups->errbacks.empty()) return step;
     step.request = errback_request(message, step.root_id);
@@ -212,7 +222,7 @@ Awaitable<Result<void>> Workflow::send(CanvasPlan plan, Wanted wanted) {
 Awaitable<Result<Json::Array>> Workflow::follow(WorkflowStep step, Json value, Wanted wanted) {
     const FollowUps& follow_ups = *step.follow_ups;
     if (follow_ups.callbacks.empty() && follow_ups.chain.empty()) co_return Json::Array{};
-    auto plan = plan_success(follow_ups, {step.id, step.root_id, wall_clock_now()}, value);
+    auto plan = plan_success(follow_ups, caller(step), value);
     if (!plan) co_return std::unexpected{std::move(plan.error())};
     Json::Array children = std::move(plan->children);
     auto sent = co_await send(std::move(*plan), std::move(wanted));
@@ -236,7 +246,7 @@ Awaitable<bool> Workflow::conclude(WorkflowStep step, TaskMeta record, StoreOutc
     }
     if (!step.follow_ups->chord.is_null() && step.group) {
         ChordPart part{*step.group, step.group_index, step.id, record.status, record.result};
-        if (!co_await add_part(std::move(part), step.follow_ups->chord, step.root_id, wanted)) {
+        if (!co_await add_part(std::move(part), step.follow_ups->chord, caller(step), wanted)) {
             co_return false;
         }
     }
@@ -244,8 +254,7 @@ Awaitable<bool> Workflow::conclude(WorkflowStep step, TaskMeta record, StoreOutc
     if (!co_await fail_chain(step, record, wanted)) co_return false;
     if (!errbacks_wanted || step.follow_ups->errbacks.empty()) co_return true;
     const Json traceback = record.traceback ? Json{*record.traceback} : Json{};
-    co_return co_await call_errbacks(step.follow_ups->errbacks,
-                                     {step.id, step.root_id, wall_clock_now()},
+    co_return co_await call_errbacks(step.follow_ups->errbacks, caller(step),
                                      {step.request, record.result, traceback}, wanted);
 }
 
@@ -269,12 +278,13 @@ Awaitable<bool> Workflow::fail_chain(WorkflowStep step, TaskMeta like, Wanted wa
                          std::make_move_iterator(calls->end()));
     }
     if (unreached.empty()) co_return true;
-    co_return co_await fail_calls(std::move(unreached), std::move(like), step.root_id, false,
+    co_return co_await fail_calls(std::move(unreached), std::move(like), caller(step), false,
                                   std::move(wanted));
 }
 
 Awaitable<bool> Workflow::fail_calls(std::vector<UnreachedCall> calls, TaskMeta like,
-                                     std::string root_id, bool errbacks_wanted, Wanted wanted) {
+                                     CanvasPlanner::Caller by, bool errbacks_wanted,
+                                     Wanted wanted) {
     TaskMeta record;
     record.status = like.status;
     record.result = like.result;
@@ -290,10 +300,11 @@ Awaitable<bool> Workflow::fail_calls(std::vector<UnreachedCall> calls, TaskMeta 
     if (!co_await store_all(std::move(records), wanted)) co_return false;
     const Json traceback = like.traceback ? Json{*like.traceback} : Json{};
     for (UnreachedCall& call : calls) {
+        by.id = call.task_id;
         if (!call.chord.is_null() && call.group_id) {
             ChordPart part{*call.group_id, call.group_index, call.task_id, like.status,
                            like.result};
-            if (!co_await add_part(std::move(part), call.chord, root_id, wanted)) co_return false;
+            if (!co_await add_part(std::move(part), call.chord, by, wanted)) co_return false;
         }
         if (!errbacks_wanted || call.errbacks.is_null()) continue;
         auto errbacks = decode_signatures(call.errbacks, "errbacks");
@@ -302,8 +313,8 @@ Awaitable<bool> Workflow::fail_calls(std::vector<UnreachedCall> calls, TaskMeta 
             continue;
         }
         const bool called = co_await call_errbacks(
-            std::move(*errbacks), {call.task_id, root_id, wall_clock_now()},
-            {errback_request(call, root_id), like.result, traceback}, wanted);
+            std::move(*errbacks), by, {errback_request(call, by.root_id), like.result, traceback},
+            wanted);
         if (!called) co_return false;
     }
     co_return true;
@@ -348,8 +359,8 @@ Awaitable<Result<ChordReturns>> Workflow::count_part(ChordPart part) {
     co_return counted;
 }
 
-Awaitable<bool> Workflow::add_part(ChordPart part, Json body, std::string root_id, Wanted wanted) {
-    CanvasPlanner::Caller last{part.task_id, std::move(root_id), wall_clock_now()};
+Awaitable<bool> Workflow::add_part(ChordPart part, Json body, CanvasPlanner::Caller by,
+                                   Wanted wanted) {
     const std::string group_id = part.group_id;
     auto returns = co_await until_done(
         "Task " + part.task_id + ": its return to chord " + group_id + " is not counted yet",
@@ -363,7 +374,7 @@ Awaitable<bool> Workflow::add_part(ChordPart part, Json body, std::string root_i
         join.failure = chord_error("Join error: " + returns.error().detail);
     }
     if (join.incomplete) co_return true;
-    if (!co_await finish_chord(std::move(join), std::move(body), std::move(last), wanted)) {
+    if (!co_await finish_chord(std::move(join), std::move(body), std::move(by), wanted)) {
         co_return false;
     }
     // Celery differs: it leaves the keys of a chord that failed until they expire.
@@ -399,8 +410,8 @@ Awaitable<bool> Workflow::finish_chord(ChordJoin join, Json body, CanvasPlanner:
         co_return true;
     }
     keep_errbacks_of_body(*signature, *calls);
-    co_return co_await fail_calls(std::move(*calls), failure_record(*join.failure), last.root_id,
-                                  true, std::move(wanted));
+    co_return co_await fail_calls(std::move(*calls), failure_record(*join.failure), last, true,
+                                  std::move(wanted));
 }
 
 }  // namespace lovage

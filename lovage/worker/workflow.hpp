@@ -25,7 +25,8 @@ struct WorkflowStep {
     std::optional<std::string> group;
     std::optional<std::int64_t> group_index;
     std::shared_ptr<const FollowUps> follow_ups;
-    Json request;  ///< What errbacks are told: id, task, root_id, …
+    Json request;        ///< What errbacks are told: id, task, root_id, …
+    TraceContext trace;  ///< Of everything that follows.
 };
 [[nodiscard]] WorkflowStep workflow_step(const TaskMessage& message,
                                          std::shared_ptr<const FollowUps> follow_ups);
@@ -66,7 +67,7 @@ private:
     Awaitable<void> send_some(std::shared_ptr<Sending> sending);
     /// Calls that were never made end like `like`, an exception and its traceback.
     [[nodiscard]] Awaitable<bool> fail_calls(std::vector<UnreachedCall> calls, TaskMeta like,
-                                             std::string root_id, bool call_errbacks,
+                                             CanvasPlanner::Caller by, bool call_errbacks,
                                              Wanted wanted);
     [[nodiscard]] Awaitable<bool> fail_chain(WorkflowStep step, TaskMeta like, Wanted wanted);
     [[nodiscard]] Awaitable<bool> call_errbacks(std::vector<Signature> errbacks,
@@ -75,7 +76,7 @@ private:
     [[nodiscard]] Awaitable<bool> store_all(std::vector<TaskMeta> records, Wanted wanted);
     [[nodiscard]] Awaitable<Result<ChordReturns>> count_part(ChordPart part);
     /// Counts a part of the chord with this body, which it sends when that was the last one.
-    [[nodiscard]] Awaitable<bool> add_part(ChordPart part, Json body, std::string root_id,
+    [[nodiscard]] Awaitable<bool> add_part(ChordPart part, Json body, CanvasPlanner::Caller by,
                                            Wanted wanted);
     [[nodiscard]] Awaitable<bool> finish_chord(ChordJoin join, Json body,
                                                CanvasPlanner::Caller last, Wanted wanted);

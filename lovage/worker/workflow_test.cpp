@@ -60,6 +60,13 @@ protected:
         app_.task(
             "fail", [](const Json&) { throw std::invalid_argument{"boom"}; },
             arg("anything") = Json{});
+        app_.task(
+            "traced",
+            [this](TaskContext& context, const Json&) {
+                note(context.trace().traceparent + " " + context.trace().tracestate);
+                return 1;
+            },
+            arg("anything") = Json{});
         app_.task("note", [this](const std::string& what) { note(what); }, arg("what"));
         app_.task(
             "told",
@@ -86,8 +93,8 @@ protected:
     }
 
     /// Sends whatever a canvas comes to, as a client would; its parts get ids of kFirst's.
-    void start(const Signature& canvas) {
-        CanvasPlanner planner{{std::string{kFirst}, std::string{kFirst}, wall_clock_now()}};
+    void start(const Signature& canvas, const TraceContext& trace = {}) {
+        CanvasPlanner planner{{std::string{kFirst}, std::string{kFirst}, wall_clock_now(), trace}};
         value_or_throw(planner.call(canvas, {}, Json::object(), "start"));
         CanvasPlan plan = std::move(planner).take();
         const auto count = [](std::shared_ptr<AppCore> core,
@@ -406,6 +413,25 @@ TEST_F(WorkflowTest, AStepGoesToTheQueueItsSignatureNames) {
     while (status_of(app_, "elsewhere").ready == 0 && !deadline.passed()) std::this_thread::yield();
     EXPECT_EQ(status_of(app_, "elsewhere").ready, 1U);
     EXPECT_EQ(app_.async_result("far").state(), "PENDING");
+}
+
+TEST_F(WorkflowTest, ATraceGoesOnToEverythingThatFollows) {
+    app_.task("sends", [this] { app_.send_task("traced"); });
+    RunningWorker worker{app_};
+    const Signature traced = task("traced");
+    Signature chord = task("celery.chord");
+    chord.type = SignatureType::chord;
+    set_parts(chord, {.header = make_group({traced, traced}),
+                      .body = with(traced, "link", encode_signatures({traced}))});
+    const TraceContext trace{"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "a=b"};
+    const std::string seen = trace.traceparent + " a=b";
+
+    start(chord, trace);
+    EXPECT_THAT(await_noted(4), ElementsAre(seen, seen, seen, seen));
+    start(with(task("fail"), "link_error", encode_signatures({traced})), trace);
+    EXPECT_THAT(await_noted(5), ElementsAre(seen, seen, seen, seen, seen));
+    start(task("sends"), trace);
+    EXPECT_THAT(await_noted(6), ElementsAre(seen, seen, seen, seen, seen, seen));
 }
 
 }  // namespace

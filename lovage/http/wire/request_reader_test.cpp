@@ -220,5 +220,21 @@ TEST(RequestReader, StaysFailed) {
     EXPECT_EQ(reader.error().status, 400);
 }
 
+TEST(RequestReader, ARequestBelongsToOneTraceOrNone) {
+    const std::string parent =
+        "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    const auto trace_of = [](const std::string& fields) {
+        RequestReader reader{{}};
+        reader.append("GET / HTTP/1.1\r\nHost: a\r\n" + fields + "\r\n");
+        while (reader.next() == RequestReader::Status::head) {
+        }
+        return reader.request().trace();
+    };
+    EXPECT_EQ(trace_of(parent + "\r\nTraceState: a=b\r\ntracestate: c=d\r\n").tracestate,
+              "a=b,c=d");
+    EXPECT_TRUE(trace_of(parent + "\r\n" + parent + "\r\n").empty());
+    EXPECT_TRUE(trace_of("tracestate: a=b\r\n").empty());
+}
+
 }  // namespace
 }  // namespace lovage::http::wire
