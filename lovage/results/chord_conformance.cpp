@@ -90,6 +90,20 @@ TEST_P(ResultConformance, UntilItIsEndedTheLastPartCompletesAChordAgain) {
     ASSERT_TRUE(connection->end_chord("nobody knows it"));
 }
 
+TEST_P(ResultConformance, OnlyThePartThatCompletedAChordCompletesItAgain) {
+    const auto connection = open();
+    ASSERT_TRUE(connection->start_chord({"g", 2, {}}));
+    EXPECT_THAT(shown(connection->add_chord_part(part("a", 0, "1"))), ElementsAre());
+    EXPECT_THAT(shown(connection->add_chord_part(part("b", 1, "2"))),
+                ElementsAre("a SUCCESS 1", "b SUCCESS 2"));
+    EXPECT_THAT(shown(connection->add_chord_part(part("a", 0, "1"))), ElementsAre());
+    EXPECT_THAT(shown(connection->add_chord_part(part("b", 1, "2"))),
+                ElementsAre("a SUCCESS 1", "b SUCCESS 2"));
+    // A chord that is started once more by a task that ran again is still the same.
+    ASSERT_TRUE(connection->start_chord({"g", 2, {}}));
+    EXPECT_THAT(shown(connection->add_chord_part(part("a", 0, "1"))), ElementsAre());
+}
+
 TEST_P(ResultConformance, AChordOfUnknownSizeIsNotComplete) {
     const auto connection = open();
     EXPECT_THAT(shown(connection->add_chord_part(part("a", 0, "1"))), ElementsAre());

@@ -60,8 +60,9 @@ public:
     virtual Awaitable<Result<void>> start_chord(ChordStart chord, Deadline deadline);
     /// Notes that a part has returned, durably. A part that returns again counts once: its later
     /// result replaces the earlier one, unless that was a SUCCESS. Whoever is told that the chord
-    /// is complete sends the body and then calls end_chord(); a part that returns again before
-    /// that is told the same. Errors: too_large (it is complete, and the results together are
+    /// is complete sends the body and then calls end_chord(). The part that completed it is told
+    /// the same when it returns again before that, since its worker may have died; no other part
+    /// is. Errors: too_large (it is complete, and the results together are
     /// larger than one result may be).
     virtual Awaitable<Result<ChordReturns>> add_chord_part(ChordPart part, Deadline deadline);
     /// Forgets the chord: a part that returns again finds nothing to complete.

@@ -97,7 +97,8 @@ std::int64_t vary(lovage::TaskContext& context, std::int64_t number, std::int64_
 /// The call of a task that goes on: chaos.vary, then a chord of two parts, then the effect.
 lovage::TaskMessage workflow_of(std::string id, std::uint32_t task, std::int64_t milliseconds) {
     using lovage::Json;
-    const lovage::Signature part{.task = "chaos.part", .args = Json::array({task})};
+    const lovage::Signature part{
+        .task = "chaos.part", .args = Json::array({task}), .immutable = true};
     const lovage::Signature body{.task = "chaos.finish", .args = Json::array({task, milliseconds})};
     lovage::Signature chord{.task = "celery.chord", .type = lovage::SignatureType::chord};
     lovage::set_parts(chord, {.header = lovage::make_group({part, part}), .body = body});

@@ -88,13 +88,16 @@ public:
             return std::unexpected(room.error());
         }
         Chord& chord = touch_chord(part.group_id, now, options);
-        const auto [place, added] = chord.parts.try_emplace(part.task_id);
+        const std::string task_id = part.task_id;
+        const auto [place, added] = chord.parts.try_emplace(task_id);
         if (added || place->second.state != states::kSuccess) {
             account(chord, bytes);
             place->second = std::move(part);
         }
         ChordReturns returns;
-        returns.complete = chord.size && std::cmp_greater_equal(chord.parts.size(), *chord.size);
+        const bool all = chord.size && std::cmp_greater_equal(chord.parts.size(), *chord.size);
+        if (all && chord.completed_by.empty()) chord.completed_by = task_id;
+        returns.complete = all && chord.completed_by == task_id;
         if (!returns.complete) return returns;
         std::size_t together = 0;
         for (const auto& [task_id, one] : chord.parts) {
@@ -135,6 +138,7 @@ private:
         std::optional<std::int64_t> size;
         Json structure;
         std::map<std::string, ChordPart> parts;  ///< by task id
+        std::string completed_by;                ///< the task whose return completed it
         std::size_t bytes = 0;                   ///< what it counts for; grows only
         TimePoint expires_at;
     };

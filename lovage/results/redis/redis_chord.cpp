@@ -12,11 +12,13 @@
 namespace lovage::detail {
 namespace {
 
-/// KEYS: parts, extra, size, the group's record. ARGV: the part's score and entry, how all entries
-/// of its task begin, seconds to live (0: for good), the most bytes of all entries together.
+/// KEYS: parts, extra, size, the group's record, who completed it. ARGV: the part's score and
+/// entry, how all entries of its task begin, seconds to live (0: for good), the most bytes of all
+/// entries together, its task.
 ///
-/// Returns nothing while parts are missing; else the group's record or null, and every entry in
-/// order. "too large" and the bytes when these are too many.
+/// Returns nothing while parts are missing, or when another part has completed the chord; else the
+/// group's record or null, and every entry in order. "too large" and the bytes when these are too
+/// many.
 ///
 /// Parts lie in a list instead of a sorted set when Python workers run with
 /// result_chord_ordered=False; whoever came first has decided.
@@ -56,6 +58,10 @@ for _, entry in ipairs(entries) do
   bytes = bytes + #entry
 end
 if distinct < size then return {} end
+local completed_by = redis.call('GET', KEYS[5])
+if completed_by and completed_by ~= ARGV[6] then return {} end
+redis.call('SET', KEYS[5], ARGV[6])
+if ARGV[4] ~= '0' then redis.call('EXPIRE', KEYS[5], ARGV[4]) end
 if bytes > tonumber(ARGV[5]) then return {'too large', tostring(bytes)} end
 table.insert(entries, 1, redis.call('GET', KEYS[4]))
 table.insert(entries, 1, 'complete')
@@ -127,10 +133,12 @@ redis::Commands add_chord_part(const RedisKeys& keys, const ChordPart& part,
     entry += "]";
     const std::string score = part.index ? std::to_string(*part.index) : "+inf";
     redis::Commands commands;
-    commands.add_script(add_part_script(),
-                        {keys.chord_parts(part.group_id), keys.chord_extra(part.group_id),
-                         keys.chord_size(part.group_id), keys.group(part.group_id)},
-                        {score, entry, start, ttl_seconds, redis::Number{together_bytes_max}});
+    commands.add_script(
+        add_part_script(),
+        {keys.chord_parts(part.group_id), keys.chord_extra(part.group_id),
+         keys.chord_size(part.group_id), keys.group(part.group_id),
+         keys.chord_completed_by(part.group_id)},
+        {score, entry, start, ttl_seconds, redis::Number{together_bytes_max}, part.task_id});
     return commands;
 }
 
@@ -163,7 +171,7 @@ Result<ChordReturns> read_chord_returns(const redis::Reply& reply, std::string_v
 
 redis::Commands end_chord(const RedisKeys& keys, std::string_view group_id) {
     return {"DEL", keys.chord_parts(group_id), keys.chord_extra(group_id),
-            keys.chord_size(group_id)};
+            keys.chord_size(group_id), keys.chord_completed_by(group_id)};
 }
 
 }  // namespace lovage::detail

@@ -36,6 +36,10 @@ public:
     [[nodiscard]] std::string chord_size(std::string_view group_id) const {
         return group(group_id) + ".s";
     }
+    /// The task whose return completed the chord; ours alone.
+    [[nodiscard]] std::string chord_completed_by(std::string_view group_id) const {
+        return prefix_ + "lovage-chord-" + std::string{group_id};
+    }
     [[nodiscard]] std::string sent(std::string_view task_id) const {
         return prefix_ + "lovage-sent-" + std::string{task_id};
     }

@@ -28,16 +28,20 @@ std::string_view text_of(const Json& value, std::string& kept) {
 struct Count {
     std::int64_t returned = 0;
     std::optional<std::int64_t> size;
+    std::optional<std::string> completed_by;
     Json structure;
 };
 
 Result<Count> count_of(Connection& connection, std::string_view group_id) {
-    auto row = connection.query("SELECT returned, size, structure FROM chord WHERE group_id = ?",
-                                group_id);
+    auto row = connection.query(
+        "SELECT returned, size, completed_by, structure FROM chord WHERE group_id = ?", group_id);
     const auto found = row.step();
     if (!found) return std::unexpected(found.error());
     if (!*found) return Count{};
-    return Count{row.integer(0), row.optional_integer(1), Json::raw(std::string{row.blob(2)})};
+    Count count{row.integer(0), row.optional_integer(1), std::nullopt,
+                Json::raw(std::string{row.blob(3)})};
+    if (!row.is_null(2)) count.completed_by = row.text(2);
+    return count;
 }
 
 /// Notes the part; true when it is a further one.
@@ -111,6 +115,10 @@ Result<ChordReturns> add_part(Connection& connection, const ChordPart& part,
     if (!count) return std::unexpected(count.error());
     ChordReturns returns;
     if (!count->size || count->returned < *count->size) return returns;
+    if (count->completed_by.value_or(part.task_id) != part.task_id) return returns;
+    const auto completed = connection.run("UPDATE chord SET completed_by = ? WHERE group_id = ?",
+                                          part.task_id, part.group_id);
+    if (!completed) return std::unexpected(completed.error());
     auto parts = read_parts(connection, part.group_id, together_bytes_max);
     if (!parts) return std::unexpected(parts.error());
     auto structure = count->structure.expanded();

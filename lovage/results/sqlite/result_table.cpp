@@ -42,6 +42,9 @@ CREATE TABLE chord_part(
     result     BLOB NOT NULL,        -- JSON text
     PRIMARY KEY(group_id, task_id)
 ) STRICT, WITHOUT ROWID;
+)"},
+                            Sql{R"(
+ALTER TABLE chord ADD COLUMN completed_by TEXT;  -- the task whose return completed it
 )"}};
 
 constexpr std::int32_t kApplicationId = 0x4C6F5265;  // "LoRe"
