@@ -14,11 +14,11 @@ namespace lovage {
 
 namespace {
 
-constexpr std::size_t kNameBytesMax = 255;
+constexpr std::size_t kEventNameBytesMax = 255;
 
 bool is_name(const Json* value) {
     return value != nullptr && value->is_string() && !value->as_string().empty() &&
-           value->as_string().size() <= kNameBytesMax;
+           value->as_string().size() <= kEventNameBytesMax;
 }
 
 std::optional<double> number(const Json* value) {
@@ -79,7 +79,8 @@ std::string_view Event::text(std::string_view field) const noexcept {
 Result<EventBatch> decode_events(const Message& message, const EventLimits& limits) {
     const std::string& type = message.properties.content_type;
     if (!type.empty() && type != "application/json") {
-        return fail(Errc::malformed, "events of content type '" + type.substr(0, kNameBytesMax) +
+        return fail(Errc::malformed, "events of content type '" +
+                                         type.substr(0, kEventNameBytesMax) +
                                          "' cannot be read, only application/json");
     }
     if (message.body.size() > limits.body_bytes) {

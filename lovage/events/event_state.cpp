@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <iterator>
 #include <utility>
 
@@ -9,7 +10,7 @@ namespace lovage {
 
 namespace {
 
-constexpr std::size_t kNameBytesMax = 255;
+constexpr std::size_t kShownNameBytesMax = 255;
 constexpr std::string_view kTaskPrefix = "task-";
 
 /// Wire: what the events that Celery knows make of a task, and the time they set.
@@ -82,18 +83,18 @@ struct TextField {
     bool from_late_receipt;  ///< Taken from a late `task-received`, too.
 };
 constexpr std::array<TextField, 13> kTextFields{
-    {{"name", &TaskView::name, kNameBytesMax, true},
+    {{"name", &TaskView::name, kShownNameBytesMax, true},
      {"args", &TaskView::args, EventState::kTextBytesMax, true},
      {"kwargs", &TaskView::kwargs, EventState::kTextBytesMax, true},
-     {"root_id", &TaskView::root_id, kNameBytesMax, true},
-     {"parent_id", &TaskView::parent_id, kNameBytesMax, true},
+     {"root_id", &TaskView::root_id, kShownNameBytesMax, true},
+     {"parent_id", &TaskView::parent_id, kShownNameBytesMax, true},
      {"eta", &TaskView::eta, 64, true},
      {"expires", &TaskView::expires, 64, true},
      {"result", &TaskView::result, EventState::kTextBytesMax, false},
      {"exception", &TaskView::exception, EventState::kTextBytesMax, false},
-     {"queue", &TaskView::queue, kNameBytesMax, false},
-     {"exchange", &TaskView::exchange, kNameBytesMax, false},
-     {"routing_key", &TaskView::routing_key, kNameBytesMax, false},
+     {"queue", &TaskView::queue, kShownNameBytesMax, false},
+     {"exchange", &TaskView::exchange, kShownNameBytesMax, false},
+     {"routing_key", &TaskView::routing_key, kShownNameBytesMax, false},
      {"signum", &TaskView::signum, 64, false}}};
 
 void set_field(TaskView& task, std::string_view name, const Json& value, bool late_receipt) {
@@ -211,7 +212,7 @@ EventState::Change EventState::apply_to_worker(const Event& event, TimePoint rec
 
 EventState::Change EventState::apply_to_task(const Event& event, TimePoint received) {
     const std::string_view uuid = event.text("uuid");
-    if (uuid.empty() || uuid.size() > kNameBytesMax) return {};
+    if (uuid.empty() || uuid.size() > kShownNameBytesMax) return {};
     const std::string_view type = std::string_view{event.type}.substr(kTaskPrefix.size());
     Change change;
     TaskView& task = touch(tasks_, &TaskView::uuid, uuid, limits_.tasks, change.is_new);

@@ -128,6 +128,7 @@ Awaitable<void> AttemptWatch::terminate(RequestPtr request) {
     if (!first && std::exchange(told->second, signal) == signal) co_return;
     log::info("worker", "Terminating {}[{}] ({})", request->message.display_name(),
               request->message.id, signal_name(signal));
+    request->terminated_with = signal;
     pool_.terminate(request, signal);
 }
 

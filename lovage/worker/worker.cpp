@@ -27,6 +27,8 @@ constexpr auto kConnectAttempt = 10s;
 constexpr auto kCloseDeadline = 10s;
 /// How long giving keys back may take; the others lapse.
 constexpr auto kKeysDeadline = 2s;
+/// How long the last events may take to leave.
+constexpr auto kEventsDeadline = 2s;
 /// How long idle slots may take for their finalisers.
 constexpr auto kRetireDeadline = 5s;
 
@@ -93,6 +95,9 @@ Worker::Impl::Impl(App& of, WorkerOptions wanted)
       delivery_{delivery_rules(of.settings())},
       pool_{make_pool(*core, {.name = options.pool, .slots = slots, .hostname = hostname})},
       metrics_{metrics::default_registry()},
+      events_{core->loop().executor(), core->clock(), event_options(),
+              [this] { return core->connected() ? &core->broker() : nullptr; },
+              [this] { return EventDispatcher::Load{busy_slots(), processed_ + busy_slots()}; }},
       changed_{core->loop().executor()},
       look_ahead_{static_cast<std::uint32_t>(slots)},
       revocations_{*core},
@@ -187,6 +192,7 @@ Awaitable<Result<void>> Worker::Impl::run() {
         events.started = [this](const RequestPtr& request) {
             watch_.started(request);
             settler_.task_started(request);
+            events_.started(*request);
         };
         events.finished = [this](std::vector<FinishedTask> ended) {
             on_finished(std::move(ended));
@@ -202,6 +208,7 @@ Awaitable<Result<void>> Worker::Impl::run() {
         scope_.spawn("revocations", watch_.watch_revocations());
         scope_.spawn("progress", watch_progress());
         if (autoscale_) scope_.spawn("autoscale", watch_load());
+        events_.start();
         ready = true;
         log::info("worker", "{} ready.", hostname);
         if (options.on_ready) options.on_ready();
@@ -311,7 +318,16 @@ Awaitable<void> Worker::Impl::shut_down() {
         if (!closed) log::warning("worker", "closing the consumer: {}", closed.error().message());
         consumer_.reset();
     }
+    co_await events_.finish(Deadline::in(kEventsDeadline));
     log::info("worker", "{} stopped.", hostname);
+}
+
+EventDispatcher::Options Worker::Impl::event_options() const {
+    const Settings& settings = core->settings();
+    return {.hostname = hostname,
+            .exchange = settings.event_exchange,
+            .task_events = settings.worker_send_task_events,
+            .heartbeat = options.heartbeat};
 }
 
 void Worker::Impl::withdraw_unstarted() {

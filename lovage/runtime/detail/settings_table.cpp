@@ -48,6 +48,12 @@ std::optional<std::chrono::milliseconds> read_lease(const Json& value) {
     return fits ? time : std::nullopt;
 }
 
+/// A UUID is put behind it: the whole must fit AMQP's 255 bytes.
+std::optional<std::string> read_event_name(const Json& value) {
+    auto name = read_queue_name(value);
+    return name && name->size() <= 200 ? name : std::nullopt;
+}
+
 std::optional<RateLimit> read_rate_limit(const Json& value) {
     if (!value.is_string() && !value.is_integer() && !value.is_real()) return std::nullopt;
     const auto limit =
@@ -239,6 +245,29 @@ std::vector<Setting> worker_rows() {
     };
 }
 
+std::vector<Setting> event_rows() {
+    const ValueForm name{.type = "text",
+                         .unit = "",
+                         .range = "1 to 200 bytes without control characters",
+                         .text = "a name, 1 to 200 bytes"};
+    const auto as_it_is = [](const std::string& text) { return text; };
+    return {
+        boolean("worker_send_task_events", Owner::celery, &S::worker_send_task_events,
+                "Workers tell of each task: received, started, succeeded and so on."),
+        boolean("task_send_sent_event", Owner::celery, &S::task_send_sent_event,
+                "Whoever sends a task tells of it."),
+        special("event_exchange", Owner::celery, name, &S::event_exchange,
+                "The exchange that events go to.", read_event_name, as_it_is),
+        special("event_queue_prefix", Owner::celery, name, &S::event_queue_prefix,
+                "The first part of the names of queues that follow events.", read_event_name,
+                as_it_is),
+        seconds("event_queue_expires", Owner::celery, &S::event_queue_expires,
+                "How long a queue stays that nobody follows events through."),
+        seconds("event_queue_ttl", Owner::celery, &S::event_queue_ttl,
+                "How long an event waits in the queue of who follows them."),
+    };
+}
+
 std::vector<Setting> log_rows() {
     return {
         with_default("info; warning for commands other than worker",
@@ -255,12 +284,13 @@ struct Group {
     std::string_view title;
     std::vector<Setting> (*rows)();
 };
-constexpr std::array<Group, 7> kGroups{{{"Broker and result backend", server_rows},
+constexpr std::array<Group, 8> kGroups{{{"Broker and result backend", server_rows},
                                         {"Queues and routes", queue_rows},
                                         {"Delivery", delivery_rows},
                                         {"Tasks", task_rows},
                                         {"Results", result_rows},
                                         {"Worker", worker_rows},
+                                        {"Events", event_rows},
                                         {"Log", log_rows}}};
 
 std::vector<Setting> make_table() {

@@ -16,6 +16,7 @@
 #include <lovage/worker/admission.hpp>
 #include <lovage/worker/attempt_watch.hpp>
 #include <lovage/worker/autoscale.hpp>
+#include <lovage/worker/events/event_dispatcher.hpp>
 #include <lovage/worker/journal/dead_workers.hpp>
 #include <lovage/worker/key_gate.hpp>
 #include <lovage/worker/look_ahead.hpp>
@@ -94,6 +95,8 @@ private:
     void set_rules(TaskRequest& request);
     /// In a pool that cannot kill, a message's hard limit is one more soft one.
     void soften_hard_limit(TaskRequest& request);
+    [[nodiscard]] EventDispatcher::Options event_options() const;
+    [[nodiscard]] std::size_t busy_slots() const noexcept;
     /// What the pool has not ended yet changed: shows it.
     void show_busy();
     RequestPtr decode(Delivery delivery);
@@ -124,6 +127,8 @@ private:
     const DeliveryRules delivery_;
     std::unique_ptr<Pool> pool_;
     TaskMetrics metrics_;
+    EventDispatcher events_;
+    std::uint64_t processed_ = 0;  // attempts that started and have ended
     Notifier changed_;
     std::optional<Autoscale> autoscale_;
     LookAhead look_ahead_;
