@@ -29,7 +29,7 @@ Awaitable<Result<void>> EventReceiver::open(Deadline deadline) {
     queue.name = queue_;
     queue.durable = false;
     queue.auto_delete = true;
-    queue.expires = options_.queue_expires;
+    if (options_.queue_expires.count() > 0) queue.expires = options_.queue_expires;
     queue.message_ttl = options_.queue_ttl;
     done = co_await broker_.declare_queue(std::move(queue), deadline);
     if (!done) co_return done;

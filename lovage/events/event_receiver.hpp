@@ -13,10 +13,11 @@
 namespace lovage {
 
 struct EventReceiverOptions {
-    std::string exchange = "celeryev";                                  ///< event_exchange
-    std::string queue_prefix = "celeryev";                              ///< event_queue_prefix
-    std::chrono::milliseconds queue_expires = std::chrono::minutes{1};  ///< event_queue_expires
-    std::chrono::milliseconds queue_ttl = std::chrono::seconds{5};      ///< event_queue_ttl
+    std::string exchange = "celeryev";      ///< event_exchange
+    std::string queue_prefix = "celeryev";  ///< event_queue_prefix
+    /// event_queue_expires; 0: it stays.
+    std::chrono::milliseconds queue_expires = std::chrono::minutes{1};
+    std::chrono::milliseconds queue_ttl = std::chrono::seconds{5};  ///< event_queue_ttl
     /// "worker.#" follows workers only.
     std::vector<std::string> routing_keys = {"#"};
 };

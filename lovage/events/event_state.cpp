@@ -231,8 +231,11 @@ EventState::Change EventState::apply_to_task(const Event& event, TimePoint recei
     const KnownEvent* const known = known_event(type);
     std::string state = known != nullptr ? std::string{known->state} : custom_state(type);
     if (known != nullptr) task.*known->time = event.timestamp;
-    // A retry begins everything again, so that neither it nor what follows it is ever late.
-    change.late = state != "RETRY" && task.state != "RETRY" && rank(state) > rank(task.state);
+    // A retry begins everything again, so that neither it nor what follows it is late; only after
+    // the task's end it is. Celery differs: its workers tell of a retry after they have sent the
+    // next attempt's message, and then it shows RETRY for ever when that attempt is quicker.
+    change.late =
+        state == "RETRY" ? task.ready() : task.state != "RETRY" && rank(state) > rank(task.state);
     const bool late_receipt = change.late && state == "RECEIVED";
     for (const auto& [name, value] : event.fields.as_object()) {
         set_field(task, name, value, late_receipt);

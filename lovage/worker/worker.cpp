@@ -109,6 +109,9 @@ Worker::Impl::Impl(App& of, WorkerOptions wanted)
                 [this](DeliveryTag tag) { return tag.epoch == epoch_; },
                 [this](const RequestPtr& request, const TaskOutcome* outcome, auto settle_time) {
                     on_settled(request, outcome, settle_time);
+                },
+                [this](const TaskRequest& request, const TaskOutcome& outcome) {
+                    events_.ended(request, outcome);
                 }}},
       waiting_{*core,
                metrics_,

@@ -407,7 +407,10 @@ void Worker::Impl::on_settled(const RequestPtr& request, const TaskOutcome* outc
         look_ahead_.on_task_settled(outcome->ended - outcome->started, settle_time);
     }
     if (request) gate_.settled(request, outcome);
-    if (request && outcome != nullptr) events_.ended(*request, *outcome);
+    // Of a retry it was said before the next attempt could begin.
+    if (request && outcome != nullptr && outcome->ending != Ending::retry) {
+        events_.ended(*request, *outcome);
+    }
     if (consumer_) metrics_.unsettled.set(static_cast<double>(consumer_->unsettled()));
     update_prefetch();
     if (stops_ != 0) changed_.notify_all();

@@ -262,7 +262,7 @@ std::vector<Setting> event_rows() {
                 "The first part of the names of queues that follow events.", read_event_name,
                 as_it_is),
         seconds("event_queue_expires", Owner::celery, &S::event_queue_expires,
-                "How long a queue stays that nobody follows events through."),
+                "How long a queue stays that nobody follows events through.", "for ever"),
         seconds("event_queue_ttl", Owner::celery, &S::event_queue_ttl,
                 "How long an event waits in the queue of who follows them."),
     };

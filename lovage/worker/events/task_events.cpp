@@ -35,7 +35,8 @@ std::string result_text(const Json& value) {
     if (value.is_raw() && value.raw_text().size() > kReadMost) {
         return value.raw_text().substr(0, kReprMost) + "...";
     }
-    return celery_repr(value, false);
+    const auto open = value.expanded({.depth = kJsonDepthMax});
+    return open ? celery_repr(*open, false) : std::string{"..."};
 }
 
 /// The end of a long one: its last line says what happened.

@@ -9,6 +9,7 @@
 #include <csignal>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace lovage {
@@ -113,6 +114,14 @@ TEST_F(TaskEvents, ASuccessShowsResultAndRunTime) {
     end.value = Json::array({1, "x", nullptr});
     EXPECT_EQ(fields(end).find("result")->as_string(), "[1, 'x', None]");
     EXPECT_EQ(fields(end).find("runtime")->as_real(), 1.5);
+    // As they come out of a slot process.
+    for (const auto& [raw, shown] : {std::pair{"5", "5"},
+                                     {"\"it's\"", R"('it\'s')"},
+                                     {"null", "None"},
+                                     {R"({"a": [1.5]})", "{'a': [1.5]}"}}) {
+        end.value = Json::raw(raw);
+        EXPECT_EQ(fields(end).find("result")->as_string(), shown);
+    }
 }
 
 TEST_F(TaskEvents, AnEnormousResultIsNotReadForItsFirstWords) {

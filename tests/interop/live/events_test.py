@@ -84,7 +84,7 @@ class Seen(unittest.TestCase):
         send = fleet.tasks.app.send_task
         ids = {"succeeded": send("tasks.add", (2, 3), queue=queue).id,
                "failed": send("tasks.fail", ("ValueError", "boom"), queue=queue).id,
-               "retried": send("tasks.flaky", (1, 0.0), queue=queue).id}
+               "retried": send("tasks.flaky", (1, 0.5), queue=queue).id}
         for task_id in ids.values():
             self.follower.ended(task_id)
         return ids
