@@ -91,7 +91,7 @@ void EventDispatcher::tell(const std::string& type) {
     send_alone(type, fields);
 }
 
-void EventDispatcher::heartbeat() {
+void EventDispatcher::send_heartbeat() {
     EventFields fields;
     fields.integer("freq", kCommandedFreq);
     add_software(fields);

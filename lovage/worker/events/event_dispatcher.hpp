@@ -67,12 +67,16 @@ public:
     /// map.
     void send(const std::string& type, const Json& fields);
 
-    // Remote control's commands, with what Celery answers.
+    // Remote control's commands.
 
-    std::string_view enable() noexcept { return groups_.enable_tasks(); }
-    std::string_view disable() noexcept { return groups_.disable_tasks(); }
-    /// Sends a heartbeat now. Wire: one with `freq` 5 and without load, as Celery's command does.
-    void heartbeat();
+    /// Task events from now on; false: they are sent already.
+    bool enable_task_events() { return groups_.enable_tasks(); }
+    /// No task events from now on; false: Celery answers "already disabled", also when they go on
+    /// (see EventGroups).
+    bool disable_task_events() { return groups_.disable_tasks(); }
+    /// One heartbeat beyond the regular ones. Wire: with `freq` 5 and without load, as Celery's
+    /// command sends it.
+    void send_heartbeat();
 
     [[nodiscard]] std::uint64_t dropped() const noexcept { return outbox_.dropped(); }
 

@@ -132,7 +132,7 @@ TEST_F(Dispatcher, SaysNothingOfTasksUnlessAsked) {
         dispatcher_->unknown_task("an-id", "x");
         dispatcher_->send("task-progress", Json::object());
         EXPECT_FALSE(dispatcher_->wants(definition_));
-        EXPECT_EQ(dispatcher_->enable(), "task events enabled");
+        EXPECT_TRUE(dispatcher_->enable_task_events());
         EXPECT_TRUE(dispatcher_->wants(definition_));
         dispatcher_->received(request_);
     });
@@ -185,7 +185,7 @@ TEST_F(Dispatcher, WithoutHeartbeatNoWorkersEventsAreSent) {
 
 TEST_F(Dispatcher, ACommandedHeartbeatTellsLess) {
     make({.heartbeat = std::nullopt});
-    loop_.call([this] { dispatcher_->heartbeat(); });
+    loop_.call([this] { dispatcher_->send_heartbeat(); });
     const auto events = events_of(published(1).at(0));
     EXPECT_EQ(events.at(0).type, "worker-heartbeat");
     EXPECT_EQ(events.at(0).fields.find("freq")->as_int64(), 5);

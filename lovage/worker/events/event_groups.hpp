@@ -1,10 +1,10 @@
 #pragma once
 
-#include <string_view>
+#include <utility>
 
 namespace lovage {
 
-/// Which events a worker sends, and what Celery's commands make of that: pure.
+/// Which events a worker sends, and what Celery's commands do about that: pure.
 ///
 /// Celery keeps a set of groups. A worker started with -E has the empty set, which means all: then
 /// both commands answer "already" and change nothing (celery-wire reference, section 15.6).
@@ -16,17 +16,10 @@ public:
     /// Whether task-* events are sent; worker-* events always are.
     [[nodiscard]] bool tasks() const noexcept { return tasks_; }
 
-    /// Celery's words for what they did.
-    std::string_view enable_tasks() noexcept {
-        if (tasks_) return "task events already enabled";
-        tasks_ = true;
-        return "task events enabled";
-    }
-    std::string_view disable_tasks() noexcept {
-        if (all_ || !tasks_) return "task events already disabled";
-        tasks_ = false;
-        return "task events disabled";
-    }
+    /// False: "task events already enabled".
+    bool enable_tasks() noexcept { return !std::exchange(tasks_, true); }
+    /// False: "task events already disabled", whether or not they are sent.
+    bool disable_tasks() noexcept { return !all_ && std::exchange(tasks_, false); }
 
 private:
     bool all_;
