@@ -8,7 +8,7 @@ import pathlib
 import re
 import sys
 
-ORDER = ["core", "runtime", "net", "clients", "brokers", "results", "control", "app", "worker",
+ORDER = ["core", "runtime", "net", "clients", "brokers", "results", "control", "events", "app", "worker",
          "beat", "http", "db", "cache", "monitor", "cli", "testing"]
 # Headers directly under lovage/ belong to no module. awaitable.hpp is for everybody; the umbrellas are for users.
 UMBRELLAS = {"lovage/lovage.hpp", "lovage/testing.hpp"}

@@ -175,6 +175,7 @@ Awaitable<void> AppCore::close(Deadline deadline) {
     closed_ = true;
     connected_ = false;
     if (!broker_) co_return;
+    co_await client_->close(deadline);
     co_await broker_->close(deadline);
     co_await results_->close(deadline);
     co_await state_->close(deadline);

@@ -14,6 +14,7 @@
 #include <lovage/app/router.hpp>
 #include <lovage/awaitable.hpp>
 #include <lovage/brokers/broker.hpp>
+#include <lovage/control/lamport_clock.hpp>
 #include <lovage/core/task_definition.hpp>
 #include <lovage/core/task_hooks.hpp>
 #include <lovage/results/result_backend.hpp>
@@ -37,6 +38,9 @@ public:
     [[nodiscard]] const std::string& client_id() const noexcept { return client_id_; }
     /// "gen<pid>@<host>": the `origin` of its messages.
     [[nodiscard]] const std::string& origin() const noexcept { return origin_; }
+
+    /// This process's, for events and remote control. Thread-safe.
+    [[nodiscard]] LamportClock& clock() noexcept { return clock_; }
 
     [[nodiscard]] TaskRegistry& registry() noexcept { return registry_; }
     /// Filled before a worker starts, then only read.
@@ -79,6 +83,7 @@ private:
     std::string name_;
     std::string client_id_;
     std::string origin_;
+    LamportClock clock_;
     TaskRegistry registry_;
     TaskHooks task_hooks_;
     WorkerHooks worker_hooks_;

@@ -52,6 +52,9 @@ public:
     /// runs. A task that is not ready yet reads as REVOKED at once.
     virtual Awaitable<Result<void>> revoke(std::string task_id, RevokeOptions options,
                                            Deadline deadline) = 0;
+
+    /// Ends what it does beside its calls. The last call.
+    virtual Awaitable<void> close(Deadline /*deadline*/) { co_return; }
 };
 
 }  // namespace lovage

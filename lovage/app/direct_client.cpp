@@ -4,6 +4,7 @@
 #include <lovage/app/delivery.hpp>
 #include <lovage/app/queues.hpp>
 #include <lovage/core/time.hpp>
+#include <lovage/events/sent_event.hpp>
 #include <lovage/runtime/failpoint.hpp>
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
@@ -47,6 +48,21 @@ DirectClient::DirectClient(AppCore& core) : core_{core}, unique_{core} {
     rejected_ = sends.with({"rejected"});
     unknown_ = sends.with({"unknown"});
     duplicate_ = sends.with({"duplicate"});
+    const Settings& settings = core_.settings();
+    if (!settings.task_send_sent_event) return;
+    events_.emplace(core_.loop().executor(), settings.event_exchange,
+                    [this] { return core_.connected() ? &core_.broker() : nullptr; });
+}
+
+Awaitable<void> DirectClient::close(Deadline deadline) {
+    if (events_) co_await events_->finish(deadline);
+}
+
+void DirectClient::tell(const TaskSend& task) {
+    if (!events_) return;
+    const SentTask sent{task.message.headers, task.queue, task.exchange};
+    auto event = sent_event(sent, core_.origin(), core_.clock().forward(), wall_clock_now());
+    if (event) events_->send(std::move(event->routing_key), std::move(event->message), 1);
 }
 
 void DirectClient::count(const Result<void>& outcome) {
@@ -102,7 +118,10 @@ Awaitable<Result<void>> DirectClient::publish_until(const TaskSend* task, Deadli
     bool may_exist = false;
     for (int attempt = 0;; ++attempt) {
         Result<void> outcome = co_await publish_once(task, deadline);
-        if (outcome) co_return outcome;
+        if (outcome) {
+            tell(*task);
+            co_return outcome;
+        }
         const Errc code = outcome.error().code;
         may_exist = may_exist || code == Errc::unknown_outcome;
         if (code == Errc::unroutable) declared_.erase(task->queue);  // somebody deleted it

@@ -1,10 +1,12 @@
 #pragma once
 
+#include <optional>
 #include <set>
 #include <string>
 
 #include <lovage/app/client.hpp>
 #include <lovage/app/unique_claims.hpp>
+#include <lovage/events/event_outbox.hpp>
 #include <lovage/runtime/metrics.hpp>
 
 namespace lovage {
@@ -25,6 +27,7 @@ public:
     Awaitable<Result<bool>> is_known(std::string task_id, Deadline deadline) override;
     Awaitable<Result<void>> revoke(std::string task_id, RevokeOptions options,
                                    Deadline deadline) override;
+    Awaitable<void> close(Deadline deadline) override;
 
 private:
     Awaitable<Result<void>> store_revocation(std::string key, RevokeOptions options,
@@ -36,10 +39,13 @@ private:
     Awaitable<Result<void>> publish_until(const TaskSend* task, Deadline deadline);
     Awaitable<Result<void>> publish_once(const TaskSend* task, Deadline deadline);
     void count(const Result<void>& outcome);
+    /// Tells of a task that was sent (`task_send_sent_event`).
+    void tell(const TaskSend& task);
 
     AppCore& core_;
     std::set<std::string> declared_;
     UniqueClaims unique_;
+    std::optional<EventOutbox> events_;
     metrics::Counter accepted_;
     metrics::Counter rejected_;
     metrics::Counter unknown_;

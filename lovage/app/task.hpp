@@ -165,6 +165,11 @@ public:
         definition_->options.soft_time_limit = limit;
         return *this;
     }
+    /// False: workers send no events of it, even when they send some (`-E`).
+    Task& send_events(bool send) {
+        definition_->options.send_events = send;
+        return *this;
+    }
     /// False: acknowledged when it starts, so that it runs at most once. Needs `delivery=celery`.
     Task& acks_late(bool late = true) {
         definition_->options.acks_late = late;

@@ -2,6 +2,7 @@
 
 #include <lovage/app/async_result.hpp>
 #include <lovage/app/send_options.hpp>
+#include <lovage/cli/event_lines.hpp>
 #include <lovage/core/json.hpp>
 #include <lovage/runtime/settings.hpp>
 
@@ -25,6 +26,8 @@ struct WorkerArguments {
     std::string hostname;                      ///< As given with -n; empty: "celery@%h".
     std::optional<std::uint16_t> health_port;  ///< 0: the system chooses.
     std::string health_host = "127.0.0.1";
+    /// As WorkerOptions::heartbeat.
+    std::optional<std::chrono::milliseconds> heartbeat = std::chrono::seconds{2};
 };
 
 struct CallArguments {
@@ -65,8 +68,14 @@ struct QuarantineArguments {
     bool force = false;               ///< Drop without asking.
 };
 
+struct EventsArguments {
+    EventFilter filter;
+    bool json = false;                  ///< One JSON object a line.
+    std::optional<std::uint64_t> most;  ///< End after so many.
+};
+
 using Command = std::variant<WorkerArguments, CallArguments, ResultArguments, RevokeArguments,
-                             StatusArguments, PurgeArguments, QuarantineArguments>;
+                             StatusArguments, PurgeArguments, QuarantineArguments, EventsArguments>;
 
 /// What the command line asks for.
 struct Invocation {

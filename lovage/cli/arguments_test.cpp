@@ -89,13 +89,47 @@ TEST(Arguments, WorkerNeedsNone) {
                 HasSubstr("'70000' is no whole number from 0 to 65535"));
 }
 
+TEST(Arguments, WorkersTellOfThemselvesUnlessTheyShallNot) {
+    EXPECT_EQ(parsed<WorkerArguments>({"worker"}).heartbeat, 2s);
+    EXPECT_EQ(parsed<WorkerArguments>({"worker", "--heartbeat-interval", "7"}).heartbeat, 7s);
+    EXPECT_EQ(parsed<WorkerArguments>({"worker", "--without-heartbeat"}).heartbeat, std::nullopt);
+    EXPECT_THAT(problem_of({"worker", "--heartbeat-interval", "0"}),
+                HasSubstr("'0' is no whole number from 1 to 86400"));
+}
+
+TEST(Arguments, TaskEventsAreASettingUnderCelerysNames) {
+    for (const char* const name : {"-E", "--task-events", "--events"}) {
+        const auto invocation = parse_arguments({"worker", name}, "shop");
+        ASSERT_TRUE(invocation) << invocation.error().text;
+        ASSERT_EQ(invocation->flags.size(), 1U);
+        EXPECT_EQ(invocation->flags[0].name, "worker_send_task_events");
+        EXPECT_EQ(invocation->flags[0].value, "true");
+    }
+}
+
+TEST(Arguments, EventsAreFilteredByTypeTaskAndWorker) {
+    const auto all = parsed<EventsArguments>({"events"});
+    EXPECT_THAT(all.filter.types, IsEmpty());
+    EXPECT_FALSE(all.json);
+    EXPECT_EQ(all.most, std::nullopt);
+    const auto some = parsed<EventsArguments>({"events", "--json", "--type", "task-failed,worker-*",
+                                               "--task", "add", "--worker", "w1@*", "-n", "3"});
+    EXPECT_THAT(some.filter.types, ElementsAre("task-failed", "worker-*"));
+    EXPECT_THAT(some.filter.tasks, ElementsAre("add"));
+    EXPECT_THAT(some.filter.workers, ElementsAre("w1@*"));
+    EXPECT_TRUE(some.json);
+    EXPECT_EQ(some.most, 3U);
+    EXPECT_THAT(problem_of({"events", "-n", "0"}), HasSubstr("'0' is no whole number from 1"));
+    EXPECT_THAT(problem_of({"events", "--type", ","}), HasSubstr("--type"));
+}
+
 TEST(Arguments, QueuesMayBeRepeatedAndNamedTwice) {
     EXPECT_THAT(parsed<WorkerArguments>({"worker", "--without-mingle", "--without-gossip"}).queues,
                 IsEmpty());
     EXPECT_THAT(parsed<WorkerArguments>({"worker", "-Q", "a", "--queues=b,a"}).queues,
                 ElementsAre("a", "b"));
     EXPECT_THAT(problem_of({"worker", "-Q", "a,,b"}),
-                HasSubstr("'a,,b' holds an empty queue name"));
+                HasSubstr("'a,,b' holds an empty name"));
 }
 
 TEST(Arguments, GlobalOptionsStandBeforeOrBehindTheCommand) {
@@ -224,7 +258,7 @@ TEST(Arguments, UnknownWordsAreAnsweredWithWhatWasMeant) {
     EXPECT_EQ(problem_of({"wroker"}), "Error: unknown command 'wroker'; did you mean 'worker'?");
     EXPECT_EQ(problem_of({"beat"}),
               "Error: unknown command 'beat'; there are: worker, call, result, revoke, status, "
-              "purge, quarantine");
+              "purge, quarantine, events");
     EXPECT_EQ(problem_of({"worker", "--quues", "a"}),
               "Error: worker: unknown option '--quues'; did you mean '--queues'?");
     EXPECT_EQ(problem_of({"worker", "--concurency=3"}),

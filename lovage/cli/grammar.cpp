@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <limits>
 #include <utility>
 
 namespace lovage::cli {
@@ -41,6 +42,9 @@ struct Grammar::Texts {
     std::string task_id, timeout, signal;
     bool as_always = false;  // of options that ask for what is so anyway
     bool traceback = false, terminate = false, json = false, force = false, all = false;
+    std::string heartbeat_interval, number;
+    bool without_heartbeat = false;
+    std::vector<std::string> types, tasks, workers;
 };
 
 /// A sub-command with what makes its arguments from the texts.
@@ -65,6 +69,7 @@ public:
         add_status();
         add_purge();
         add_quarantine();
+        add_events();
         set_up(app_);
     }
 
@@ -91,11 +96,26 @@ private:
         text.option = command.add_option(names, text.flag.value, what)->type_name(value);
     }
 
-    void add_queues(CLI::App& command, const char* what) {
-        command.add_option("-Q,--queues", texts_.queues, what)
-            ->type_name("NAMES")
+    /// An option without a value that is a setting.
+    void add_switch(CLI::App& command, const char* names, const char* setting, const char* what) {
+        SettingText& text = texts_.settings.emplace_back();
+        text.flag.name = setting;
+        text.flag.flag = with_slash(names);
+        text.option =
+            command.add_flag_callback(names, [&value = text.flag.value] { value = "true"; }, what);
+    }
+
+    /// An option that may be given several times.
+    static void add_many(CLI::App& command, const char* names, std::vector<std::string>& texts,
+                         const char* value, const char* what) {
+        command.add_option(names, texts, what)
+            ->type_name(value)
             ->expected(1)
             ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    }
+
+    void add_queues(CLI::App& command, const char* what) {
+        add_many(command, "-Q,--queues", texts_.queues, "NAMES", what);
     }
 
     void add_global_options();
@@ -106,6 +126,7 @@ private:
     void add_status();
     void add_purge();
     void add_quarantine();
+    void add_events();
     static void set_up(CLI::App& command);
 
     static Command build_worker(const Texts& texts);
@@ -115,6 +136,7 @@ private:
     static Command build_status(const Texts& texts);
     static Command build_purge(const Texts& texts);
     static Command build_quarantine(QuarantineArguments::Action action, const Texts& texts);
+    static Command build_events(const Texts& texts);
 
     CLI::App& app_;
     Texts& texts_;
@@ -154,6 +176,12 @@ void Grammar::Builder::add_worker() {
                     "As Celery's; workers here do not ask each other at start");
     worker.add_flag("--without-gossip", texts_.as_always,
                     "As Celery's; workers here do not listen to each other");
+    add_switch(worker, "-E,--task-events,--events", "worker_send_task_events",
+               "Send events of each task, for monitors");
+    worker.add_flag("--without-heartbeat", texts_.without_heartbeat,
+                    "Send no events of the worker itself");
+    add(worker, "--heartbeat-interval", texts_.heartbeat_interval, "SECONDS",
+        "Between two heartbeat events; default: 2");
     add(worker, "--health-port", texts_.health_port, "PORT",
         "Serve /health/live, /health/ready and /metrics on this port");
     add(worker, "--health-host", texts_.health_host, "HOST",
@@ -169,6 +197,11 @@ Command Grammar::Builder::build_worker(const Texts& texts) {
             to_integer<std::uint16_t>("worker: --health-port", texts.health_port, 0, 65535);
     }
     if (!texts.health_host.empty()) worker.health_host = texts.health_host;
+    if (!texts.heartbeat_interval.empty()) {
+        worker.heartbeat = std::chrono::seconds{to_integer<std::int64_t>(
+            "worker: --heartbeat-interval", texts.heartbeat_interval, 1, 86'400)};
+    }
+    if (texts.without_heartbeat) worker.heartbeat.reset();
     return worker;
 }
 
@@ -316,6 +349,29 @@ Command Grammar::Builder::build_quarantine(QuarantineArguments::Action action, c
     if (std::ranges::any_of(arguments.ids, &std::string::empty))
         refuse("quarantine: an id is empty, which every message's begins with");
     return arguments;
+}
+
+void Grammar::Builder::add_events() {
+    CLI::App& events =
+        command("events", "Follow what workers tell of themselves and of tasks", build_events);
+    events.add_flag("-j,--json", texts_.json, "For programs: one JSON object a line");
+    add_many(events, "--type", texts_.types, "PATTERNS", "Only these types, such as task-failed");
+    add_many(events, "--task", texts_.tasks, "PATTERNS", "Only tasks of these names or ids");
+    add_many(events, "--worker", texts_.workers, "PATTERNS", "Only from these node names");
+    add(events, "-n,--number", texts_.number, "N", "End after so many; default: never");
+}
+
+Command Grammar::Builder::build_events(const Texts& texts) {
+    EventsArguments events;
+    events.filter = {.types = to_list("events: --type", texts.types),
+                     .tasks = to_list("events: --task", texts.tasks),
+                     .workers = to_list("events: --worker", texts.workers)};
+    events.json = texts.json;
+    if (!texts.number.empty()) {
+        events.most = to_integer<std::uint64_t>("events: -n/--number", texts.number, 1,
+                                                std::numeric_limits<std::int64_t>::max());
+    }
+    return events;
 }
 
 /// What everybody has, for the program and for each sub-command.

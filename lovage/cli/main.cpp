@@ -78,6 +78,9 @@ struct RunCommand {
     int operator()(const cli::QuarantineArguments& arguments) const {
         return cli::run_quarantine(app, arguments, console);
     }
+    int operator()(const cli::EventsArguments& arguments) const {
+        return cli::run_events(app, arguments, console);
+    }
 };
 
 int run(App& app, const cli::Invocation& invocation, cli::Console& console) {

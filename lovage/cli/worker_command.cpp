@@ -170,6 +170,7 @@ int run_worker(App& app, const WorkerArguments& arguments, Console& console) {
     WorkerOptions options;
     options.queues = arguments.queues;
     options.hostname = arguments.hostname;
+    options.heartbeat = arguments.heartbeat;
     options.on_ready = [&] {
         served = true;
         service->changed();

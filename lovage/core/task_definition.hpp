@@ -40,6 +40,7 @@ struct TaskOptions {
     std::optional<RateLimit> rate_limit;
     std::optional<ConcurrencyLimit> concurrency_limit;
     std::optional<Unique> unique;
+    bool send_events = true;  ///< False: workers tell nobody of it.
 };
 
 /// The body of a task that is a coroutine; see app/coroutine_task.hpp.

@@ -124,6 +124,16 @@ struct Settings {
     bool control_queue_exclusive = false;
     bool control_queue_durable = false;
 
+    /// Tell of each task: the events that Celery's monitors live on. `-E`.
+    bool worker_send_task_events = false;
+    /// Producers tell of each task that they send.
+    bool task_send_sent_event = false;
+    std::string event_exchange = "celeryev";
+    /// Of the queues of those who follow events.
+    std::string event_queue_prefix = "celeryev";
+    std::chrono::milliseconds event_queue_expires{std::chrono::seconds{60}};
+    std::chrono::milliseconds event_queue_ttl{std::chrono::seconds{5}};
+
     log::Level log_level = log::Level::info;          ///< Our own.
     log::Format log_format = log::Format::automatic;  ///< Our own.
 

@@ -138,6 +138,12 @@ control_queue_durable = true
 worker_shutdown_timeout = 60
 worker_soft_shutdown_timeout = 5
 worker_progress_timeout = 120
+worker_send_task_events = true
+task_send_sent_event = true
+event_exchange = "ev"
+event_queue_prefix = "monitor"
+event_queue_expires = 90
+event_queue_ttl = 2.5
 log_level = "DEBUG"
 log_format = "json"
 [task_routes]
@@ -177,6 +183,12 @@ log_format = "json"
     EXPECT_EQ(settings.worker_shutdown_timeout, 60s);
     EXPECT_EQ(settings.worker_soft_shutdown_timeout, 5s);
     EXPECT_EQ(settings.worker_progress_timeout, 120s);
+    EXPECT_TRUE(settings.worker_send_task_events);
+    EXPECT_TRUE(settings.task_send_sent_event);
+    EXPECT_EQ(settings.event_exchange, "ev");
+    EXPECT_EQ(settings.event_queue_prefix, "monitor");
+    EXPECT_EQ(settings.event_queue_expires, 90s);
+    EXPECT_EQ(settings.event_queue_ttl, 2500ms);
     EXPECT_EQ(settings.log_level, log::Level::debug);
     EXPECT_EQ(settings.log_format, log::Format::json);
     for (const SettingLine& line : describe(settings)) {

@@ -136,6 +136,7 @@ void AttemptWatch::send(const RequestPtr& request, int signal) {
     if (!first && std::exchange(told->second, signal) == signal) return;
     log::info("worker", "Terminating {}[{}] ({})", request->message.display_name(),
               request->message.id, signal_name(signal));
+    request->terminated_with = signal;
     pool_.terminate(request, signal);
 }
 

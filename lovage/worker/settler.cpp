@@ -270,6 +270,7 @@ Awaitable<void> Settler::settle_retry(FinishedTask finished) {
     if (!held()) co_return abandon(finished);
     const bool durable = co_await store_record(&finished);
     if (!durable) co_return abandon(finished);
+    hooks_.retried(*finished.request, finished.outcome);
     auto sent =
         co_await writer_.send(make_retry_send(*finished.request, finished.outcome.retry), held);
     if (!sent && sent.error().code == Errc::cancelled) co_return abandon(finished);

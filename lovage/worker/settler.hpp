@@ -39,6 +39,8 @@ public:
         std::function<void(const std::shared_ptr<TaskRequest>&, const TaskOutcome*,
                            std::chrono::steady_clock::duration settle_time)>
             settled;
+        /// RETRY is stored, and the message of the next attempt about to be sent.
+        std::function<void(const TaskRequest&, const TaskOutcome&)> retried = [](const auto&...) {};
     };
 
     Settler(AppCore& core, TaskMetrics& metrics, std::string hostname, Hooks hooks);

@@ -55,6 +55,8 @@ struct TaskRequest {
     std::chrono::steady_clock::time_point in_line_since;
     /// Where the attempt is noted while it runs; may be null.
     std::shared_ptr<journal::InFlightFile> journal;
+    /// The signal that it was terminated with, for whoever is told of its end.
+    std::optional<int> terminated_with;
     /// Somebody needs to know when it starts: see Pool::Events::started.
     bool report_start = false;
 };

@@ -27,6 +27,8 @@ constexpr auto kConnectAttempt = 10s;
 constexpr auto kCloseDeadline = 10s;
 /// How long giving keys back may take; the others lapse.
 constexpr auto kKeysDeadline = 2s;
+/// How long the last events may take to leave.
+constexpr auto kEventsDeadline = 2s;
 /// How long idle slots may take for their finalisers.
 constexpr auto kRetireDeadline = 5s;
 
@@ -94,6 +96,9 @@ Worker::Impl::Impl(App& of, WorkerOptions wanted)
       delivery_{delivery_rules(of.settings())},
       pool_{make_pool(*core, {.name = options.pool, .slots = slots, .hostname = hostname})},
       metrics_{metrics::default_registry()},
+      events_{core->loop().executor(), core->clock(), event_options(),
+              [this] { return core->connected() ? &core->broker() : nullptr; },
+              [this] { return load(); }},
       changed_{core->loop().executor()},
       look_ahead_{static_cast<std::uint32_t>(slots)},
       revocations_{*core},
@@ -106,6 +111,9 @@ Worker::Impl::Impl(App& of, WorkerOptions wanted)
                 [this](DeliveryTag tag) { return tag.epoch == epoch_; },
                 [this](const RequestPtr& request, const TaskOutcome* outcome, auto settle_time) {
                     on_settled(request, outcome, settle_time);
+                },
+                [this](const TaskRequest& request, const TaskOutcome& outcome) {
+                    events_.ended(request, outcome);
                 }}},
       waiting_{*core,
                metrics_,
@@ -189,6 +197,7 @@ Awaitable<Result<void>> Worker::Impl::run() {
         events.started = [this](const RequestPtr& request) {
             watch_.started(request);
             settler_.task_started(request);
+            events_.started(*request);
         };
         events.finished = [this](std::vector<FinishedTask> ended) {
             on_finished(std::move(ended));
@@ -209,6 +218,7 @@ Awaitable<Result<void>> Worker::Impl::run() {
             mailbox_.emplace(core->loop().executor(), *this, core->broker());
             scope_.spawn("remote control", mailbox_->serve());
         }
+        events_.start();
         ready = true;
         log::info("worker", "{} ready.", hostname);
         if (options.on_ready) options.on_ready();
@@ -319,7 +329,16 @@ Awaitable<void> Worker::Impl::shut_down() {
         if (!closed) log::warning("worker", "closing the consumer: {}", closed.error().message());
         consumer_.reset();
     }
+    co_await events_.finish(Deadline::in(kEventsDeadline));
     log::info("worker", "{} stopped.", hostname);
+}
+
+EventDispatcher::Options Worker::Impl::event_options() const {
+    const Settings& settings = core->settings();
+    return {.hostname = hostname,
+            .exchange = settings.event_exchange,
+            .task_events = settings.worker_send_task_events,
+            .heartbeat = options.heartbeat};
 }
 
 void Worker::Impl::withdraw_unstarted() {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,8 @@ struct WorkerOptions {
     /// How long a first stop waits for running tasks; default: the `worker_shutdown_timeout`
     /// setting.
     std::optional<std::chrono::milliseconds> shutdown_timeout;
+    /// The interval of worker-heartbeat events; nothing: no worker-* events at all.
+    std::optional<std::chrono::milliseconds> heartbeat = std::chrono::seconds{2};
     /// Called on the loop once the worker consumes.
     std::function<void()> on_ready;
 };

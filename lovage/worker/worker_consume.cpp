@@ -202,7 +202,8 @@ void Worker::Impl::set_rules(TaskRequest& request) {
         limit(request.message.soft_time_limit, own.soft, settings.task_soft_time_limit);
     if (request.time_limit && !pool_->keeps_hard_limits()) soften_hard_limit(request);
     request.report_start = settings.task_track_started || !request.acknowledge.acks_late ||
-                           request.soft_time_limit.has_value();
+                           request.soft_time_limit.has_value() ||
+                           events_.wants(*request.definition);
 }
 
 void Worker::Impl::soften_hard_limit(TaskRequest& request) {
@@ -241,6 +242,7 @@ Worker::Impl::RequestPtr Worker::Impl::decode(Delivery delivery) {
     const TaskDefinition* definition = app.tasks().find(message->task);
     if (definition == nullptr) {
         const std::string name = message->task;
+        events_.unknown_task(message->id, name);
         std::optional<WorkflowStep> step;
         if (follow_ups) step = workflow_step(*message, std::move(follow_ups));
         settler_.quarantine(std::move(delivery), "not-registered",
@@ -253,6 +255,8 @@ Worker::Impl::RequestPtr Worker::Impl::decode(Delivery delivery) {
     request->follow_ups = std::move(follow_ups);
     log::info("worker", "Task {}[{}] received", request->message.display_name(),
               request->message.id);
+    // Celery differs: of a task that was revoked or has expired it says only that.
+    events_.received(*request);
     return request;
 }
 
@@ -384,8 +388,12 @@ Awaitable<void> Worker::Impl::release_due_until_stop() {
     }
 }
 
+std::size_t Worker::Impl::busy_slots() const noexcept {
+    return std::min(watch_.running().size(), pool_->slots());
+}
+
 void Worker::Impl::show_busy() {
-    metrics_.slots_busy.set(static_cast<double>(std::min(watch_.running().size(), pool_->slots())));
+    metrics_.slots_busy.set(static_cast<double>(busy_slots()));
 }
 
 void Worker::Impl::on_finished(std::vector<FinishedTask> finished) {
@@ -406,6 +414,10 @@ void Worker::Impl::on_settled(const RequestPtr& request, const TaskOutcome* outc
         look_ahead_.on_task_settled(outcome->ended - outcome->started, settle_time);
     }
     if (request) gate_.settled(request, outcome);
+    // Of a retry it was said before the next attempt could begin.
+    if (request && outcome != nullptr && outcome->ending != Ending::retry) {
+        events_.ended(*request, *outcome);
+    }
     if (consumer_) metrics_.unsettled.set(static_cast<double>(consumer_->unsettled()));
     update_prefetch();
     if (stops_ != 0) changed_.notify_all();

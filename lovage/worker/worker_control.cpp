@@ -28,6 +28,12 @@ std::vector<Worker::Impl::RequestPtr> Worker::Impl::scheduled() const {
     return waiting_.scheduled();
 }
 
+EventDispatcher::Load Worker::Impl::load() const {
+    EventDispatcher::Load load{.active = busy_slots(), .processed = busy_slots()};
+    for (const auto& [task, count] : begun_) load.processed += count;
+    return load;
+}
+
 std::map<std::string, std::uint64_t> Worker::Impl::totals() const {
     std::map<std::string, std::uint64_t> totals;
     for (const auto& [task, count] : begun_) totals[task->name] += count;

@@ -48,8 +48,8 @@ std::optional<std::chrono::milliseconds> read_lease(const Json& value) {
     return fits ? time : std::nullopt;
 }
 
-/// Node names and words are put around it: the whole must fit AMQP's 255 bytes.
-std::optional<std::string> read_control_exchange(const Json& value) {
+/// Node names, words and UUIDs are put around it: the whole must fit AMQP's 255 bytes.
+std::optional<std::string> read_name_part(const Json& value) {
     auto name = read_queue_name(value);
     return name && name->size() <= 200 ? name : std::nullopt;
 }
@@ -256,7 +256,7 @@ std::vector<Setting> control_rows() {
                  .text = "a name, 1 to 200 bytes"},
                 &S::control_exchange,
                 "The first part of the names of remote control's exchanges and queues.",
-                read_control_exchange, [](const std::string& name) { return name; }),
+                read_name_part, [](const std::string& name) { return name; }),
         seconds("control_queue_ttl", Owner::celery, &S::control_queue_ttl,
                 "How long a request or a reply waits in its queue."),
         seconds("control_queue_expires", Owner::celery, &S::control_queue_expires,
@@ -265,6 +265,29 @@ std::vector<Setting> control_rows() {
                 "Only the connection that made a queue of remote control may use it."),
         boolean("control_queue_durable", Owner::celery, &S::control_queue_durable,
                 "Queues of remote control outlive a restart of the broker."),
+    };
+}
+
+std::vector<Setting> event_rows() {
+    const ValueForm name{.type = "text",
+                         .unit = "",
+                         .range = "1 to 200 bytes without control characters",
+                         .text = "a name, 1 to 200 bytes"};
+    const auto as_it_is = [](const std::string& text) { return text; };
+    return {
+        boolean("worker_send_task_events", Owner::celery, &S::worker_send_task_events,
+                "Workers tell of each task: received, started, succeeded and so on."),
+        boolean("task_send_sent_event", Owner::celery, &S::task_send_sent_event,
+                "Whoever sends a task tells of it."),
+        special("event_exchange", Owner::celery, name, &S::event_exchange,
+                "The exchange that events go to.", read_name_part, as_it_is),
+        special("event_queue_prefix", Owner::celery, name, &S::event_queue_prefix,
+                "The first part of the names of queues that follow events.", read_name_part,
+                as_it_is),
+        seconds("event_queue_expires", Owner::celery, &S::event_queue_expires,
+                "How long a queue stays that nobody follows events through.", "for ever"),
+        seconds("event_queue_ttl", Owner::celery, &S::event_queue_ttl,
+                "How long an event waits in the queue of who follows them."),
     };
 }
 
@@ -284,13 +307,14 @@ struct Group {
     std::string_view title;
     std::vector<Setting> (*rows)();
 };
-constexpr std::array<Group, 8> kGroups{{{"Broker and result backend", server_rows},
+constexpr std::array<Group, 9> kGroups{{{"Broker and result backend", server_rows},
                                         {"Queues and routes", queue_rows},
                                         {"Delivery", delivery_rows},
                                         {"Tasks", task_rows},
                                         {"Results", result_rows},
                                         {"Worker", worker_rows},
                                         {"Remote control", control_rows},
+                                        {"Events", event_rows},
                                         {"Log", log_rows}}};
 
 std::vector<Setting> make_table() {

@@ -14,23 +14,11 @@
 #include <lovage/awaitable.hpp>
 #include <lovage/brokers/broker.hpp>
 #include <lovage/control/lamport_clock.hpp>
+#include <lovage/worker/event_control.hpp>
 #include <lovage/worker/pool.hpp>
 #include <lovage/worker/task_limits.hpp>
 
 namespace lovage {
-
-/// What remote control does to the worker's event dispatcher.
-class EventControl {
-public:
-    virtual ~EventControl() = default;
-
-    /// Task events from now on; false: they are sent already.
-    virtual bool enable_task_events() = 0;
-    /// No task events from now on; false: none are sent.
-    virtual bool disable_task_events() = 0;
-    /// One `worker-heartbeat` beyond the regular ones.
-    virtual void send_heartbeat() = 0;
-};
 
 /// A queue that a worker shall consume, by whatever exchange its messages come.
 struct QueueSource {

@@ -19,6 +19,7 @@
 #include <lovage/worker/autoscale.hpp>
 #include <lovage/worker/control/controlled_worker.hpp>
 #include <lovage/worker/control/mailbox.hpp>
+#include <lovage/worker/events/event_dispatcher.hpp>
 #include <lovage/worker/journal/dead_workers.hpp>
 #include <lovage/worker/key_gate.hpp>
 #include <lovage/worker/look_ahead.hpp>
@@ -56,8 +57,8 @@ public:
     [[nodiscard]] const TaskRegistry& tasks() const override { return core->registry(); }
     [[nodiscard]] StateStore& state() override { return core->state(); }
     [[nodiscard]] Client& client() override { return core->client(); }
-    [[nodiscard]] LamportClock& clock() override { return clock_; }
-    [[nodiscard]] EventControl* events() override { return nullptr; }
+    [[nodiscard]] LamportClock& clock() override { return core->clock(); }
+    [[nodiscard]] EventControl* events() override { return &events_; }
     [[nodiscard]] std::vector<RunningTask> running() const override { return pool_->running(); }
     [[nodiscard]] std::vector<RequestPtr> reserved() const override;
     [[nodiscard]] std::vector<RequestPtr> scheduled() const override;
@@ -88,6 +89,9 @@ public:
     std::size_t left_behind = 0;
 
 private:
+    /// What heartbeats tell.
+    [[nodiscard]] EventDispatcher::Load load() const;
+
     // Life.
     Awaitable<Result<void>> wait_for_servers();
     Awaitable<Result<void>> connect_and_consume();
@@ -124,6 +128,8 @@ private:
     void set_rules(TaskRequest& request);
     /// In a pool that cannot kill, a message's hard limit is one more soft one.
     void soften_hard_limit(TaskRequest& request);
+    [[nodiscard]] EventDispatcher::Options event_options() const;
+    [[nodiscard]] std::size_t busy_slots() const noexcept;
     /// What the pool has not ended yet changed: shows it.
     void show_busy();
     RequestPtr decode(Delivery delivery);
@@ -154,6 +160,7 @@ private:
     const DeliveryRules delivery_;
     std::unique_ptr<Pool> pool_;
     TaskMetrics metrics_;
+    EventDispatcher events_;
     Notifier changed_;
     std::optional<Autoscale> autoscale_;
     LookAhead look_ahead_;
@@ -179,7 +186,6 @@ private:
     TaskLimits limits_;
     /// How many attempts of each task have ended that had begun.
     std::unordered_map<const TaskDefinition*, std::uint64_t> begun_;
-    LamportClock clock_;
     Clock::time_point started_;
     std::optional<control::Mailbox> mailbox_;
     std::optional<Error> problem_;  // why the worker cannot go on
