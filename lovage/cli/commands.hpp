@@ -32,6 +32,7 @@ int run_call(App& app, const CallArguments& arguments, Console& console);
 int run_result(App& app, const ResultArguments& arguments, Console& console);
 int run_revoke(App& app, const RevokeArguments& arguments, Console& console);
 int run_status(App& app, const StatusArguments& arguments, Console& console);
+int run_remote(App& app, const RemoteArguments& arguments, Console& console);
 int run_purge(App& app, const PurgeArguments& arguments, Console& console);
 int run_quarantine(App& app, const QuarantineArguments& arguments, Console& console);
 
@@ -39,6 +40,8 @@ int run_quarantine(App& app, const QuarantineArguments& arguments, Console& cons
 
 /// Writes "Error: …" and returns the exit code that fits.
 int report(Console& console, const Error& error);
+/// Says that no worker replied, in Celery's words, and returns its exit code for it.
+int report_no_nodes(Console& console);
 /// Asks a question that is answered with "yes" or "y"; anything else, and the end of input, means
 /// no.
 [[nodiscard]] bool confirm(Console& console, const std::string& question);

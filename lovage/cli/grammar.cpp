@@ -7,6 +7,7 @@
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
+#include <array>
 #include <deque>
 #include <utility>
 
@@ -39,6 +40,9 @@ struct Grammar::Texts {
     std::string task, args, kwargs, eta, countdown, expires, queue, priority;
     std::string time_limit, soft_time_limit;
     std::string task_id, timeout, signal;
+    std::vector<std::string> destination;
+    /// Of one sub-command of `inspect` or `control`: its parameters' words, then the rest.
+    std::array<std::vector<std::string>, kRemoteParametersMax + 1> words;
     bool traceback = false, terminate = false, json = false, force = false, all = false;
 };
 
@@ -62,9 +66,12 @@ public:
         add_result();
         add_revoke();
         add_status();
+        add_remote();
         add_purge();
         add_quarantine();
         set_up(app_);
+        // A word behind a command is no command, whatever it is called.
+        app_.require_subcommand(0, 1);
     }
 
 private:
@@ -103,6 +110,9 @@ private:
     void add_result();
     void add_revoke();
     void add_status();
+    void add_remote();
+    void add_remote_method(CLI::App& outer, const RemoteMethod& method);
+    void add_remote_options(CLI::App& command);
     void add_purge();
     void add_quarantine();
     static void set_up(CLI::App& command);
@@ -112,6 +122,7 @@ private:
     static Command build_result(const Texts& texts);
     static Command build_revoke(const Texts& texts);
     static Command build_status(const Texts& texts);
+    static Command build_remote(const RemoteMethod& method, const Texts& texts);
     static Command build_purge(const Texts& texts);
     static Command build_quarantine(QuarantineArguments::Action action, const Texts& texts);
 
@@ -248,17 +259,72 @@ Command Grammar::Builder::build_revoke(const Texts& texts) {
     return revoke;
 }
 
+void Grammar::Builder::add_remote_options(CLI::App& command) {
+    command.add_option("-d,--destination", texts_.destination, "Only these nodes, comma separated")
+        ->type_name("NODES")
+        ->expected(1)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    command.add_flag("-j,--json", texts_.json, "For programs");
+}
+
 void Grammar::Builder::add_status() {
     CLI::App& status =
-        command("status", "Are broker and result backend there; what is queued", build_status);
-    add(status, "-t,--timeout", texts_.timeout, "SECONDS", "Longest wait for each; default: 5");
-    status.add_flag("-j,--json", texts_.json, "For programs");
+        command("status", "Which workers, broker and result backend are there; what is queued",
+                build_status);
+    add(status, "-t,--timeout", texts_.timeout, "SECONDS",
+        "Longest wait for each; default: 5, for workers 1");
+    add_remote_options(status);
 }
 
 Command Grammar::Builder::build_status(const Texts& texts) {
-    StatusArguments status{.json = texts.json};
-    if (!texts.timeout.empty()) status.timeout = to_seconds("status: -t/--timeout", texts.timeout);
+    StatusArguments status{.destination = to_list("status: -d/--destination", texts.destination),
+                           .json = texts.json};
+    if (!texts.timeout.empty()) {
+        status.timeout = status.node_timeout = to_seconds("status: -t/--timeout", texts.timeout);
+    }
     return status;
+}
+
+void Grammar::Builder::add_remote() {
+    CLI::App* const inspect = app_.add_subcommand("inspect", "Ask workers what they do");
+    CLI::App* const control = app_.add_subcommand("control", "Tell workers what to do");
+    for (CLI::App* const outer : {inspect, control}) {
+        outer->require_subcommand(0, 1);
+        add(*outer, "-t,--timeout", texts_.timeout, "SECONDS",
+            "Longest wait for replies; default: 1");
+        add_remote_options(*outer);
+    }
+    for (const RemoteMethod& method : remote_methods()) {
+        add_remote_method(method.kind == RemoteKind::inspect ? *inspect : *control, method);
+    }
+}
+
+void Grammar::Builder::add_remote_method(CLI::App& outer, const RemoteMethod& method) {
+    CLI::App* const parser = outer.add_subcommand(method.name, method.what);
+    const auto add_word = [&](const RemoteParameter& parameter, std::size_t place) {
+        return parser->add_option(parameter.shown, texts_.words.at(place), parameter.what)
+            ->required(parameter.required);
+    };
+    for (std::size_t place = 0; place < method.parameters.size(); ++place) {
+        add_word(method.parameters[place], place)->expected(1);
+    }
+    if (method.rest != nullptr) add_word(*method.rest, kRemoteParametersMax);
+    entries_.push_back(
+        {parser, [&method](const Texts& texts) { return build_remote(method, texts); }});
+}
+
+Command Grammar::Builder::build_remote(const RemoteMethod& method, const Texts& texts) {
+    const std::string name = method.kind == RemoteKind::inspect ? "inspect" : "control";
+    RemoteArguments remote{.kind = method.kind,
+                           .destination = to_list(name + ": -d/--destination", texts.destination),
+                           .json = texts.json};
+    if (!texts.timeout.empty()) {
+        remote.timeout = to_seconds(name + ": -t/--timeout", texts.timeout);
+    }
+    std::vector<std::string> words;
+    for (const auto& some : texts.words) words.insert(words.end(), some.begin(), some.end());
+    remote.command = to_command(method, words);
+    return remote;
 }
 
 void Grammar::Builder::add_purge() {

@@ -71,7 +71,7 @@ std::vector<std::string> to_list(const std::string& option, const std::vector<st
         while (start <= text.size()) {
             const std::size_t end = std::min(text.find(',', start), text.size());
             std::string name = text.substr(start, end - start);
-            if (name.empty()) refuse("{}: '{}' holds an empty queue name", option, text);
+            if (name.empty()) refuse("{}: '{}' holds an empty name", option, text);
             if (!std::ranges::count(names, name)) names.push_back(std::move(name));
             start = end + 1;
         }
