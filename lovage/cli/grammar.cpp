@@ -70,6 +70,7 @@ public:
         add_purge();
         add_quarantine();
         set_up(app_);
+        for (CLI::App* const outer : remote_) outer->set_help_flag("-h,--help,--list", "This text");
         // A word behind a command is no command, whatever it is called.
         app_.require_subcommand(0, 1);
     }
@@ -129,6 +130,7 @@ private:
     CLI::App& app_;
     Texts& texts_;
     std::vector<Entry>& entries_;
+    std::vector<CLI::App*> remote_;  ///< `inspect` and `control`.
 };
 
 void Grammar::Builder::add_global_options() {
@@ -288,7 +290,8 @@ Command Grammar::Builder::build_status(const Texts& texts) {
 void Grammar::Builder::add_remote() {
     CLI::App* const inspect = app_.add_subcommand("inspect", "Ask workers what they do");
     CLI::App* const control = app_.add_subcommand("control", "Tell workers what to do");
-    for (CLI::App* const outer : {inspect, control}) {
+    remote_ = {inspect, control};
+    for (CLI::App* const outer : remote_) {
         outer->require_subcommand(0, 1);
         add(*outer, "-t,--timeout", texts_.timeout, "SECONDS",
             "Longest wait for replies; default: 1");
