@@ -219,9 +219,10 @@ TEST(Arguments, QuarantineHasFourActions) {
 
 TEST(Arguments, UnknownWordsAreAnsweredWithWhatWasMeant) {
     EXPECT_EQ(problem_of({"wroker"}), "Error: unknown command 'wroker'; did you mean 'worker'?");
-    EXPECT_EQ(problem_of({"beat"}),
-              "Error: unknown command 'beat'; there are: worker, call, result, revoke, status, "
-              "purge, quarantine");
+    EXPECT_EQ(
+        problem_of({"beat"}),
+        "Error: unknown command 'beat'; there are: worker, call, result, revoke, status, inspect, "
+        "control, purge, quarantine");
     EXPECT_EQ(problem_of({"worker", "--quues", "a"}),
               "Error: worker: unknown option '--quues'; did you mean '--queues'?");
     EXPECT_EQ(problem_of({"worker", "--concurency=3"}),

@@ -7,7 +7,6 @@
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
-#include <array>
 #include <deque>
 #include <utility>
 
@@ -41,8 +40,9 @@ struct Grammar::Texts {
     std::string time_limit, soft_time_limit;
     std::string task_id, timeout, signal;
     std::vector<std::string> destination;
-    /// Of one sub-command of `inspect` or `control`: its parameters' words, then the rest.
-    std::array<std::vector<std::string>, kRemoteParametersMax + 1> words;
+    /// Of one sub-command of `inspect` or `control`: its parameters' words, in their order, and
+    /// those that are left.
+    std::vector<std::string> words, rest;
     bool traceback = false, terminate = false, json = false, force = false, all = false;
 };
 
@@ -304,14 +304,18 @@ void Grammar::Builder::add_remote() {
 
 void Grammar::Builder::add_remote_method(CLI::App& outer, const RemoteMethod& method) {
     CLI::App* const parser = outer.add_subcommand(method.name, method.what);
-    const auto add_word = [&](const RemoteParameter& parameter, std::size_t place) {
-        return parser->add_option(parameter.shown, texts_.words.at(place), parameter.what)
+    for (const RemoteParameter& parameter : method.parameters) {
+        // Called in this order, once the whole line is read.
+        const auto take = [&words = texts_.words](const std::string& word) {
+            words.push_back(word);
+        };
+        parser->add_option_function<std::string>(parameter.shown, take, parameter.what)
             ->required(parameter.required);
-    };
-    for (std::size_t place = 0; place < method.parameters.size(); ++place) {
-        add_word(method.parameters[place], place)->expected(1);
     }
-    if (method.rest != nullptr) add_word(*method.rest, kRemoteParametersMax);
+    if (method.rest != nullptr) {
+        parser->add_option(method.rest->shown, texts_.rest, method.rest->what)
+            ->required(method.rest->required);
+    }
     entries_.push_back(
         {parser, [&method](const Texts& texts) { return build_remote(method, texts); }});
 }
@@ -324,8 +328,8 @@ Command Grammar::Builder::build_remote(const RemoteMethod& method, const Texts& 
     if (!texts.timeout.empty()) {
         remote.timeout = to_seconds(name + ": -t/--timeout", texts.timeout);
     }
-    std::vector<std::string> words;
-    for (const auto& some : texts.words) words.insert(words.end(), some.begin(), some.end());
+    std::vector<std::string> words = texts.words;
+    words.insert(words.end(), texts.rest.begin(), texts.rest.end());
     remote.command = to_command(method, words);
     return remote;
 }

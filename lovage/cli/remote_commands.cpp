@@ -81,8 +81,6 @@ constexpr std::array kMethods{
     RemoteMethod{control, "time_limit", "Limit how long a task runs", kTimeLimit},
 };
 
-static_assert(kAddConsumer.size() <= kRemoteParametersMax);
-
 Json to_value(const std::string& where, WordType type, const std::string& word) {
     switch (type) {
         case integer:

@@ -2,7 +2,6 @@
 
 #include <lovage/app/control_commands.hpp>
 
-#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -35,9 +34,6 @@ struct RemoteMethod {
     /// Takes the words that are left, as a list. Absent: there must be none.
     const RemoteParameter* rest = nullptr;
 };
-
-/// No method has more parameters.
-inline constexpr std::size_t kRemoteParametersMax = 4;
 
 /// In the order of `--help`.
 [[nodiscard]] std::span<const RemoteMethod> remote_methods();

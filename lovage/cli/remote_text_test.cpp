@@ -1,7 +1,7 @@
 #include <lovage/cli/remote_text.hpp>
 
 #include <string>
-#include <utility>
+#include <string_view>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -12,7 +12,7 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-/// What people see of replies given as JSON, one hundred seconds after 15:30:25.
+/// What people see of replies given as JSON, at 17:25:25.
 std::string shown(std::string_view method, std::string_view replies_json) {
     const Json replies = parse_json(replies_json).value();
     return remote_text(method, {replies.as_object().begin(), replies.as_object().end()},
@@ -23,7 +23,7 @@ TEST(RemoteText, ShowsRunningTasksAndForHowLong) {
     EXPECT_EQ(shown("active", R"({"a@h": [{"id": "i1", "name": "sleepy", "args": [14],
                   "kwargs": {}, "time_start": 1795281825.0, "worker_pid": 24136,
                   "delivery_info": {"routing_key": "celery"}}], "b@h": []})"),
-              "node  id      task    args  kwargs        for    pid\n"
+              "node  id      task    args  kwargs         for    pid\n"
               "a@h   i1      sleepy  [14]  {}      1 min 40 s  24136\n"
               "b@h   (none)\n");
 }
@@ -83,11 +83,10 @@ TEST(RemoteText, ShowsOtherRepliesUnderTheNodesName) {
 }
 
 TEST(RemoteText, ShowsRefusalsBesideTheTable) {
-    EXPECT_EQ(shown("stats", R"({"a@h": {"error": "KeyError('stats')"}
-})"),
+    EXPECT_EQ(shown("stats", R"json({"a@h": {"error": "KeyError('stats')"}})json"),
               "->  a@h: ERROR\n    KeyError('stats')\n");
-EXPECT_TRUE(is_refusal(Json::object({{"error", "no"}})));
-EXPECT_FALSE(is_refusal(Json::object({{"ok", "yes"}})));
+    EXPECT_TRUE(is_refusal(Json::object({{"error", "no"}})));
+    EXPECT_FALSE(is_refusal(Json::object({{"ok", "yes"}})));
 }
 
 TEST(RemoteText, OutlivesRepliesOfAnyShape) {
