@@ -8,6 +8,7 @@
 #include <lovage/runtime/did_you_mean.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
@@ -204,6 +205,30 @@ std::vector<SettingLine> describe(const Settings& settings) {
         lines.push_back({std::string{setting.name}, std::move(value), std::move(origin)});
     }
     return lines;
+}
+
+namespace {
+
+/// A value as JSON; `shown` is its text, without secrets.
+Json value_as_json(const Setting& setting, const Settings& settings, std::string shown) {
+    constexpr std::array<std::string_view, 3> kTexts{"text", "URL", "one of"};
+    if (shown == "none") return {};
+    if (std::ranges::find(kTexts, setting.form.type) != kTexts.end()) return shown;
+    // Words that stand for "not set" are no JSON.
+    return parse_json(setting.save ? setting.save(settings) : shown).value_or(Json{});
+}
+
+}  // namespace
+
+Json settings_as_json(const Settings& settings, bool with_defaults) {
+    const Settings defaults;
+    Json values = Json::object();
+    for (const Setting& setting : settings_table()) {
+        std::string shown = setting.show(settings);
+        if (!with_defaults && shown == setting.show(defaults)) continue;
+        values.set(setting.name, value_as_json(setting, settings, std::move(shown)));
+    }
+    return values;
 }
 
 std::map<std::string, std::string> export_settings(const Settings& settings) {

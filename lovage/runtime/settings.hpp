@@ -1,6 +1,7 @@
 #pragma once
 
 #include <lovage/core/error.hpp>
+#include <lovage/core/json.hpp>
 #include <lovage/core/rate_limit.hpp>
 #include <lovage/runtime/log.hpp>
 
@@ -113,6 +114,16 @@ struct Settings {
     /// How long a cold stop waits for running tasks before it gives them back.
     std::chrono::milliseconds worker_soft_shutdown_timeout{0};
 
+    /// Answer `inspect` and `control`.
+    bool worker_enable_remote_control = true;
+    /// The first part of the names of remote control's exchanges and queues.
+    std::string control_exchange = "celery";
+    /// How long a request or a reply waits in its queue, and how long such a queue stays unused.
+    std::chrono::milliseconds control_queue_ttl{std::chrono::seconds{300}};
+    std::chrono::milliseconds control_queue_expires{std::chrono::seconds{10}};
+    bool control_queue_exclusive = false;
+    bool control_queue_durable = false;
+
     log::Level log_level = log::Level::info;          ///< Our own.
     log::Format log_format = log::Format::automatic;  ///< Our own.
 
@@ -132,6 +143,10 @@ struct SettingLine {
 
 /// All settings by name.
 [[nodiscard]] std::vector<SettingLine> describe(const Settings& settings);
+
+/// Settings by name as `celery inspect conf` shows them: numbers, booleans, texts, null for what is
+/// not set; secrets masked. Without defaults: only those that are not at theirs.
+[[nodiscard]] Json settings_as_json(const Settings& settings, bool with_defaults);
 
 /// Every setting that is not at its default, in the form the environment has, secrets included: for
 /// another process of the same program, which reads them with resolve_settings().

@@ -129,6 +129,12 @@ worker_disable_rate_limits = true
 worker_eta_task_limit = 500
 worker_eta_horizon = 12.5
 worker_lease = 20
+worker_enable_remote_control = false
+control_exchange = "staging"
+control_queue_ttl = 60
+control_queue_expires = 20
+control_queue_exclusive = true
+control_queue_durable = true
 worker_shutdown_timeout = 60
 worker_soft_shutdown_timeout = 5
 worker_progress_timeout = 120
@@ -369,6 +375,38 @@ TEST(ExportSettings, AreReadBackAsTheyWere) {
     EXPECT_EQ(export_settings(again), export_settings(settings));
     EXPECT_EQ(again.broker_url, settings.broker_url);
     EXPECT_EQ(again.result_expires, std::nullopt);
+}
+
+TEST(Settings, AreJsonForWhoeverAsksAWorker) {
+    Settings settings;
+    settings.broker_url = "amqp://user:secret@host:5672/vhost";
+    settings.task_time_limit = 2500ms;
+    settings.task_track_started = true;
+    settings.worker_concurrency = 3;
+    settings.task_routes = {{"mail.*", {.queue = "mail"}}};
+    const Json changed = settings_as_json(settings, false);
+    EXPECT_EQ(*changed.find("broker_url"), Json{"amqp://user:********@host:5672/vhost"});
+    EXPECT_EQ(*changed.find("task_time_limit"), Json{2.5});
+    EXPECT_EQ(*changed.find("task_track_started"), Json{true});
+    EXPECT_EQ(*changed.find("worker_concurrency"), Json{3});
+    EXPECT_EQ(*changed.find("task_routes"),
+              Json::object({{"mail.*", Json::object({{"queue", "mail"}})}}));
+    EXPECT_EQ(changed.find("control_exchange"), nullptr);
+
+    const Json all = settings_as_json(settings, true);
+    EXPECT_EQ(*all.find("control_exchange"), Json{"celery"});
+    EXPECT_EQ(*all.find("control_queue_ttl"), Json{300});
+    EXPECT_EQ(*all.find("task_acks_late"), Json{});
+    EXPECT_EQ(*all.find("task_soft_time_limit"), Json{});
+    EXPECT_EQ(all.as_object().size(), describe(settings).size());
+}
+
+TEST(Settings, TakeAnotherNameForRemoteControl) {
+    EXPECT_EQ(
+        settings_of(from_environment({{"CELERY_CONTROL_EXCHANGE", "staging"}})).control_exchange,
+        "staging");
+    EXPECT_THAT(problem_of(from_environment({{"CELERY_CONTROL_EXCHANGE", std::string(201, 'x')}})),
+                HasSubstr("1 to 200 bytes"));
 }
 
 }  // namespace

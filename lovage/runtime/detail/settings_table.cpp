@@ -48,6 +48,12 @@ std::optional<std::chrono::milliseconds> read_lease(const Json& value) {
     return fits ? time : std::nullopt;
 }
 
+/// Node names and words are put around it: the whole must fit AMQP's 255 bytes.
+std::optional<std::string> read_control_exchange(const Json& value) {
+    auto name = read_queue_name(value);
+    return name && name->size() <= 200 ? name : std::nullopt;
+}
+
 std::optional<RateLimit> read_rate_limit(const Json& value) {
     if (!value.is_string() && !value.is_integer() && !value.is_real()) return std::nullopt;
     const auto limit =
@@ -239,6 +245,29 @@ std::vector<Setting> worker_rows() {
     };
 }
 
+std::vector<Setting> control_rows() {
+    return {
+        boolean("worker_enable_remote_control", Owner::celery, &S::worker_enable_remote_control,
+                "Answer what celery inspect, celery control and their like ask and command."),
+        special("control_exchange", Owner::celery,
+                {.type = "text",
+                 .unit = "",
+                 .range = "1 to 200 bytes without control characters",
+                 .text = "a name, 1 to 200 bytes"},
+                &S::control_exchange,
+                "The first part of the names of remote control's exchanges and queues.",
+                read_control_exchange, [](const std::string& name) { return name; }),
+        seconds("control_queue_ttl", Owner::celery, &S::control_queue_ttl,
+                "How long a request or a reply waits in its queue."),
+        seconds("control_queue_expires", Owner::celery, &S::control_queue_expires,
+                "How long a queue of remote control stays that nobody uses."),
+        boolean("control_queue_exclusive", Owner::celery, &S::control_queue_exclusive,
+                "Only the connection that made a queue of remote control may use it."),
+        boolean("control_queue_durable", Owner::celery, &S::control_queue_durable,
+                "Queues of remote control outlive a restart of the broker."),
+    };
+}
+
 std::vector<Setting> log_rows() {
     return {
         with_default("info; warning for commands other than worker",
@@ -255,12 +284,13 @@ struct Group {
     std::string_view title;
     std::vector<Setting> (*rows)();
 };
-constexpr std::array<Group, 7> kGroups{{{"Broker and result backend", server_rows},
+constexpr std::array<Group, 8> kGroups{{{"Broker and result backend", server_rows},
                                         {"Queues and routes", queue_rows},
                                         {"Delivery", delivery_rows},
                                         {"Tasks", task_rows},
                                         {"Results", result_rows},
                                         {"Worker", worker_rows},
+                                        {"Remote control", control_rows},
                                         {"Log", log_rows}}};
 
 std::vector<Setting> make_table() {
