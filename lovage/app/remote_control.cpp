@@ -38,18 +38,23 @@ ControlRequest request_of(ControlCommand command, const ControlOptions& options,
     return request;
 }
 
+/// The broker, and what remote control is called there.
+struct Exchanges {
+    Broker* broker;
+    ControlNames names;
+};
+
 /// Publishes the request. True: a worker's mailbox has it. A request to a broker without workers is
 /// no error.
-Awaitable<Result<bool>> publish_request(Broker* broker, const ControlRequest* request,
+Awaitable<Result<bool>> publish_request(Exchanges on, const ControlRequest* request,
                                         Deadline deadline) {
-    const ControlNames names;
     // Whoever comes first makes it, as with Celery.
-    auto declared =
-        co_await broker->declare_exchange(names.mailbox(std::string_view{}).exchange, deadline);
+    ExchangeDeclaration exchange = on.names.mailbox("").exchange;
+    auto declared = co_await on.broker->declare_exchange(std::move(exchange), deadline);
     if (!declared) co_return std::unexpected{std::move(declared.error())};
-    Publication publication = control_publication(names, *request);
+    Publication publication = control_publication(on.names, *request);
     publication.mandatory = true;
-    auto published = co_await broker->publish(std::move(publication), deadline);
+    auto published = co_await on.broker->publish(std::move(publication), deadline);
     if (published) co_return true;
     if (published.error().code == Errc::unroutable) co_return false;
     co_return std::unexpected{std::move(published.error())};
@@ -105,37 +110,34 @@ void warn_of_duplicates(const ReplyCollector& replies) {
                  fmt::join(replies.duplicates(), ", "));
 }
 
-Awaitable<Result<NodeReplies>> call(Broker* broker, LamportClock* clock, ControlRequest request,
-                                    ControlOptions options) {
+Awaitable<Result<NodeReplies>> call(Exchanges on, ControlTopology box, ControlRequest request,
+                                    LamportClock* clock, ControlOptions options) {
     const Deadline sending = Deadline::in(kBrokerPatience);
-    const ControlNames names;
-    const std::string oid = uuid4();
-    const ControlTopology box = names.reply_box(oid);
     request.ticket = uuid4();
-    request.reply_to = ReplyAddress{names.reply_exchange(), oid};
+    request.reply_to = ReplyAddress{box.binding.exchange, box.binding.routing_key};
     ReplyCollector replies{*request.ticket, options.destination, options.limit};
 
-    auto consumer = co_await open_reply_box(broker, &box, sending);
+    auto consumer = co_await open_reply_box(on.broker, &box, sending);
     Result<void> done;
     if (consumer) {
-        auto heard = co_await publish_request(broker, &request, sending);
+        auto heard = co_await publish_request(on, &request, sending);
         if (!heard) {
             done = std::unexpected{std::move(heard.error())};
         } else if (*heard) {
-            done =
-                co_await collect(consumer->get(), &replies, clock, Deadline::in(options.timeout));
+            const Deadline deadline = Deadline::in(options.timeout);
+            done = co_await collect(consumer->get(), &replies, clock, deadline);
         }
     } else {
         done = std::unexpected{std::move(consumer.error())};
     }
-    co_await close_reply_box(broker, consumer ? std::move(*consumer) : nullptr, box.queue.name);
+    co_await close_reply_box(on.broker, consumer ? std::move(*consumer) : nullptr, box.queue.name);
     if (!done) co_return std::unexpected{std::move(done.error())};
     warn_of_duplicates(replies);
     co_return std::move(replies).take();
 }
 
-Awaitable<Result<NodeReplies>> cast(Broker* broker, ControlRequest request) {
-    auto heard = co_await publish_request(broker, &request, Deadline::in(kBrokerPatience));
+Awaitable<Result<NodeReplies>> cast(Exchanges on, ControlRequest request) {
+    auto heard = co_await publish_request(on, &request, Deadline::in(kBrokerPatience));
     if (!heard) co_return std::unexpected{std::move(heard.error())};
     co_return NodeReplies{};
 }
@@ -144,17 +146,22 @@ Awaitable<Result<NodeReplies>> ask(std::shared_ptr<AppCore> core, ControlCommand
                                    ControlOptions options) {
     auto connected = co_await core->connect_broker(Deadline::in(kBrokerPatience));
     if (!connected) co_return std::unexpected{std::move(connected.error())};
-    co_return co_await ask_nodes(core->broker(), core->clock(), std::move(command),
-                                 std::move(options));
+    co_return co_await ask_nodes(core->broker(), core->settings(), core->clock(),
+                                 std::move(command), std::move(options));
 }
 
 }  // namespace
 
-Awaitable<Result<NodeReplies>> ask_nodes(Broker& broker, LamportClock& clock,
-                                         ControlCommand command, ControlOptions options) {
+Awaitable<Result<NodeReplies>> ask_nodes(Broker& broker, const Settings& settings,
+                                         LamportClock& clock, ControlCommand command,
+                                         ControlOptions options) {
+    const Exchanges on{&broker, ControlNames{settings.control_exchange}};
     ControlRequest request = request_of(std::move(command), options, clock);
-    if (!options.reply) return cast(&broker, std::move(request));
-    return call(&broker, &clock, std::move(request), std::move(options));
+    if (!options.reply) return cast(on, std::move(request));
+    // A queue of its own for each call, so that calls made at the same time need not share one.
+    ControlTopology box = on.names.reply_box(
+        uuid4(), {.ttl = settings.control_queue_ttl, .expires = settings.control_queue_expires});
+    return call(on, std::move(box), std::move(request), &clock, std::move(options));
 }
 
 Awaitable<Result<NodeReplies>> RemoteControl::broadcast_async(ControlCommand command,

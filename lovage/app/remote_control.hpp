@@ -14,6 +14,7 @@
 #include <lovage/control/lamport_clock.hpp>
 #include <lovage/control/node_pattern.hpp>
 #include <lovage/core/error.hpp>
+#include <lovage/runtime/settings.hpp>
 
 namespace lovage {
 
@@ -63,9 +64,9 @@ private:
 };
 
 /// RemoteControl's work on a connected broker, for tools that have one of their own.
-/// Lifetime: `broker` and `clock` must outlive the returned Awaitable.
-[[nodiscard]] Awaitable<Result<NodeReplies>> ask_nodes(Broker& broker, LamportClock& clock,
-                                                       ControlCommand command,
+/// Lifetime: `broker`, `settings` and `clock` must outlive the returned Awaitable.
+[[nodiscard]] Awaitable<Result<NodeReplies>> ask_nodes(Broker& broker, const Settings& settings,
+                                                       LamportClock& clock, ControlCommand command,
                                                        ControlOptions options);
 
 }  // namespace lovage

@@ -31,22 +31,26 @@ struct Report {
     Server broker;
     Server results;
     std::vector<std::pair<std::string, QueueStatus>> queues;
-    NodeReplies nodes;
+    Result<NodeReplies> nodes;
 };
 
 using CorePtr = std::shared_ptr<AppCore>;
 
+/// How the names of remote control's queues end.
+std::string mailbox_suffix(const Settings& settings) {
+    return '.' + ControlNames{settings.control_exchange}.request_exchange();
+}
+
 /// All queues the broker lists and those the app knows of, with their counts; a queue that does not
-/// exist is left out.
-Awaitable<Result<void>> read_queues(Broker* broker, std::vector<std::string> known, Report* report,
-                                    Deadline deadline) {
+/// exist is left out, and so are those whose name ends in `mailboxes`: they are remote control's.
+Awaitable<Result<void>> read_queues(Broker* broker, std::vector<std::string> known,
+                                    std::string mailboxes, Report* report, Deadline deadline) {
     auto listed = co_await broker->list_queues(deadline);
     if (!listed) co_return std::unexpected{std::move(listed.error())};
     std::set<std::string> names{listed->begin(), listed->end()};
     names.insert(known.begin(), known.end());
     for (const std::string& name : names) {
-        // Mailboxes of remote control come and go with those who read them.
-        if (name.ends_with(ControlNames{}.request_exchange())) continue;
+        if (name.ends_with(mailboxes)) continue;
         const auto status = co_await broker->queue_status(name, deadline);
         if (status) {
             report->queues.emplace_back(name, *status);
@@ -54,16 +58,6 @@ Awaitable<Result<void>> read_queues(Broker* broker, std::vector<std::string> kno
             co_return std::unexpected{status.error()};
         }
     }
-    co_return Result<void>{};
-}
-
-Awaitable<Result<void>> read_nodes(Broker* broker, LamportClock* clock,
-                                   std::vector<std::string> destination,
-                                   std::chrono::milliseconds timeout, Report* report) {
-    ControlOptions options{.destination = std::move(destination), .timeout = timeout};
-    auto replies = co_await ask_nodes(*broker, *clock, control::ping(), std::move(options));
-    if (!replies) co_return std::unexpected{std::move(replies.error())};
-    report->nodes = std::move(*replies);
     co_return Result<void>{};
 }
 
@@ -81,12 +75,18 @@ Awaitable<Report> read_report(CorePtr core, std::vector<std::string> known,
     const auto results = make_results(core->loop().executor(), settings);
     const Deadline for_broker = Deadline::in(wanted.timeout);
     Result<void> done = co_await broker->connect(for_broker);
-    if (done) done = co_await read_queues(broker.get(), std::move(known), &report, for_broker);
     if (done) {
-        done = co_await read_nodes(broker.get(), &core->clock(), std::move(wanted.destination),
-                                   wanted.node_timeout, &report);
+        done = co_await read_queues(broker.get(), std::move(known), mailbox_suffix(settings),
+                                    &report, for_broker);
     }
-    if (!done) report.broker.problem = std::move(done.error());
+    if (done) {
+        ControlOptions asking{.destination = std::move(wanted.destination),
+                              .timeout = wanted.node_timeout};
+        report.nodes = co_await ask_nodes(*broker, settings, core->clock(), control::ping(),
+                                          std::move(asking));
+    } else {
+        report.broker.problem = std::move(done.error());
+    }
 
     const Deadline for_results = Deadline::in(wanted.timeout);
     done = co_await results->connect(for_results);
@@ -118,7 +118,8 @@ Json report_json(const Report& report) {
         queues.push_back(std::move(queue));
     }
     Json json = Json::object();
-    json.set("nodes", Json::object({report.nodes.begin(), report.nodes.end()}));
+    const NodeReplies nodes = report.nodes.value_or(NodeReplies{});
+    json.set("nodes", Json::object({nodes.begin(), nodes.end()}));
     json.set("broker", server_json(report.broker));
     json.set("result_backend", server_json(report.results));
     json.set("queues", std::move(queues));
@@ -213,12 +214,12 @@ bool confirm_purge(Console& console, const std::vector<Waiting>& queues) {
 }  // namespace
 
 int run_status(App& app, const StatusArguments& arguments, Console& console) {
-    const Report report =
+    const Report found =
         app.core()->loop().run_blocking(read_report(app.core(), known_queues(app), arguments));
-    console.out << (arguments.json ? to_json_text(report_json(report)) + '\n'
-                                   : report_text(report));
-    if (report.broker.problem || report.results.problem) return kUnreachable;
-    return report.nodes.empty() ? report_no_nodes(console) : kSuccess;
+    console.out << (arguments.json ? to_json_text(report_json(found)) + '\n' : report_text(found));
+    if (found.broker.problem || found.results.problem) return kUnreachable;
+    if (!found.nodes) return report(console, found.nodes.error());
+    return found.nodes->empty() ? report_no_nodes(console) : kSuccess;
 }
 
 int run_purge(App& app, const PurgeArguments& arguments, Console& console) {
