@@ -12,7 +12,10 @@ Admission::Admission(const Settings& settings, WaitingRoom& waiting)
 
 RateLine* Admission::line_of(const TaskDefinition& task) {
     if (!limits_rates_) return nullptr;
-    const RateLimit limit = task.options.rate_limit.value_or(default_limit_);
+    const auto replaced = replaced_.find(&task);
+    const RateLimit limit = replaced != replaced_.end()
+                                ? replaced->second
+                                : task.options.rate_limit.value_or(default_limit_);
     if (limit.per_second == 0) return nullptr;
     return &lines_.try_emplace(&task, limit, horizon_).first->second;
 }
@@ -35,6 +38,12 @@ void Admission::give_back_turn(TaskRequest& request) {
     const auto turn = std::exchange(request.turn, std::nullopt);
     if (!turn) return;
     if (RateLine* const line = line_of(*request.definition)) line->give_back(*turn);
+}
+
+void Admission::set_limit(const TaskDefinition& task, RateLimit limit) {
+    replaced_[&task] = limit;
+    lines_.erase(&task);
+    waiting_.forget_turns(task);
 }
 
 }  // namespace lovage

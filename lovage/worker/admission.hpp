@@ -25,6 +25,8 @@ public:
     [[nodiscard]] bool admit(std::shared_ptr<TaskRequest>& request);
     /// It does not begin after all: its turn, if it has one, is another's.
     void give_back_turn(TaskRequest& request);
+    /// From now on that limit instead of the task's own; who waits asks again.
+    void set_limit(const TaskDefinition& task, RateLimit limit);
 
 private:
     /// The line of a task; nullptr when its rate is not limited.
@@ -34,6 +36,7 @@ private:
     const RateLimit default_limit_;
     const std::chrono::milliseconds horizon_;
     WaitingRoom& waiting_;
+    std::map<const TaskDefinition*, RateLimit> replaced_;
     std::map<const TaskDefinition*, RateLine> lines_;  // at most one a registered task
 };
 

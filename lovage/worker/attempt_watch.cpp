@@ -123,9 +123,17 @@ Awaitable<void> AttemptWatch::look_for_revoked(std::vector<RequestPtr> requests)
 
 Awaitable<void> AttemptWatch::terminate(RequestPtr request) {
     const int signal = co_await revocations_.signal_of(request->message.id);
-    if (!running_.contains(request)) co_return;  // it ended meanwhile
+    if (running_.contains(request)) send(request, signal);  // else it ended meanwhile
+}
+
+void AttemptWatch::revoke(const RequestPtr& request, const RevokeOptions& options) {
+    request->context->forbid_start();
+    if (options.terminate) send(request, options.signal);
+}
+
+void AttemptWatch::send(const RequestPtr& request, int signal) {
     const auto [told, first] = terminated_.try_emplace(request, signal);
-    if (!first && std::exchange(told->second, signal) == signal) co_return;
+    if (!first && std::exchange(told->second, signal) == signal) return;
     log::info("worker", "Terminating {}[{}] ({})", request->message.display_name(),
               request->message.id, signal_name(signal));
     pool_.terminate(request, signal);

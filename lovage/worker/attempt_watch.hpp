@@ -41,6 +41,9 @@ public:
         return running_;
     }
 
+    /// Revokes a running or waiting attempt without looking at the store.
+    void revoke(const RequestPtr& request, const RevokeOptions& options);
+
     /// The first attempt whose message will soon have been held for too long; once, then nothing.
     [[nodiscard]] RequestPtr held_too_long(Clock::time_point now);
 
@@ -52,8 +55,9 @@ private:
     [[nodiscard]] std::vector<RequestPtr> older_ones() const;
     void warn_of_long_ones();
     Awaitable<void> look_for_revoked(std::vector<RequestPtr> requests);
-    /// Once for each signal that is asked for.
     Awaitable<void> terminate(RequestPtr request);
+    /// Once for each signal that is asked for.
+    void send(const RequestPtr& request, int signal);
 
     Executor executor_;
     Pool& pool_;

@@ -19,9 +19,11 @@
 #include <mutex>
 #include <optional>
 #include <thread>
+#include <unordered_map>
 #include <utility>
 
 #include <pthread.h>
+#include <unistd.h>
 
 namespace lovage {
 
@@ -52,7 +54,7 @@ struct CoroutinePool::Shared : std::enable_shared_from_this<Shared> {
     // Touched on the worker's loop only.
     Events events;
     std::deque<RequestPtr> waiting;
-    std::size_t running = 0;
+    std::unordered_map<RequestPtr, std::chrono::steady_clock::time_point> running;  // since when
     std::thread thread;
 
     // Touched on the tasks' thread only.
@@ -69,10 +71,11 @@ struct CoroutinePool::Shared : std::enable_shared_from_this<Shared> {
     /// Starts as many as there are free slots. On the worker's loop.
     void start_waiting() {
         std::vector<RequestPtr> next;
-        while (!waiting.empty() && running < slots) {
+        const auto now = std::chrono::steady_clock::now();
+        while (!waiting.empty() && running.size() < slots) {
+            running.emplace(waiting.front(), now);
             next.push_back(std::move(waiting.front()));
             waiting.pop_front();
-            ++running;
         }
         if (next.empty()) return;
         {
@@ -139,7 +142,7 @@ struct CoroutinePool::Shared : std::enable_shared_from_this<Shared> {
             starts.swap(started);
             ends.swap(finished);
         }
-        running -= ends.size();
+        for (const FinishedTask& task : ends) running.erase(task.request);
         // After stop() nobody listens any more.
         if (!events.finished) return;
         start_waiting();
@@ -211,7 +214,15 @@ std::size_t CoroutinePool::slots() const noexcept {
 }
 
 std::size_t CoroutinePool::busy() const noexcept {
-    return shared_->running + helpers_.busy();
+    return shared_->running.size() + helpers_.busy();
+}
+
+std::vector<RunningTask> CoroutinePool::running() const {
+    std::vector<RunningTask> tasks = helpers_.running();
+    for (const auto& [request, started] : shared_->running) {
+        tasks.push_back({request, started, ::getpid()});
+    }
+    return tasks;
 }
 
 }  // namespace lovage

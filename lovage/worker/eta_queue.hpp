@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <utility>
@@ -36,6 +37,26 @@ public:
             due.push_back(std::move(tasks_.extract(tasks_.begin()).mapped()));
         }
         return due;
+    }
+
+    /// Removes and returns those that `matches` says yes to, in due order.
+    template <class Matches>
+    [[nodiscard]] std::vector<T> take_if(Matches matches) {
+        std::vector<T> taken;
+        for (auto at = tasks_.begin(); at != tasks_.end();) {
+            const auto next = std::next(at);
+            if (matches(at->second)) taken.push_back(std::move(tasks_.extract(at).mapped()));
+            at = next;
+        }
+        return taken;
+    }
+
+    /// Everything that waits, in due order.
+    [[nodiscard]] std::vector<T> all() const {
+        std::vector<T> copies;
+        copies.reserve(tasks_.size());
+        for (const auto& [key, task] : tasks_) copies.push_back(task);
+        return copies;
     }
 
     /// Removes and returns everything, in due order: for the end of the worker.

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -17,6 +19,19 @@ namespace lovage {
 struct FinishedTask {
     std::shared_ptr<TaskRequest> request;
     TaskOutcome outcome;
+};
+
+/// A task that a slot runs at this moment.
+struct RunningTask {
+    std::shared_ptr<TaskRequest> request;
+    std::chrono::steady_clock::time_point started;
+    std::int64_t process = 0;  ///< The id of the process it runs in.
+};
+
+/// A process that runs tasks.
+struct PoolProcess {
+    std::int64_t id = 0;
+    std::uint64_t tasks = 0;  ///< That it has begun.
 };
 
 /// What runs task functions. Used by the worker's loop; tasks run elsewhere.
@@ -71,6 +86,11 @@ public:
     [[nodiscard]] virtual std::size_t slots() const noexcept = 0;
     [[nodiscard]] virtual std::size_t busy() const noexcept = 0;
     [[nodiscard]] virtual std::string_view name() const noexcept = 0;
+
+    /// The tasks that run now, in no order.
+    [[nodiscard]] virtual std::vector<RunningTask> running() const = 0;
+    /// The processes that serve; empty where tasks run in the worker's own.
+    [[nodiscard]] virtual std::vector<PoolProcess> processes() const { return {}; }
 
 private:
     [[nodiscard]] std::unexpected<Error> cannot(std::string_view what) const {

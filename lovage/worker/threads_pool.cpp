@@ -13,6 +13,7 @@
 #include <thread>
 
 #include <pthread.h>
+#include <unistd.h>
 
 namespace lovage {
 
@@ -42,6 +43,11 @@ struct ThreadsPool::Shared : std::enable_shared_from_this<Shared> {
     std::size_t wanted;
     std::size_t alive = 0;
     std::vector<std::size_t> ended;  // slots whose thread has left
+    struct Run {
+        std::shared_ptr<TaskRequest> request;  // nullptr: the slot is idle
+        std::chrono::steady_clock::time_point started;
+    };
+    std::map<std::size_t, Run> runs;  // by slot
 
     std::map<std::size_t, std::thread> threads;  // by slot; touched on the loop only
 
@@ -75,12 +81,14 @@ struct ThreadsPool::Shared : std::enable_shared_from_this<Shared> {
 
     void run_slot(std::size_t slot) {
         std::unique_lock lock{mutex};
+        Run& run = runs[slot];
         while (true) {
             work_came.wait(lock, [this] { return stopping || alive > wanted || !waiting.empty(); });
             if (stopping || alive > wanted) break;
             std::shared_ptr<TaskRequest> request = std::move(waiting.front());
             waiting.pop_front();
             ++busy;
+            run = {request, std::chrono::steady_clock::now()};
             if (request->report_start) {
                 started.push_back(request);
                 post_events();
@@ -89,9 +97,11 @@ struct ThreadsPool::Shared : std::enable_shared_from_this<Shared> {
             TaskOutcome outcome = run_task(*request);
             lock.lock();
             --busy;
+            run.request.reset();
             finished.push_back({std::move(request), std::move(outcome)});
             post_events();
         }
+        runs.erase(slot);
         --alive;
         ended.push_back(slot);
         slot_ended.notify_all();
@@ -193,6 +203,15 @@ std::size_t ThreadsPool::slots() const noexcept {
 std::size_t ThreadsPool::busy() const noexcept {
     const std::lock_guard lock{shared_->mutex};
     return shared_->busy;
+}
+
+std::vector<RunningTask> ThreadsPool::running() const {
+    std::vector<RunningTask> tasks;
+    const std::lock_guard lock{shared_->mutex};
+    for (const auto& [slot, run] : shared_->runs) {
+        if (run.request) tasks.push_back({run.request, run.started, ::getpid()});
+    }
+    return tasks;
 }
 
 }  // namespace lovage

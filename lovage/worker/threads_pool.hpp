@@ -31,6 +31,7 @@ public:
     [[nodiscard]] std::size_t slots() const noexcept override;
     [[nodiscard]] std::size_t busy() const noexcept override;
     [[nodiscard]] std::string_view name() const noexcept override { return name_; }
+    [[nodiscard]] std::vector<RunningTask> running() const override;
 
 private:
     struct Shared;

@@ -90,6 +90,18 @@ bool WaitingRoom::hold_for_turn(RequestPtr& request, Clock::time_point turn) {
     return true;
 }
 
+void WaitingRoom::forget_turns(const TaskDefinition& task) {
+    const auto of_task = [&task](const RequestPtr& request) {
+        return request->definition == &task;
+    };
+    const auto now = Clock::now();
+    for (RequestPtr& request : in_turn_.take_if(of_task)) {
+        request->turn.reset();
+        (void)in_turn_.push(std::move(request), now);  // to its own room
+    }
+    tell();
+}
+
 WaitingRoom::InLine WaitingRoom::hold_in_line(RequestPtr& request, Clock::time_point now) {
     if (request->in_line_since == Clock::time_point{}) request->in_line_since = now;
     Clock::time_point leave_at = request->in_line_since + kInLineMost;

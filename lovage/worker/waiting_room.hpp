@@ -72,6 +72,12 @@ public:
     /// Hands a task to the broker that has to ask again later.
     void send_away(RequestPtr request, std::chrono::milliseconds delay);
 
+    /// The tasks of that name which wait for their turn have none any more, and come out now.
+    void forget_turns(const TaskDefinition& task);
+
+    /// Those that wait for their ETA, in its order.
+    [[nodiscard]] std::vector<RequestPtr> scheduled() const { return held_.all(); }
+
     /// Removes and returns whose time has come.
     [[nodiscard]] std::vector<RequestPtr> pop_due(TimePoint now, Clock::time_point steady_now);
     /// How long until then; at most a minute, since the wall clock may be set.

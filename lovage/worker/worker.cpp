@@ -48,9 +48,11 @@ bool away(Errc code) {
            code == Errc::unknown_outcome || code == Errc::unavailable;
 }
 
-std::vector<std::string> queues_of(const WorkerOptions& options, const Settings& settings) {
-    if (!options.queues.empty()) return options.queues;
-    return {settings.task_default_queue};
+std::vector<QueueSource> sources_of(const WorkerOptions& options, const Settings& settings) {
+    if (options.queues.empty()) return {{.queue = settings.task_default_queue}};
+    std::vector<QueueSource> sources;
+    for (const std::string& queue : options.queues) sources.push_back({.queue = queue});
+    return sources;
 }
 
 std::size_t slots_of(const WorkerOptions& options, const Settings& settings) {
@@ -88,7 +90,6 @@ Worker::Impl::Impl(App& of, WorkerOptions wanted)
       core{of.core()},
       options{std::move(wanted)},
       hostname{node_name(options.hostname)},
-      queues{queues_of(options, of.settings())},
       slots{slots_of(options, of.settings())},
       delivery_{delivery_rules(of.settings())},
       pool_{make_pool(*core, {.name = options.pool, .slots = slots, .hostname = hostname})},
@@ -97,6 +98,7 @@ Worker::Impl::Impl(App& of, WorkerOptions wanted)
       look_ahead_{static_cast<std::uint32_t>(slots)},
       revocations_{*core},
       watch_{core->loop().executor(), *pool_, revocations_, held_most(of.settings())},
+      sources_{sources_of(options, of.settings())},
       settler_{*core,
                metrics_,
                hostname,
@@ -159,15 +161,15 @@ Awaitable<Result<void>> Worker::Impl::wait_for_servers() {
 
 Awaitable<Result<void>> Worker::Impl::open_consumer() {
     const Deadline deadline = Deadline::in(kConnectAttempt);
-    for (const std::string& queue : queues) {
+    for (const QueueSource& source : std::vector{sources_}) {
         if (stops_ != 0) co_return fail(Errc::cancelled, "the worker stops");
-        auto declared =
-            co_await declare_task_queue(core->broker(), app.settings(), queue, deadline);
+        auto declared = co_await declare(source, deadline);
         if (!declared) co_return declared;
     }
+    if (sources_.empty()) co_return Result<void>{};
     ahead_ = look_ahead_.prefetch();
     prefetch_ = wanted_prefetch();
-    ConsumeOptions consume{queues, prefetch_, hostname};
+    ConsumeOptions consume{queue_names(), prefetch_, hostname};
     auto opened = co_await core->broker().consume(std::move(consume), deadline);
     if (!opened) co_return std::unexpected{std::move(opened.error())};
     // Nobody would run what it takes; dropped, it gives that back.
@@ -202,6 +204,11 @@ Awaitable<Result<void>> Worker::Impl::run() {
         scope_.spawn("revocations", watch_.watch_revocations());
         scope_.spawn("progress", watch_progress());
         if (autoscale_) scope_.spawn("autoscale", watch_load());
+        started_ = Clock::now();
+        if (app.settings().worker_enable_remote_control) {
+            mailbox_.emplace(core->loop().executor(), *this, core->broker());
+            scope_.spawn("remote control", mailbox_->serve());
+        }
         ready = true;
         log::info("worker", "{} ready.", hostname);
         if (options.on_ready) options.on_ready();
@@ -305,6 +312,7 @@ Awaitable<void> Worker::Impl::shut_down() {
            !co_await scope_.join(Deadline::in(kCloseDeadline))) {
         log::warning("worker", "still waiting for the broker");
     }
+    if (mailbox_) co_await mailbox_->close(Deadline::in(kCloseDeadline));
     if (consumer_) {
         // Flushes the acks, and returns what is unsettled: tasks that did not end in time.
         auto closed = co_await consumer_->close(Deadline::in(kCloseDeadline));
@@ -365,8 +373,8 @@ WorkerStatus Worker::status() const {
 const std::string& Worker::hostname() const noexcept {
     return impl_->hostname;
 }
-const std::vector<std::string>& Worker::queues() const noexcept {
-    return impl_->queues;
+std::vector<std::string> Worker::queues() const {
+    return impl_->queue_names();
 }
 std::size_t Worker::concurrency() const noexcept {
     return impl_->slots;

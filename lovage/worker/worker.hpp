@@ -83,7 +83,8 @@ public:
     [[nodiscard]] WorkerStatus status() const;
 
     [[nodiscard]] const std::string& hostname() const noexcept;
-    [[nodiscard]] const std::vector<std::string>& queues() const noexcept;
+    /// Those it consumes; remote control adds and cancels some. On the loop, or before run().
+    [[nodiscard]] std::vector<std::string> queues() const;
     /// How many slots it starts with.
     [[nodiscard]] std::size_t concurrency() const noexcept;
     /// The name of its pool.

@@ -94,7 +94,15 @@ Awaitable<void> Worker::Impl::consume_until_stop() {
     const std::chrono::milliseconds patience = app.settings().worker_progress_timeout;
     const auto look_up = patience.count() == 0 ? kReceive : std::min(kReceive, patience);
     while (stops_ == 0) {
-        auto deliveries = co_await consumer_->receive(Deadline::in(look_up));
+        if (!consumer_) {  // it was lost while no queue was consumed
+            co_await pause(look_up);
+            if (!sources_.empty() && !co_await recover({Errc::disconnected, "a queue was added"})) {
+                co_return;
+            }
+            continue;
+        }
+        const std::shared_ptr<Consumer> consumer = consumer_;
+        auto deliveries = co_await consumer->receive(Deadline::in(look_up));
         if (deliveries) {
             deliveries_ += deliveries->size();
             repair_ = Repair::none;
@@ -127,11 +135,11 @@ Awaitable<Result<void>> Worker::Impl::revive(bool same_consumer) {
     repair_ = Repair::none;
     if (auto connected = co_await core->connect(deadline); !connected) co_return connected;
     if (!consumer_) co_return co_await open_consumer();
-    for (const std::string& queue : queues) {
+    const std::shared_ptr<Consumer> consumer = consumer_;
+    for (const QueueSource& source : std::vector{sources_}) {
         // A queue that was deleted is made again; adding one that is consumed does nothing.
-        auto declared =
-            co_await declare_task_queue(core->broker(), app.settings(), queue, deadline);
-        if (declared) declared = co_await consumer_->add_queue(queue, deadline);
+        auto declared = co_await declare(source, deadline);
+        if (declared) declared = co_await consumer->add_queue(source.queue, deadline);
         if (!declared) co_return declared;
     }
     co_return Result<void>{};
@@ -187,12 +195,11 @@ Worker::Impl::RequestPtr Worker::Impl::make_request(Delivery delivery, TaskMessa
 
 void Worker::Impl::set_rules(TaskRequest& request) {
     const Settings& settings = app.settings();
-    const TaskOptions& own = request.definition->options;
-    request.acknowledge = ack_rules(delivery_, own);
-    request.time_limit =
-        limit(request.message.time_limit, own.time_limit, settings.task_time_limit);
+    const TimeLimits own = limits_.of(*request.definition);
+    request.acknowledge = ack_rules(delivery_, request.definition->options);
+    request.time_limit = limit(request.message.time_limit, own.hard, settings.task_time_limit);
     request.soft_time_limit =
-        limit(request.message.soft_time_limit, own.soft_time_limit, settings.task_soft_time_limit);
+        limit(request.message.soft_time_limit, own.soft, settings.task_soft_time_limit);
     if (request.time_limit && !pool_->keeps_hard_limits()) soften_hard_limit(request);
     request.report_start = settings.task_track_started || !request.acknowledge.acks_late ||
                            request.soft_time_limit.has_value();
@@ -383,6 +390,7 @@ void Worker::Impl::show_busy() {
 
 void Worker::Impl::on_finished(std::vector<FinishedTask> finished) {
     for (const FinishedTask& task : finished) {
+        if (task.outcome.started != Clock::time_point{}) ++begun_[task.request->definition];
         watch_.ended(task.request);
         gate_.ended(task.request, task.outcome);
     }

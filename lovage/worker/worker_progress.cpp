@@ -31,7 +31,7 @@ ProgressWatch::Worker Worker::Impl::progress() const {
 Awaitable<std::optional<std::uint64_t>> Worker::Impl::waiting_at_broker() {
     std::uint64_t waiting = 0;
     const Deadline deadline = Deadline::in(kAsk);
-    for (const std::string& queue : queues) {
+    for (const std::string& queue : queue_names()) {
         const auto status = co_await core->broker().queue_status(queue, deadline);
         if (!status) co_return std::nullopt;
         waiting += status->ready;

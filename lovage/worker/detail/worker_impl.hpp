@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include <lovage/app/app_core.hpp>
@@ -16,6 +17,8 @@
 #include <lovage/worker/admission.hpp>
 #include <lovage/worker/attempt_watch.hpp>
 #include <lovage/worker/autoscale.hpp>
+#include <lovage/worker/control/controlled_worker.hpp>
+#include <lovage/worker/control/mailbox.hpp>
 #include <lovage/worker/journal/dead_workers.hpp>
 #include <lovage/worker/key_gate.hpp>
 #include <lovage/worker/look_ahead.hpp>
@@ -23,6 +26,7 @@
 #include <lovage/worker/progress_watch.hpp>
 #include <lovage/worker/revocations.hpp>
 #include <lovage/worker/settler.hpp>
+#include <lovage/worker/task_limits.hpp>
 #include <lovage/worker/task_metrics.hpp>
 #include <lovage/worker/waiting_room.hpp>
 #include <lovage/worker/worker.hpp>
@@ -32,8 +36,9 @@ namespace lovage {
 
 /// The worker on its loop. worker.cpp holds its life (start, stop), worker_consume.cpp what happens
 /// to deliveries, worker_progress.cpp the watch over their coming, worker_slots.cpp how many slots
-/// there are, worker_crashes.cpp what it does about workers that died.
-class Worker::Impl {
+/// there are, worker_crashes.cpp what it does about workers that died, worker_control.cpp what
+/// remote control sees of it and does to it.
+class Worker::Impl final : public ControlledWorker {
 public:
     Impl(App& app, WorkerOptions options);
 
@@ -43,27 +48,52 @@ public:
     void cold_stop_requested();
     [[nodiscard]] WorkerStatus status() const;
     [[nodiscard]] std::string_view pool_name() const noexcept { return pool_->name(); }
-    Result<void> grow(std::size_t more);
-    Result<void> shrink(std::size_t fewer);
-    Result<AutoscaleRange> set_autoscale(AutoscaleRange bounds);
-    Result<void> restart_pool() { return pool_->restart(); }
+    [[nodiscard]] std::vector<std::string> queue_names() const;
+
+    // ControlledWorker.
+    [[nodiscard]] const std::string& node() const override { return hostname; }
+    [[nodiscard]] const Settings& settings() const override { return core->settings(); }
+    [[nodiscard]] const TaskRegistry& tasks() const override { return core->registry(); }
+    [[nodiscard]] StateStore& state() override { return core->state(); }
+    [[nodiscard]] Client& client() override { return core->client(); }
+    [[nodiscard]] LamportClock& clock() override { return clock_; }
+    [[nodiscard]] EventControl* events() override { return nullptr; }
+    [[nodiscard]] std::vector<RunningTask> running() const override { return pool_->running(); }
+    [[nodiscard]] std::vector<RequestPtr> reserved() const override;
+    [[nodiscard]] std::vector<RequestPtr> scheduled() const override;
+    [[nodiscard]] std::map<std::string, std::uint64_t> totals() const override;
+    [[nodiscard]] Clock::time_point started() const override { return started_; }
+    [[nodiscard]] const Pool& pool() const override { return *pool_; }
+    [[nodiscard]] std::uint32_t prefetch() const override { return prefetch_; }
+    [[nodiscard]] std::optional<AutoscaleRange> autoscale() const override;
+    [[nodiscard]] const std::vector<QueueSource>& sources() const override { return sources_; }
+    Result<void> grow(std::size_t more) override;
+    Result<void> shrink(std::size_t fewer) override;
+    Result<AutoscaleRange> set_autoscale(AutoscaleRange bounds) override;
+    Result<void> restart_pool() override { return pool_->restart(); }
+    void request_warm_stop() override;
+    std::vector<std::string> revoke_held(const std::vector<std::string>& task_ids,
+                                         const RevokeOptions& how) override;
+    void limit_rate(const TaskDefinition& task, RateLimit limit) override;
+    void limit_time(const TaskDefinition& task, TimeLimits limits) override;
+    Awaitable<Result<void>> add_queue(QueueSource source, Deadline deadline) override;
+    Awaitable<Result<void>> cancel_queue(std::string queue, Deadline deadline) override;
 
     App& app;
     std::shared_ptr<AppCore> core;
     const WorkerOptions options;
     const std::string hostname;
-    const std::vector<std::string> queues;
     const std::size_t slots;  // at the start
     std::atomic<bool> ready{false};
     std::size_t left_behind = 0;
 
 private:
-    using RequestPtr = std::shared_ptr<TaskRequest>;
-
     // Life.
     Awaitable<Result<void>> wait_for_servers();
     Awaitable<Result<void>> connect_and_consume();
     Awaitable<Result<void>> open_consumer();
+    /// The queue with whatever its messages come by.
+    Awaitable<Result<void>> declare(QueueSource source, Deadline deadline);
     Awaitable<void> stop_wanted();
     Awaitable<void> shut_down();
     /// Waits for hooks, for as long as a stop may take; those that do not end are left behind.
@@ -135,15 +165,23 @@ private:
     std::shared_ptr<journal::InFlightFile> journal_;
     AttemptWatch watch_;
     bool told_of_hard_limits_ = false;
-    std::uint64_t deliveries_ = 0;  // that have come
-    Repair repair_ = Repair::none;  // wanted of consume()
-    std::unique_ptr<Consumer> consumer_;
+    std::uint64_t deliveries_ = 0;      // that have come
+    Repair repair_ = Repair::none;      // wanted of consume()
+    std::vector<QueueSource> sources_;  // what it consumes
+    /// Nothing while none is open. Shared with whoever waits for it meanwhile.
+    std::shared_ptr<Consumer> consumer_;
     /// Of what this consumer delivered; nothing once it is known to have lost that.
     std::optional<std::uint64_t> epoch_;
     Settler settler_;
     WaitingRoom waiting_;
     Admission admission_;
     KeyGate gate_;
+    TaskLimits limits_;
+    /// How many attempts of each task have ended that had begun.
+    std::unordered_map<const TaskDefinition*, std::uint64_t> begun_;
+    LamportClock clock_;
+    Clock::time_point started_;
+    std::optional<control::Mailbox> mailbox_;
     std::optional<Error> problem_;  // why the worker cannot go on
     int stops_ = 0;                 // how often a stop was requested
     std::optional<Deadline> soft_;  // until when a cold stop waits

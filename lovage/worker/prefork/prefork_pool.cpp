@@ -415,4 +415,22 @@ Awaitable<void> PreforkPool::join() {
     co_await asio::post(core_.loop().executor(), asio::use_awaitable);
 }
 
+std::vector<RunningTask> PreforkPool::running() const {
+    std::vector<RunningTask> tasks;
+    for (const auto& slot : slots_) {
+        if (!slot->state.busy()) continue;
+        tasks.push_back({slot->state.running(), slot->state.began(), slot->process->pid()});
+    }
+    return tasks;
+}
+
+std::vector<PoolProcess> PreforkPool::processes() const {
+    std::vector<PoolProcess> processes;
+    for (const auto& slot : slots_) {
+        if (slot->state.phase() != SlotState::Phase::serving) continue;
+        processes.push_back({slot->process->pid(), slot->state.tasks_run()});
+    }
+    return processes;
+}
+
 }  // namespace lovage

@@ -46,6 +46,8 @@ public:
     }
     [[nodiscard]] bool busy() const noexcept { return running_ != nullptr; }
     [[nodiscard]] const RequestPtr& running() const noexcept { return running_; }
+    /// That it has begun.
+    [[nodiscard]] std::size_t tasks_run() const noexcept { return tasks_run_; }
     [[nodiscard]] std::uint64_t sequence() const noexcept { return sequence_; }
     [[nodiscard]] KillReason kill_reason() const noexcept { return kill_reason_; }
 

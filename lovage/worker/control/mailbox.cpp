@@ -1,0 +1,162 @@
+#include <lovage/worker/control/mailbox.hpp>
+
+#include <lovage/runtime/log.hpp>
+#include <lovage/worker/control/command.hpp>
+
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+namespace lovage::control {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kOpen = 10s;
+constexpr auto kReceive = 60s;
+constexpr auto kReply = 10s;
+/// The longest pause before another try: work goes on within five seconds of the broker's return,
+/// and so shall this.
+constexpr auto kLongestPause = 2s;
+/// For what no amount of trying cures soon: other declarations, missing rights.
+constexpr auto kRefusedPause = 30s;
+/// Commands carried out beside each other; more wait with the broker.
+constexpr std::size_t kAtOnce = 64;
+constexpr std::uint32_t kPrefetch = 64;
+/// A reply beyond that is replaced by an error: brokers refuse it.
+constexpr std::size_t kReplyBytesMax = std::size_t{15} << 20U;
+
+ControlQueueOptions queue_options(const Settings& settings) {
+    return {.ttl = settings.control_queue_ttl,
+            .expires = settings.control_queue_expires,
+            .exclusive = settings.control_queue_exclusive,
+            .durable = settings.control_queue_durable};
+}
+
+bool refused(Errc code) {
+    return code == Errc::conflict || code == Errc::rejected || code == Errc::invalid_argument;
+}
+
+}  // namespace
+
+Mailbox::Mailbox(Executor executor, ControlledWorker& worker, Broker& broker)
+    : executor_{executor},
+      worker_{worker},
+      broker_{broker},
+      names_{worker.settings().control_exchange},
+      ended_{executor},
+      scope_{std::move(executor)} {}
+
+Awaitable<void> Mailbox::serve() {
+    std::chrono::milliseconds wait = 100ms;
+    while (true) {
+        Error problem;
+        if (auto opened = co_await open()) {
+            wait = 100ms;
+            problem = co_await receive();
+        } else {
+            problem = std::move(opened.error());
+        }
+        consumer_.reset();
+        const bool hopeless = refused(problem.code);
+        log::warning("worker", "remote control: {}. {} …", problem.message(),
+                     hopeless ? "Trying again in 30 s" : "Trying to re-establish it");
+        boost::asio::steady_timer timer{executor_, hopeless ? kRefusedPause : wait};
+        co_await timer.async_wait(boost::asio::use_awaitable);
+        wait = std::min<std::chrono::milliseconds>(wait * 2, kLongestPause);
+    }
+}
+
+Awaitable<Result<void>> Mailbox::open() {
+    const Deadline deadline = Deadline::in(kOpen);
+    const ControlQueueOptions options = queue_options(worker_.settings());
+    ControlTopology mailbox = names_.mailbox(worker_.node(), options);
+    // Replies go to an exchange that is there: a publish to any other would cost the channel.
+    ControlTopology replies = names_.reply_box("", options);
+    auto done = co_await broker_.declare_exchange(std::move(replies.exchange), deadline);
+    if (done) done = co_await broker_.declare_exchange(std::move(mailbox.exchange), deadline);
+    if (done) done = co_await broker_.declare_queue(std::move(mailbox.queue), deadline);
+    if (done) done = co_await broker_.bind(std::move(mailbox.binding), deadline);
+    if (!done) co_return done;
+    ConsumeOptions consume;
+    consume.queues.push_back(names_.mailbox_queue(worker_.node()));
+    consume.prefetch = kPrefetch;
+    auto consumer = co_await broker_.consume(std::move(consume), deadline);
+    if (!consumer) co_return std::unexpected{std::move(consumer.error())};
+    consumer_ = std::move(*consumer);
+    co_return Result<void>{};
+}
+
+Awaitable<Error> Mailbox::receive() {
+    while (true) {
+        auto deliveries = co_await consumer_->receive(Deadline::in(kReceive));
+        if (!deliveries) {
+            if (deliveries.error().code == Errc::deadline_exceeded) continue;
+            co_return std::move(deliveries.error());
+        }
+        for (Delivery& delivery : *deliveries) co_await take(std::move(delivery));
+    }
+}
+
+Awaitable<void> Mailbox::take(Delivery delivery) {
+    consumer_->ack(delivery.tag);
+    if (delivery.expired) co_return;
+    auto request = decode_control_request(delivery.message);
+    if (!request) {
+        log::warning("worker", "remote control: a request that nobody understands: {}",
+                     request.error().detail);
+        co_return;
+    }
+    worker_.clock().adjust(request->clock);
+    if (!addressed_to(*request, worker_.node())) co_return;
+    while (scope_.running() >= kAtOnce) co_await ended_.wait();
+    scope_.spawn("remote control", answer(std::move(*request)));
+}
+
+Awaitable<void> Mailbox::answer(ControlRequest request) {
+    log::debug("worker", "remote control: {}", request.method);
+    Answer answer =
+        co_await carry_out(&worker_, std::move(request.method), std::move(request.arguments));
+    if (answer && request.reply_to && request.ticket) {
+        ControlReply what;
+        what.ticket = std::move(*request.ticket);
+        what.node = worker_.node();
+        what.value = std::move(*answer);
+        co_await reply(std::move(*request.reply_to), std::move(what));
+    }
+    ended_.notify_all();
+}
+
+Awaitable<void> Mailbox::reply(ReplyAddress to, ControlReply what) {
+    if (!to.exchange.empty() && to.exchange != names_.reply_exchange()) {
+        log::warning("worker", "remote control: nobody replies to exchange '{}', only to '{}'",
+                     to.exchange, names_.reply_exchange());
+        co_return;
+    }
+    what.clock = worker_.clock().forward();
+    Publication publication = reply_publication(to, what);
+    if (publication.message.body.size() > kReplyBytesMax) {
+        what.value = *error("the answer is larger than 15 MiB");
+        publication = reply_publication(to, what);
+    }
+    auto sent = co_await broker_.publish(std::move(publication), Deadline::in(kReply));
+    if (!sent) log::warning("worker", "remote control: a reply: {}", sent.error().message());
+}
+
+Awaitable<void> Mailbox::close(Deadline deadline) {
+    if (!co_await scope_.join(deadline)) {
+        scope_.request_stop();
+        while (!co_await scope_.join(Deadline::in(kReply))) {
+            log::warning("worker", "still waiting for a command of remote control");
+        }
+    }
+    if (!consumer_) co_return;
+    auto closed = co_await consumer_->close(deadline);
+    if (!closed) log::warning("worker", "remote control: {}", closed.error().message());
+    consumer_.reset();
+}
+
+}  // namespace lovage::control

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include <lovage/awaitable.hpp>
+#include <lovage/brokers/broker.hpp>
+#include <lovage/control/control_message.hpp>
+#include <lovage/runtime/notifier.hpp>
+#include <lovage/runtime/task_scope.hpp>
+#include <lovage/worker/control/controlled_worker.hpp>
+
+namespace lovage::control {
+
+/// Where a worker hears of remote control: its queue on the exchange of requests, with a consumer
+/// of its own, so that commands never wait behind tasks. Carries commands out beside each other and
+/// replies.
+///
+/// A request is acknowledged before it is carried out: one that was cut off by the end of the
+/// worker is not repeated. Replies go to the exchange of replies only, and are not waited for by
+/// anybody here: who asked may be gone.
+///
+/// Belongs to the worker's loop; not thread-safe.
+class Mailbox {
+public:
+    /// Lifetime: `worker` and `broker` must outlive the mailbox.
+    Mailbox(Executor executor, ControlledWorker& worker, Broker& broker);
+
+    /// Serves until it is cancelled; whatever happens to the broker, it tries again.
+    [[nodiscard]] Awaitable<void> serve();
+    /// After serve() has ended: lets replies on their way leave, and gives the queue up.
+    [[nodiscard]] Awaitable<void> close(Deadline deadline);
+
+private:
+    Awaitable<Result<void>> open();
+    /// Returns when nothing more can come.
+    Awaitable<Error> receive();
+    Awaitable<void> take(Delivery delivery);
+    Awaitable<void> answer(ControlRequest request);
+    Awaitable<void> reply(ReplyAddress to, ControlReply what);
+
+    Executor executor_;
+    ControlledWorker& worker_;
+    Broker& broker_;
+    const ControlNames names_;
+    std::unique_ptr<Consumer> consumer_;
+    Notifier ended_;  // a command has been carried out
+    TaskScope scope_;
+};
+
+}  // namespace lovage::control

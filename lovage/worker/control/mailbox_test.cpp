@@ -1,0 +1,264 @@
+// Remote control through a running worker: what is asked over its broker, and what it answers.
+
+#include <lovage/worker/control/mailbox.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <filesystem>
+#include <map>
+#include <semaphore>
+#include <string>
+#include <utility>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <lovage/brokers/sqlite/sqlite_broker.hpp>
+#include <lovage/control/control_message.hpp>
+#include <lovage/core/uuid.hpp>
+#include <tests/support/memory_app.hpp>
+#include <tests/support/running_worker.hpp>
+
+namespace lovage {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::HasSubstr;
+
+/// A folder that goes with the test.
+class TestFolder {
+public:
+    TestFolder() {
+        std::string name = std::filesystem::temp_directory_path() / "lovage-control-XXXXXX";
+        path_ = ::mkdtemp(name.data());
+    }
+    ~TestFolder() { std::filesystem::remove_all(path_); }
+    TestFolder(const TestFolder&) = delete;
+    TestFolder& operator=(const TestFolder&) = delete;
+    [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+
+private:
+    std::filesystem::path path_;
+};
+
+/// The memory broker, or SQLite's; results in memory.
+class RemoteControl : public ::testing::TestWithParam<std::string> {
+protected:
+    Settings settings() {
+        Settings settings = memory_settings();
+        if (GetParam() == "sqlite") {
+            register_broker_driver(
+                "sqlite", {[](Executor executor, const std::string& url, const Settings&) {
+                    const auto parsed = value_or_throw(parse_url(url));
+                    return make_sqlite_broker(std::move(executor),
+                                              {.folder = value_or_throw(url_folder(parsed))});
+                }});
+            settings.broker_url = "sqlite:///" + folder_.path().string();
+        }
+        return settings;
+    }
+
+private:
+    TestFolder folder_;
+};
+
+/// Broadcasts a request and returns the first reply; null after `wait`.
+Awaitable<Json> ask_over(std::shared_ptr<AppCore> core, ControlRequest request, Deadline deadline) {
+    const ControlNames names;
+    const std::string oid = uuid4();
+    ControlTopology box = names.reply_box(oid);
+    const std::string queue = box.queue.name;
+    Broker& broker = core->broker();
+    (void)co_await broker.declare_exchange(std::move(box.exchange), deadline);
+    (void)co_await broker.declare_queue(std::move(box.queue), deadline);
+    (void)co_await broker.bind(std::move(box.binding), deadline);
+    ConsumeOptions options{{queue}, 10, "asker"};
+    auto consumer = value_or_throw(co_await broker.consume(std::move(options), deadline));
+    request.ticket = uuid4();
+    request.reply_to = ReplyAddress{names.reply_exchange(), oid};
+    value_or_throw(co_await broker.publish(control_publication(names, request), deadline));
+    auto deliveries = co_await consumer->receive(deadline);
+    Json value;
+    if (deliveries) {
+        const auto reply = value_or_throw(decode_control_reply(deliveries->front().message));
+        if (reply.ticket == request.ticket) value = reply.value;
+    }
+    (void)co_await consumer->close(Deadline::in(5s));
+    co_return value;
+}
+
+Json ask(App& app, ControlRequest request, std::chrono::milliseconds wait = kLong) {
+    return app.core()->loop().run_blocking(
+        ask_over(app.core(), std::move(request), Deadline::in(wait)));
+}
+
+Json ask(App& app, std::string method, Json arguments = Json::object()) {
+    return ask(app, {.method = std::move(method), .arguments = std::move(arguments)});
+}
+
+TEST_P(RemoteControl, IsAnsweredWhileEverySlotIsStuck) {
+    App app{"test", settings()};
+    std::counting_semaphore<> begun{0};
+    std::binary_semaphore go_on{0};
+    auto stuck = app.task(
+        "stuck",
+        [&](int n) {
+            begun.release();
+            go_on.acquire();
+            go_on.release();
+            return n;
+        },
+        arg("n"));
+    RunningWorker worker{app, 1};
+    const auto first = stuck.delay(1);
+    begun.acquire();
+    const auto second = stuck.delay(2);
+
+    EXPECT_EQ(ask(app, "ping"), Json::object({{"ok", "pong"}}));
+    const Json active = ask(app, "active");
+    ASSERT_EQ(active.as_array().size(), 1U);
+    EXPECT_EQ(*active.as_array().front().find("id"), Json{first.id()});
+    EXPECT_EQ(*active.as_array().front().find("args"), Json::array({1}));
+    Json reserved;
+    while (reserved.is_null() || reserved.as_array().empty()) reserved = ask(app, "reserved");
+    EXPECT_EQ(*reserved.as_array().front().find("id"), Json{second.id()});
+    EXPECT_EQ(*ask(app, "stats").find("total")->find("stuck"), Json{1});
+    go_on.release();
+    EXPECT_EQ(first.get(kLong), 1);
+    EXPECT_EQ(second.get(kLong), 2);
+    EXPECT_TRUE(worker.stop());
+}
+
+TEST_P(RemoteControl, ReachesOnlyThoseItIsAddressedTo) {
+    App app{"test", settings()};
+    RunningWorker worker{app};
+    EXPECT_EQ(ask(app, {.method = "ping", .destination = {"w@test"}}),
+              Json::object({{"ok", "pong"}}));
+    EXPECT_EQ(ask(app, {.method = "ping", .pattern = "w@*", .matcher = NodeMatcher::glob}),
+              Json::object({{"ok", "pong"}}));
+    EXPECT_EQ(ask(app, {.method = "ping", .destination = {"other@test"}}, 100ms), Json{});
+}
+
+TEST_P(RemoteControl, SurvivesWhatNobodyUnderstands) {
+    App app{"test", settings()};
+    RunningWorker worker{app};
+    const auto shout = [](std::shared_ptr<AppCore> core) -> Awaitable<void> {
+        for (const char* body : {"", "[]", "{}", R"({"method": "ping", "destination": 7})"}) {
+            Publication publication;
+            publication.exchange = ControlNames{}.request_exchange();
+            publication.mandatory = false;
+            publication.message.body = body;
+            (void)co_await core->broker().publish(std::move(publication), Deadline::in(5s));
+        }
+    };
+    app.core()->loop().run_blocking(shout(app.core()));
+    EXPECT_EQ(ask(app, "no_such"), Json::object({{"error", "KeyError('no_such')"}}));
+}
+
+TEST_P(RemoteControl, GrowsAndShrinksThePool) {
+    App app{"test", settings()};
+    RunningWorker worker{app, 2};
+    EXPECT_EQ(ask(app, "pool_grow", Json::object({{"n", 3}})),
+              Json::object({{"ok", "pool will grow"}}));
+    EXPECT_EQ(*ask(app, "stats").find("pool")->find("max-concurrency"), Json{5});
+    EXPECT_EQ(ask(app, "pool_shrink"), Json::object({{"ok", "pool will shrink"}}));
+    EXPECT_EQ(*ask(app, "stats").find("pool")->find("max-concurrency"), Json{4});
+    EXPECT_NE(ask(app, "pool_shrink", Json::object({{"n", 4}})).find("error"), nullptr);
+}
+
+TEST_P(RemoteControl, RevokesWhatWaitsAndWhatIsSentLater) {
+    App app{"test", settings()};
+    std::binary_semaphore begun{0};
+    std::binary_semaphore go_on{0};
+    std::atomic<int> runs{0};
+    auto hold = app.task("hold", [&] {
+        begun.release();
+        go_on.acquire();
+    });
+    auto count = app.task("count", [&runs] { ++runs; });
+    RunningWorker worker{app, 1};
+    const auto running = hold.delay();
+    begun.acquire();
+    const auto waiting = count.delay();
+    const Json done = ask(app, "revoke", Json::object({{"task_id", waiting.id()}}));
+    EXPECT_EQ(*done.find("ok"), Json{"tasks {'" + waiting.id() + "'} flagged as revoked"});
+    EXPECT_EQ(waiting.wait(kLong).status, "REVOKED");
+    EXPECT_EQ(ask(app, "revoked"), Json::array({waiting.id()}));
+    go_on.release();
+    running.get(kLong);
+    EXPECT_TRUE(worker.stop());
+    EXPECT_EQ(runs, 0);
+}
+
+TEST_P(RemoteControl, TerminatesWhatRuns) {
+    App app{"test", settings()};
+    std::binary_semaphore begun{0};
+    auto spin = app.task("spin", [&begun](TaskContext& context) {
+        begun.release();
+        while (true) {
+            context.checkpoint();
+            std::this_thread::yield();
+        }
+    });
+    RunningWorker worker{app, 1};
+    const auto running = spin.delay();
+    begun.acquire();
+    EXPECT_EQ(ask(app, "terminate", Json::object({{"task_id", running.id()}, {"signal", "TERM"}})),
+              Json::object({{"ok", "terminate: " + running.id()}}));
+    EXPECT_EQ(running.wait(kLong).status, "REVOKED");
+}
+
+TEST_P(RemoteControl, AddsAndCancelsQueues) {
+    App app{"test", settings()};
+    auto answer = app.task("answer", [] { return 42; });
+    RunningWorker worker{app, 1};
+    EXPECT_EQ(ask(app, "add_consumer", Json::object({{"queue", "extra"}})),
+              Json::object({{"ok", "add consumer extra"}}));
+    EXPECT_EQ(answer.apply_async({}, {.queue = "extra"}).get(kLong), 42);
+    EXPECT_EQ(ask(app, "active_queues").as_array().size(), 2U);
+
+    for (const char* queue : {"extra", "celery", "celery"}) {
+        EXPECT_EQ(ask(app, "cancel_consumer", Json::object({{"queue", queue}})),
+                  Json::object({{"ok", std::string{"no longer consuming from "} + queue}}));
+    }
+    EXPECT_EQ(ask(app, "active_queues"), Json::array());
+    const auto unserved = answer.delay();
+    EXPECT_EQ(status_of(app, "celery").ready, 1U);
+    EXPECT_EQ(*ask(app, "add_consumer", Json::object({{"queue", "celery"}})).find("ok"),
+              Json{"add consumer celery"});
+    EXPECT_EQ(unserved.get(kLong), 42);
+}
+
+TEST_P(RemoteControl, ChangesTheRateOfATaskForThoseThatWait) {
+    App app{"test", settings()};
+    auto slow = app.task("slow", [] { return 1; });
+    slow.rate_limit("10/h");
+    RunningWorker worker{app, 1};
+    EXPECT_EQ(slow.delay().get(kLong), 1);
+    const auto second = slow.delay();  // its turn is in six minutes
+    EXPECT_THAT(to_json_text(ask(app, "registered")), HasSubstr("slow [rate_limit=10/h]"));
+    const Json arguments = Json::object({{"task_name", "slow"}, {"rate_limit", 0}});
+    EXPECT_EQ(ask(app, "rate_limit", arguments),
+              Json::object({{"ok", "rate limit disabled successfully"}}));
+    EXPECT_EQ(second.get(kLong), 1);
+}
+
+TEST_P(RemoteControl, ShutsDownWarmly) {
+    App app{"test", settings()};
+    RunningWorker worker{app};
+    EXPECT_EQ(ask(app, {.method = "shutdown"}, 100ms), Json{});
+    EXPECT_TRUE(worker.wait_stopped());
+}
+
+TEST_P(RemoteControl, CanBeTurnedOff) {
+    Settings off = settings();
+    off.worker_enable_remote_control = false;
+    App app{"test", off};
+    RunningWorker worker{app};
+    EXPECT_EQ(ask(app, {.method = "ping"}, 100ms), Json{});
+}
+
+INSTANTIATE_TEST_SUITE_P(Brokers, RemoteControl, ::testing::Values("memory", "sqlite"),
+                         [](const auto& test) { return test.param; });
+
+}  // namespace
+}  // namespace lovage

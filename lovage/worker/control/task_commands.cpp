@@ -1,0 +1,171 @@
+// Revocations, and the limits of tasks.
+
+#include <chrono>
+#include <cmath>
+#include <csignal>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <lovage/core/python_repr.hpp>
+#include <lovage/runtime/child_process.hpp>
+#include <lovage/worker/control/command.hpp>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+namespace lovage::control {
+namespace {
+
+/// Storing revocations shall be over before the asker stops waiting.
+constexpr std::chrono::milliseconds kStored{800};
+/// In one command.
+constexpr std::size_t kIdsMost = 10'000;
+
+std::optional<std::vector<std::string>> task_ids(const Json* value) {
+    if (value == nullptr) return std::nullopt;
+    if (value->is_string()) return std::vector{value->as_string()};
+    if (!value->is_array() || value->as_array().size() > kIdsMost) return std::nullopt;
+    std::vector<std::string> ids;
+    for (const Json& id : value->as_array()) {
+        if (!id.is_string()) return std::nullopt;
+        ids.push_back(id.as_string());
+    }
+    return ids;
+}
+
+/// A number, or a name with or without "SIG"; SIGTERM when there is none.
+std::optional<int> signal_of(const Json* value) {
+    if (value == nullptr) return SIGTERM;
+    std::optional<int> number;
+    if (value->is_string()) {
+        number = signal_number(value->as_string());
+    } else if (value->is_integer()) {
+        const auto given = value->as_int64();
+        if (given && *given >= 1 && *given <= 64) number = static_cast<int>(*given);
+    }
+    return number;
+}
+
+/// Acts on what this worker holds, then stores the wish for whoever gets the others, one after the
+/// other; every worker that hears the command does, so that one suffices.
+Awaitable<Answer> revoke_tasks(ControlledWorker* worker, std::vector<std::string> ids,
+                               RevokeOptions options) {
+    const std::vector<std::string> held = worker->revoke_held(ids, options);
+    const Deadline deadline = Deadline::in(kStored);
+    for (const std::string& id : ids) {
+        auto stored = co_await worker->client().revoke(id, options, deadline);
+        if (!stored) {
+            co_return error(
+                fmt::format("task {} may run elsewhere: its revocation is not stored: {}", id,
+                            stored.error().message()));
+        }
+    }
+    if (!options.terminate) {
+        std::vector<std::string> shown;
+        for (const std::string& id : ids) shown.push_back(python_repr(id));
+        co_return ok(fmt::format("tasks {{{}}} flagged as revoked", fmt::join(shown, ", ")));
+    }
+    if (held.empty()) co_return ok("terminate: tasks unknown");
+    co_return ok(fmt::format("terminate: {}", fmt::join(held, ", ")));
+}
+
+Awaitable<Answer> revoke_with(Call call, bool terminate) {
+    auto ids = task_ids(call.argument("task_id"));
+    if (!ids) co_return error("task_id should be a text or a list of texts");
+    RevokeOptions options;
+    options.terminate = terminate;
+    if (terminate) {
+        const auto signal = signal_of(call.argument("signal"));
+        if (!signal) {
+            co_return raised("ValueError",
+                             "unknown signal " + python_repr(*call.argument("signal")));
+        }
+        options.signal = *signal;
+    }
+    co_return co_await revoke_tasks(call.worker, std::move(*ids), options);
+}
+
+Awaitable<Answer> revoke(Call call) {
+    const bool terminate = call.flag("terminate");
+    co_return co_await revoke_with(std::move(call), terminate);
+}
+
+Awaitable<Answer> terminate(Call call) {
+    co_return co_await revoke_with(std::move(call), true);
+}
+
+/// The task that an argument names; nullptr: there is none.
+const TaskDefinition* named_task(const Call& call) {
+    const Json* const name = call.argument("task_name");
+    return name != nullptr && name->is_string() ? call.worker->tasks().find(name->as_string())
+                                                : nullptr;
+}
+
+Awaitable<Answer> rate_limit(Call call) {
+    const Json* const value = call.argument("rate_limit");
+    std::string text;
+    if (value != nullptr) text = value->is_string() ? value->as_string() : to_json_text(*value);
+    const auto limit = parse_rate_limit(text);
+    if (!limit) {
+        co_return error(
+            fmt::format("Invalid rate limit string: ValueError({})",
+                        python_repr("could not convert string to float: " + python_repr(text))));
+    }
+    const TaskDefinition* const task = named_task(call);
+    if (task == nullptr) co_return error("unknown task");
+    call.worker->limit_rate(*task, *limit);
+    co_return ok(limit->per_second == 0 ? "rate limit disabled successfully"
+                                        : "new rate limit set successfully");
+}
+
+/// Seconds; nothing when it is not there. Errors: no such number.
+Result<std::optional<std::chrono::milliseconds>> seconds_argument(const Call& call,
+                                                                  std::string_view name) {
+    constexpr double kLongest = 10.0 * 366 * 86400;
+    const Json* value = call.argument(name);
+    if (value == nullptr) return std::nullopt;
+    Json read;
+    if (value->is_string()) {
+        read = parse_json(value->as_string()).value_or(Json{});
+        value = &read;
+    }
+    double seconds = -1;
+    if (value->is_real()) seconds = value->as_real();
+    if (value->is_integer()) seconds = static_cast<double>(value->as_int64().value_or(-1));
+    if (!(seconds >= 0 && seconds <= kLongest)) {
+        return fail(Errc::invalid_argument, fmt::format("{} should be a number of seconds", name));
+    }
+    if (seconds == 0) return std::nullopt;
+    return std::chrono::milliseconds{std::llround(std::ceil(seconds * 1000))};
+}
+
+Awaitable<Answer> time_limit(Call call) {
+    const TaskDefinition* const task = named_task(call);
+    if (task == nullptr) co_return error("unknown task");
+    const auto soft = seconds_argument(call, "soft");
+    const auto hard = seconds_argument(call, "hard");
+    if (!soft) co_return error(soft.error().detail);
+    if (!hard) co_return error(hard.error().detail);
+    call.worker->limit_time(*task, {.soft = *soft, .hard = *hard});
+    co_return ok("time limits set successfully");
+}
+
+constexpr std::string_view kTaskId[]{"task_id"};
+constexpr std::string_view kTerminate[]{"signal", "task_id"};
+constexpr std::string_view kRateLimit[]{"task_name", "rate_limit"};
+
+}  // namespace
+
+std::span<const Command> task_commands() {
+    static constexpr Command kCommands[]{
+        {"revoke", "", kTaskId, std::nullopt, revoke},
+        {"terminate", "", kTerminate, std::nullopt, terminate},
+        {"rate_limit", "", kRateLimit, std::nullopt, rate_limit},
+        {"time_limit", "", {}, std::nullopt, time_limit},
+    };
+    return kCommands;
+}
+
+}  // namespace lovage::control

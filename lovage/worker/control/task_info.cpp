@@ -1,0 +1,130 @@
+#include <lovage/worker/control/task_info.hpp>
+
+#include <chrono>
+#include <utility>
+
+#include <lovage/app/queues.hpp>
+#include <lovage/core/python_repr.hpp>
+#include <lovage/core/time.hpp>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+namespace lovage::control {
+namespace {
+
+Json text_or_null(const std::string& text) {
+    return text.empty() ? Json{} : Json{text};
+}
+
+Json delivery_info(const Delivery& delivery) {
+    const auto priority = delivery.message.properties.priority;
+    return Json::object({{"exchange", delivery.exchange},
+                         {"routing_key", delivery.routing_key},
+                         {"priority", priority ? Json{*priority} : Json{}},
+                         {"redelivered", delivery.redelivered}});
+}
+
+/// Unix time, as Python's time.time().
+double unix_time(std::chrono::steady_clock::time_point moment) {
+    const auto ago = std::chrono::steady_clock::now() - moment;
+    const TimePoint then = wall_clock_now() - std::chrono::duration_cast<TimePoint::duration>(ago);
+    return std::chrono::duration<double>{then.time_since_epoch()}.count();
+}
+
+/// Wire: the members and their order.
+Json info(const TaskRequest& request, std::string_view node, Arguments arguments, Json time_start,
+          Json process) {
+    const TaskMessage& message = request.message;
+    const bool values = arguments == Arguments::values;
+    const bool started = !time_start.is_null();
+    return Json::object({{"id", message.id},
+                         {"name", message.display_name()},
+                         {"args", values ? message.args : Json{message.argsrepr}},
+                         {"kwargs", values ? message.kwargs : Json{message.kwargsrepr}},
+                         {"type", message.task},
+                         {"hostname", node},
+                         {"time_start", std::move(time_start)},
+                         {"acknowledged", started && !request.acknowledge.acks_late},
+                         {"delivery_info", delivery_info(request.delivery)},
+                         {"worker_pid", std::move(process)}});
+}
+
+Json seconds(const std::optional<std::chrono::milliseconds>& time) {
+    return time ? Json{std::chrono::duration<double>{*time}.count()} : Json{};
+}
+
+/// The attribute of a Celery task class that is asked for; null: ours have none, or it is not set.
+Json attribute_of(const TaskDefinition& task, std::string_view name) {
+    const TaskOptions& options = task.options;
+    if (name == "name") return task.name;
+    if (name == "routing_key" || name == "queue") return text_or_null(options.queue);
+    if (name == "rate_limit" && options.rate_limit && options.rate_limit->per_second != 0) {
+        return to_string(*options.rate_limit);
+    }
+    if (name == "ignore_result") return options.ignore_result.value_or(false);
+    if (name == "max_retries" && options.retry.max_retries) return *options.retry.max_retries;
+    if (name == "acks_late" && options.acks_late) return *options.acks_late;
+    if (name == "time_limit") return seconds(options.time_limit);
+    if (name == "soft_time_limit") return seconds(options.soft_time_limit);
+    return {};
+}
+
+}  // namespace
+
+Json task_info(const TaskRequest& request, std::string_view node, Arguments arguments) {
+    return info(request, node, arguments, Json{}, Json{});
+}
+
+Json task_info(const RunningTask& task, std::string_view node, Arguments arguments) {
+    return info(*task.request, node, arguments, unix_time(task.started), task.process);
+}
+
+Json queue_info(const QueueSource& source, const Settings& settings) {
+    const std::string& name = source.queue;
+    const QueueDeclaration queue = task_queue(settings, name);
+    Json arguments;
+    if (!queue.arguments.as_object().empty()) arguments = queue.arguments;
+    const std::string& exchange = source.exchange.empty() ? name : source.exchange;
+    const std::string& key = source.routing_key.empty() ? name : source.routing_key;
+    return Json::object(
+        {{"name", name},
+         {"exchange", Json::object({{"name", exchange},
+                                    {"type", to_string(source.exchange_type)},
+                                    {"arguments", Json{}},
+                                    {"durable", true},
+                                    {"passive", false},
+                                    {"auto_delete", false},
+                                    {"delivery_mode", Json{}},
+                                    {"no_declare", false}})},
+         {"routing_key", key},
+         {"queue_arguments", std::move(arguments)},
+         {"binding_arguments", Json{}},
+         {"consumer_arguments", Json{}},
+         {"durable", queue.durable},
+         {"exclusive", queue.exclusive},
+         {"auto_delete", queue.auto_delete},
+         {"no_ack", false},
+         {"alias", Json{}},
+         {"bindings", Json::array()},
+         {"no_declare", Json{}},
+         {"expires", Json{}},
+         {"message_ttl", Json{}},
+         {"max_length", Json{}},
+         {"max_length_bytes", Json{}},
+         {"max_priority", queue.max_priority ? Json{*queue.max_priority} : Json{}}});
+}
+
+std::string registered_info(const TaskDefinition& task,
+                            const std::vector<std::string>& attributes) {
+    std::vector<std::string> shown;
+    for (const std::string& attribute : attributes) {
+        const Json value = attribute_of(task, attribute);
+        if (value.is_null()) continue;
+        shown.push_back(fmt::format("{}={}", attribute,
+                                    value.is_string() ? value.as_string() : python_repr(value)));
+    }
+    return shown.empty() ? task.name : fmt::format("{} [{}]", task.name, fmt::join(shown, " "));
+}
+
+}  // namespace lovage::control

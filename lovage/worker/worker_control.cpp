@@ -1,0 +1,124 @@
+// What remote control sees of a worker and does to it.
+
+#include <lovage/app/queues.hpp>
+#include <lovage/runtime/log.hpp>
+#include <lovage/worker/detail/worker_impl.hpp>
+
+#include <algorithm>
+#include <unordered_set>
+#include <utility>
+
+namespace lovage {
+
+std::vector<std::string> Worker::Impl::queue_names() const {
+    std::vector<std::string> names;
+    for (const QueueSource& source : sources_) names.push_back(source.queue);
+    return names;
+}
+
+std::vector<Worker::Impl::RequestPtr> Worker::Impl::reserved() const {
+    std::unordered_set<RequestPtr> waiting = watch_.running();
+    for (const RunningTask& task : pool_->running()) waiting.erase(task.request);
+    std::vector<RequestPtr> requests{waiting.begin(), waiting.end()};
+    std::ranges::sort(requests, {}, [](const RequestPtr& request) { return request->received; });
+    return requests;
+}
+
+std::vector<Worker::Impl::RequestPtr> Worker::Impl::scheduled() const {
+    return waiting_.scheduled();
+}
+
+std::map<std::string, std::uint64_t> Worker::Impl::totals() const {
+    std::map<std::string, std::uint64_t> totals;
+    for (const auto& [task, count] : begun_) totals[task->name] += count;
+    for (const RunningTask& task : pool_->running()) ++totals[task.request->definition->name];
+    return totals;
+}
+
+std::optional<AutoscaleRange> Worker::Impl::autoscale() const {
+    if (!autoscale_) return std::nullopt;
+    const auto [max, min] = autoscale_->bounds();
+    return AutoscaleRange{static_cast<std::uint32_t>(max), static_cast<std::uint32_t>(min)};
+}
+
+void Worker::Impl::request_warm_stop() {
+    if (stops_ == 0) stop_requested();
+}
+
+std::vector<std::string> Worker::Impl::revoke_held(const std::vector<std::string>& task_ids,
+                                                   const RevokeOptions& how) {
+    const std::unordered_set<std::string_view> wanted{task_ids.begin(), task_ids.end()};
+    std::vector<std::string> held;
+    for (const RequestPtr& request : watch_.running()) {
+        if (!wanted.contains(request->message.id)) continue;
+        watch_.revoke(request, how);
+        held.push_back(request->message.id);
+    }
+    for (const RequestPtr& request : waiting_.scheduled()) {
+        if (!wanted.contains(request->message.id)) continue;
+        request->context->forbid_start();
+        held.push_back(request->message.id);
+    }
+    return held;
+}
+
+void Worker::Impl::limit_rate(const TaskDefinition& task, RateLimit limit) {
+    log::info("worker", "remote control: rate limit of {} is now {}", task.name, to_string(limit));
+    admission_.set_limit(task, limit);
+}
+
+void Worker::Impl::limit_time(const TaskDefinition& task, TimeLimits limits) {
+    log::info("worker", "remote control: new time limits of {}", task.name);
+    limits_.replace(task, limits);
+}
+
+Awaitable<Result<void>> Worker::Impl::declare(QueueSource source, Deadline deadline) {
+    Broker& broker = core->broker();
+    auto declared = co_await declare_task_queue(broker, app.settings(), source.queue, deadline);
+    if (!declared) co_return declared;
+    const std::string& exchange = source.exchange.empty() ? source.queue : source.exchange;
+    const std::string& key = source.routing_key.empty() ? source.queue : source.routing_key;
+    // The queue has its own exchange and binding already.
+    if (exchange == source.queue && key == source.queue) co_return declared;
+    ExchangeDeclaration other;
+    other.name = exchange;
+    other.type = source.exchange_type;
+    declared = co_await broker.declare_exchange(std::move(other), deadline);
+    if (!declared) co_return declared;
+    Binding binding{source.queue, exchange, key};
+    co_return co_await broker.bind(std::move(binding), deadline);
+}
+
+Awaitable<Result<void>> Worker::Impl::add_queue(QueueSource source, Deadline deadline) {
+    if (stops_ != 0) co_return fail(Errc::unavailable, "the worker stops");
+    auto done = co_await declare(source, deadline);
+    if (!done) co_return done;
+    if (const std::shared_ptr<Consumer> consumer = consumer_) {
+        done = co_await consumer->add_queue(source.queue, deadline);
+        if (!done) co_return done;
+    }
+    const auto known = std::ranges::find(sources_, source.queue, &QueueSource::queue);
+    if (known != sources_.end()) {
+        *known = std::move(source);
+    } else {
+        log::info("worker", "remote control: consuming {}, too", source.queue);
+        sources_.push_back(std::move(source));
+    }
+    changed_.notify_all();
+    co_return done;
+}
+
+Awaitable<Result<void>> Worker::Impl::cancel_queue(std::string queue, Deadline deadline) {
+    const auto is_it = [&queue](const QueueSource& source) { return source.queue == queue; };
+    if (std::ranges::none_of(sources_, is_it)) co_return Result<void>{};
+    // First, so that a consumer that is lost meanwhile comes back without it.
+    std::erase_if(sources_, is_it);
+    log::info("worker", "remote control: not consuming {} any more", queue);
+    Result<void> done;
+    if (const std::shared_ptr<Consumer> consumer = consumer_) {
+        done = co_await consumer->cancel_queue(std::move(queue), deadline);
+    }
+    co_return done;
+}
+
+}  // namespace lovage
