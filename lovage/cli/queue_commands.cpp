@@ -137,10 +137,10 @@ std::string report_text(const Report& report) {
     servers.add_row({"result backend", report.results.url, state(report.results)});
     std::string text = servers.text();
     if (report.broker.problem) return text;
-    if (!report.nodes.empty()) {
+    if (report.nodes && !report.nodes->empty()) {
         text +=
-            fmt::format("\n{}\n{} online.\n", remote_text("ping", report.nodes, wall_clock_now()),
-                        count_of(report.nodes.size(), "node"));
+            fmt::format("\n{}\n{} online.\n", remote_text("ping", *report.nodes, wall_clock_now()),
+                        count_of(report.nodes->size(), "node"));
     }
     if (report.queues.empty()) return text + "\nNo queues yet.\n";
 

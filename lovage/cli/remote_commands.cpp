@@ -1,6 +1,7 @@
 #include <lovage/cli/remote_commands.hpp>
 
 #include <lovage/cli/option_values.hpp>
+#include <lovage/runtime/child_process.hpp>
 
 #include <algorithm>
 #include <array>
@@ -95,8 +96,8 @@ Json to_value(const std::string& where, WordType type, const std::string& word) 
             refuse("{}: '{}' is neither yes nor no", where, word);
         }
         case signal:
-            (void)to_signal(where, word);
-            return word;
+            // Python's workers know signals by this form of their name only.
+            return signal_name(to_signal(where, word));
         case text:
             break;
     }

@@ -70,6 +70,8 @@ TEST(RemoteWords, ThatAreLeftAreAList) {
     EXPECT_EQ(command({"control", "revoke", "a", "b"}), R"(revoke {"task_id": ["a", "b"]})");
     EXPECT_EQ(command({"control", "terminate", "SIGKILL", "a", "b"}),
               R"(terminate {"signal": "SIGKILL", "task_id": ["a", "b"]})");
+    EXPECT_EQ(command({"control", "terminate", "KILL", "a"}),
+              command({"control", "terminate", "9", "a"}));
     EXPECT_EQ(command({"control", "revoke_by_stamped_headers", "order=7"}),
               R"(revoke_by_stamped_headers {"headers": ["order=7"]})");
 }
