@@ -90,6 +90,8 @@ TEST(Arguments, WorkerNeedsNone) {
 }
 
 TEST(Arguments, QueuesMayBeRepeatedAndNamedTwice) {
+    EXPECT_THAT(parsed<WorkerArguments>({"worker", "--without-mingle", "--without-gossip"}).queues,
+                IsEmpty());
     EXPECT_THAT(parsed<WorkerArguments>({"worker", "-Q", "a", "--queues=b,a"}).queues,
                 ElementsAre("a", "b"));
     EXPECT_THAT(problem_of({"worker", "-Q", "a,,b"}), HasSubstr("'a,,b' holds an empty name"));

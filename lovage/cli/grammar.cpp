@@ -43,6 +43,7 @@ struct Grammar::Texts {
     /// Of one sub-command of `inspect` or `control`: its parameters' words, in their order, and
     /// those that are left.
     std::vector<std::string> words, rest;
+    bool as_always = false;  // of options that ask for what is so anyway
     bool traceback = false, terminate = false, json = false, force = false, all = false;
 };
 
@@ -162,6 +163,10 @@ void Grammar::Builder::add_worker() {
                 "Kill tasks that take longer");
     add_setting(worker, "--soft-time-limit", "task_soft_time_limit", "SECONDS",
                 "Ask tasks that take longer to stop");
+    worker.add_flag("--without-mingle", texts_.as_always,
+                    "As Celery's; workers here do not ask each other at start");
+    worker.add_flag("--without-gossip", texts_.as_always,
+                    "As Celery's; workers here do not listen to each other");
     add(worker, "--health-port", texts_.health_port, "PORT",
         "Serve /health/live, /health/ready and /metrics on this port");
     add(worker, "--health-host", texts_.health_host, "HOST",

@@ -104,6 +104,7 @@ Settings sick_settings(Sickness::Cure cure) {
         }});
     settings.broker_url.replace(0, settings.broker_url.find(':'), "sick");
     settings.worker_progress_timeout = 100ms;
+    settings.worker_enable_remote_control = false;  // its consumer is not to be counted
     return settings;
 }
 

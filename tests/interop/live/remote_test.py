@@ -1,5 +1,5 @@
 """Every sub-command of `inspect` and `control` of ours, and `status` and `revoke`, to a Celery worker; the same words given to
-Celery's own program must say the same."""
+Celery's own program must say the same. What our worker answers is looked at by control_test.py."""
 import json
 import os
 import re
@@ -95,10 +95,10 @@ class Remote(unittest.TestCase):
     def await_scheduled(self, task_id):
         until(lambda: task_id in [entry["request"]["id"] for entry in self.inspect("scheduled")], "the task waits for its time")
 
-    def own_worker(self, *arguments):
-        """A Celery worker for one test that changes it for good, on a queue of its own. Returns its name, queue and process."""
+    def own_worker(self, *arguments, start=fleet.start_celery):
+        """A worker for one test that changes it for good, on a queue of its own. Returns its name, queue and process."""
         queue = f"own-{uuid.uuid4().hex[:8]}"
-        child = fleet.start_celery(queue, queue, 2, *arguments)
+        child = start(queue, queue, 2, *arguments)
 
         def end():  # Celery's hang at times when slots of theirs were killed.
             if child in fleet.stack.children:
@@ -292,9 +292,9 @@ class OperatingGuide(Remote):
     """What docs/guides/operating.md tells people to type."""
     COMMANDS = re.findall(r"^\$ shop (.+)$", (HERE / "../../../docs/guides/operating.md").read_text(), re.MULTILINE)
 
-    def test_its_commands_work(self):
+    def type_all(self, start):
         self.assertGreater(len(self.COMMANDS), 15)
-        name, queue, _ = self.own_worker()
+        name, queue, _ = self.own_worker(start=start)
         for command in self.COMMANDS:
             with self.subTest(command):
                 meant = {"$ID": str(uuid.uuid4()), "w1@host": name, "mail.send": "tasks.quiet", "reports": f"{queue}-more"}
@@ -302,6 +302,12 @@ class OperatingGuide(Remote):
                 if "-d" not in words and words[0] in ("inspect", "control"):
                     words += ["-d", name, *WAIT]
                 self.ours(*words)
+
+    def test_its_commands_work_with_a_celery_worker(self):
+        self.type_all(fleet.start_celery)
+
+    def test_its_commands_work_with_a_lovage_worker(self):
+        self.type_all(fleet.start_lovage)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,220 @@
+"""Celery's own tools on both workers: `celery inspect`, `celery control`, `celery status`, and the same through its API."""
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import unittest
+import uuid
+
+import fleet
+from harness import HERE, PATIENCE, until
+
+setUpModule, tearDownModule = fleet.set_up, fleet.tear_down
+
+LOVAGE, PYTHON = (f"{name}@{socket.gethostname()}" for name in ("lovage", "python"))
+
+
+def celery(*words, node=LOVAGE):
+    """What the command line says, as JSON."""
+    arguments = [sys.executable, "-B", "-m", "celery", "-A", "tasks", words[0], "-t", "10", "-j", "-d", node, *words[1:]]
+    done = subprocess.run(arguments, cwd=HERE, env=os.environ, capture_output=True, text=True, timeout=PATIENCE)
+    if done.returncode != 0:
+        raise AssertionError(f"celery {' '.join(words)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+    return json.loads(done.stdout)
+
+
+def inspect(command, *arguments, node=LOVAGE):
+    return celery("inspect", command, *arguments, node=node)[node]
+
+
+def control(command, *arguments, node=LOVAGE):
+    replies = celery("control", command, *arguments, node=node)
+    return replies[0][node]
+
+
+def ask(command, node=LOVAGE, **arguments):
+    """Through Celery's API, which takes any command."""
+    replies = fleet.tasks.app.control.broadcast(command, arguments=arguments, reply=True, destination=[node], timeout=10)
+    return replies[0][node]
+
+
+def hold(number):
+    """Tasks that fill Lovage's slots until the gate is opened."""
+    gate = f"gate-{uuid.uuid4()}"
+    return gate, [fleet.tasks.hold.apply_async((gate,), queue="cpp") for _ in range(number)]
+
+
+def await_running(number):
+    return until(lambda: len(running := ask("active")) == number and running, f"{number} tasks run")
+
+
+def members(value):
+    """The names in a map, and in maps in it."""
+    return {name: members(part) if isinstance(part, dict) and name != "total" else type(part).__name__
+            for name, part in value.items()}
+
+
+class Inspect(unittest.TestCase):
+    def test_every_worker_is_online(self):
+        done = subprocess.run([sys.executable, "-B", "-m", "celery", "-A", "tasks", "status", "-t", "5"], cwd=HERE, env=os.environ,
+                              capture_output=True, text=True, timeout=PATIENCE)
+        for expected in (f"{LOVAGE}: OK", f"{PYTHON}: OK", "2 nodes online."):
+            self.assertIn(expected, done.stdout)
+        self.assertEqual(inspect("ping"), {"ok": "pong"})
+
+    def test_stats_has_every_member_that_pythons_has(self):
+        ours, theirs = (members(inspect("stats", node=node)) for node in (LOVAGE, PYTHON))
+        for name, part in theirs.items():
+            with self.subTest(name):
+                if isinstance(part, dict):
+                    self.assertLessEqual(set(part), set(ours[name]))
+                else:
+                    self.assertEqual(ours[name], part)
+        self.assertEqual(ours["pool"]["writes"].keys(), theirs["pool"]["writes"].keys())
+
+    def test_active_queues_looks_as_pythons_does(self):
+        ours, theirs = (inspect("active_queues", node=node) for node in (LOVAGE, PYTHON))
+        self.assertEqual([queue["name"] for queue in ours], ["cpp", "mixed"])
+        self.assertEqual(members(ours[0]), members(theirs[0]))
+
+    def test_registered_names_every_task(self):
+        names = {line.split(" ")[0] for line in inspect("registered")}
+        self.assertLessEqual({"tasks.add", "tasks.hold", "tasks.who"}, names)
+
+    def test_conf_and_report_keep_the_password(self):
+        password = fleet.stack.broker_url.split(":")[2].split("@")[0]
+        for said in (inspect("conf"), inspect("report")):
+            self.assertIn(":********@", json.dumps(said))
+            self.assertNotIn(f":{password}@", json.dumps(said))
+        self.assertIn("worker_concurrency", inspect("conf", "true"))
+
+    def test_clock_and_memsample_answer(self):
+        self.assertLess(inspect("clock")["clock"], inspect("clock")["clock"])
+        inspect("memsample")
+
+    def test_a_worker_whose_slots_are_stuck_answers_within_a_second(self):
+        gate, results = hold(6)
+        try:
+            await_running(2)
+            ids = {result.id for result in results}
+            began = time.monotonic()
+            tasks = ask("active")
+            self.assertLess(time.monotonic() - began, 1)
+            self.assertLessEqual({task["id"] for task in tasks}, ids)
+            for task in tasks:
+                self.assertEqual((task["name"], task["args"], task["hostname"]), ("tasks.hold", [gate], LOVAGE))
+                self.assertAlmostEqual(task["time_start"], time.time(), delta=PATIENCE)
+                os.kill(task["worker_pid"], 0)
+            self.assertEqual(inspect("active").sort(key=str), tasks.sort(key=str))
+            found = inspect("query_task", tasks[0]["id"], "nobody")
+            self.assertEqual({task_id: where for task_id, (where, _) in found.items()}, {tasks[0]["id"]: "active"})
+            self.assertIsInstance(inspect("reserved"), list)
+        finally:
+            fleet.stack.open_gate(gate)
+        self.assertEqual([result.get(timeout=PATIENCE) for result in results], [gate] * 6)
+
+    def test_scheduled_lists_tasks_until_their_time(self):
+        later = fleet.tasks.add.apply_async((1, 2), queue="cpp", countdown=25)
+        scheduled = until(lambda: ask("scheduled"), "a task is scheduled")
+        self.assertEqual(scheduled[0]["request"]["id"], later.id)
+        self.assertEqual(members(scheduled[0]).keys(), {"eta", "priority", "request"})
+        self.assertEqual(inspect("scheduled"), scheduled)
+        later.revoke()
+        until(lambda: later.id in ask("revoked"), "it is revoked")
+        self.assertIn(later.id, inspect("revoked"))
+
+
+class Control(unittest.TestCase):
+    def test_the_pool_grows_and_shrinks(self):
+        def slots():
+            return ask("stats")["pool"]["max-concurrency"]
+        before = slots()
+        self.assertEqual(control("pool_grow", "2"), {"ok": "pool will grow"})
+        until(lambda: slots() == before + 2, "it has grown")
+        self.assertEqual(control("pool_shrink", "2"), {"ok": "pool will shrink"})
+        until(lambda: slots() == before, "it has shrunk")
+
+    def test_limits_are_set_and_refused(self):
+        self.assertEqual(control("rate_limit", "tasks.add", "5/m"), {"ok": "new rate limit set successfully"})
+        self.assertEqual(control("rate_limit", "tasks.add", "0"), {"ok": "rate limit disabled successfully"})
+        self.assertEqual(ask("rate_limit", task_name="no.such", rate_limit="1/s"), {"error": "unknown task"})
+        self.assertEqual(control("time_limit", "tasks.spin", "10", "20"), {"ok": "time limits set successfully"})
+        self.assertEqual(ask("time_limit", task_name="tasks.spin", soft=None, hard=None), {"ok": "time limits set successfully"})
+
+    def test_a_new_hard_limit_ends_tasks(self):
+        self.assertEqual(ask("time_limit", task_name="tasks.spin", soft=None, hard=1), {"ok": "time limits set successfully"})
+        with self.assertRaises(Exception) as raised:
+            fleet.tasks.spin.apply_async(queue="cpp").get(timeout=PATIENCE)
+        self.assertEqual(type(raised.exception).__name__, "TimeLimitExceeded")
+        ask("time_limit", task_name="tasks.spin", soft=None, hard=None)
+
+    def test_a_queue_is_added_and_cancelled(self):
+        self.assertEqual(control("add_consumer", "extra"), {"ok": "add consumer extra"})
+        self.assertEqual(fleet.tasks.add.apply_async((2, 3), queue="extra").get(timeout=PATIENCE), 5)
+        self.assertIn("extra", [queue["name"] for queue in ask("active_queues")])
+        self.assertEqual(control("cancel_consumer", "extra"), {"ok": "no longer consuming from extra"})
+        until(lambda: "extra" not in [queue["name"] for queue in ask("active_queues")], "it is cancelled")
+
+    def test_what_runs_is_terminated(self):
+        spinning = fleet.tasks.spin.apply_async(queue="cpp")
+        await_running(1)
+        self.assertEqual(control("terminate", "SIGKILL", spinning.id), {"ok": f"terminate: {spinning.id}"})
+        until(lambda: spinning.state == "REVOKED", "it is revoked")
+
+    def test_what_waits_is_revoked(self):
+        gate, results = hold(2)
+        await_running(2)
+        waiting = fleet.tasks.mark.apply_async((f"never-{gate}",), queue="cpp")
+        waiting.revoke()
+        until(lambda: waiting.id in ask("revoked"), "it is revoked")
+        fleet.stack.open_gate(gate)
+        for result in results:
+            result.get(timeout=PATIENCE)
+        until(lambda: waiting.state == "REVOKED", "its state says so")
+        self.assertNotIn(f"never-{gate}", fleet.stack.marks())
+
+    def test_errors_have_celerys_words(self):
+        self.assertEqual(ask("no_such_command"), {"error": "KeyError('no_such_command')"})
+        self.assertEqual(ask("autoscale", max=4, min=1), {"error": "ValueError('Autoscale not enabled')"})
+        for command, arguments in (("enable_events", {"x": 1}), ("revoke", {}), ("active_queues", {"x": 1})):
+            self.assertEqual(ask(command, **arguments), ask(command, node=PYTHON, **arguments))
+
+    def test_patterns_choose_workers(self):
+        def names(**who):
+            return {name for reply in fleet.tasks.app.control.broadcast("ping", reply=True, timeout=1, **who) for name in reply}
+        self.assertEqual(names(pattern="lov*", matcher="glob"), {LOVAGE})
+        self.assertEqual(names(pattern="^(lov|py)", matcher="pcre"), {LOVAGE, PYTHON})
+        self.assertEqual(names(pattern="nobody*", matcher="glob"), set())
+
+    def test_neighbours_that_mingle_start(self):
+        mingler = fleet.stack.start("mingler", [sys.executable, "-B", "-m", "celery", "-A", "tasks", "worker", "-Q", "none", "-c", 1,
+                                                "-n", "mingler@%h", "-l", "info"])
+        until(mingler.says_ready, "the neighbour is ready")
+        self.assertIn("sync with 2 nodes", mingler.log.read_text())
+        self.assertEqual(set(ask("hello", from_node="mingler", revoked=None)), {"revoked", "clock"})
+        self.assertIsNone(ask("election", id="e", topic="task", action=None))
+        fleet.stack.stop(mingler)
+
+    def test_shutdown_ends_a_worker(self):
+        other = fleet.start_lovage("other", "elsewhere")
+        until(other.says_ready, "it is ready")
+        fleet.stack.children.remove(other)
+        fleet.tasks.app.control.shutdown(destination=[f"other@{socket.gethostname()}"])
+        other.await_end()
+
+    def test_it_answers_again_after_its_connections_were_closed(self):
+        def connections():
+            with fleet.stack._open("GET", f"vhosts/{fleet.stack.virtual_host}/connections") as answer:
+                return [c["name"] for c in json.load(answer) if c.get("client_properties", {}).get("product") == "lovage"]
+        if fleet.programs["worker"] is None:
+            self.skipTest("its connections are not ours")
+        for name in until(connections, "RabbitMQ lists the connections"):
+            fleet.stack._manage("DELETE", "connections/" + name.replace(" ", "%20").replace(">", "%3E"))
+        until(lambda: fleet.tasks.app.control.broadcast("ping", reply=True, destination=[LOVAGE], timeout=1), "it answers")
+        until(lambda: ask("active_queues"), "it consumes")
+
+
+if __name__ == "__main__":
+    fleet.main()
