@@ -7,6 +7,7 @@
 
 #include <lovage/app/async_result.hpp>
 #include <lovage/app/coroutine_task.hpp>
+#include <lovage/app/remote_control.hpp>
 #include <lovage/app/send_options.hpp>
 #include <lovage/app/task.hpp>
 #include <lovage/core/task_function.hpp>
@@ -96,6 +97,9 @@ public:
     [[nodiscard]] AsyncResult<T> async_result(std::string task_id) const {
         return AsyncResult<T>{core_, std::move(task_id)};
     }
+
+    /// To ask and tell workers, Python's included: Celery's `app.control`.
+    [[nodiscard]] RemoteControl control() const { return RemoteControl{core_}; }
 
     [[nodiscard]] const TaskRegistry& tasks() const noexcept;
     /// Loop, connections and client, for worker, HTTP server and tools.

@@ -170,6 +170,15 @@ Awaitable<Result<void>> AppCore::connect(Deadline deadline) {
     co_return Result<void>{};
 }
 
+Awaitable<Result<void>> AppCore::connect_broker(Deadline deadline) {
+    if (auto made = make_drivers(); !made) co_return made;
+    if (closed_) co_return fail(Errc::closed, "the app '" + name_ + "' is closed");
+    if (!broker_) {
+        co_return fail(Errc::unavailable, "a slot process has no broker; ask from outside tasks");
+    }
+    co_return co_await broker_->connect(deadline);
+}
+
 Awaitable<void> AppCore::close(Deadline deadline) {
     if (closed_) co_return;
     closed_ = true;

@@ -56,6 +56,9 @@ public:
     [[nodiscard]] const Settings& settings();
     [[nodiscard]] const Router& router();
 
+    /// The logical clock of what this process sends and hears of remote control. Thread-safe.
+    [[nodiscard]] LamportClock& clock() noexcept { return clock_; }
+
     /// The loop the connections belong to; its thread starts on first use. Thread-safe.
     [[nodiscard]] Loop& loop();
 
@@ -64,12 +67,15 @@ public:
     /// Connects broker, result backend and state store once; calling it when connected is cheap. A
     /// failed attempt is repeated by the next call.
     [[nodiscard]] Awaitable<Result<void>> connect(Deadline deadline);
+    /// The broker alone, for what needs no results. Errors: unavailable where a client takes the
+    /// connections' place.
+    [[nodiscard]] Awaitable<Result<void>> connect_broker(Deadline deadline);
     /// Errc::closed for everything that follows.
     [[nodiscard]] Awaitable<void> close(Deadline deadline);
 
     [[nodiscard]] bool connected() const noexcept { return connected_; }
 
-    // Valid after a successful connect().
+    // Valid after a successful connect(); the broker after connect_broker(), too.
     [[nodiscard]] Broker& broker() { return *broker_; }
     [[nodiscard]] ResultBackend& results() { return *results_; }
     [[nodiscard]] StateStore& state() { return *state_; }
@@ -87,6 +93,7 @@ private:
     TaskRegistry registry_;
     TaskHooks task_hooks_;
     WorkerHooks worker_hooks_;
+    LamportClock clock_;
 
     std::mutex mutex_;  // guards the three below
     std::optional<Settings> settings_;

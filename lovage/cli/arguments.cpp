@@ -72,10 +72,25 @@ void refuse_leftovers(const CLI::App& app) {
     refuse("{}unexpected argument '{}'", where, leftovers.front());
 }
 
+/// "control terminate SIGNAL ID…"
+std::string usage_of(const CLI::App& command) {
+    std::string usage = full_name(command);
+    for (const CLI::Option* option : command.get_options()) {
+        if (!option->get_positional()) continue;
+        const std::string name =
+            option->get_name(true) + (option->get_items_expected_max() > 1 ? "…" : "");
+        usage += option->get_required() ? ' ' + name : " [" + name + ']';
+    }
+    return usage;
+}
+
 /// What to say when the argument of `command` is missing.
 std::string missing_argument(const CLI::App& command) {
     const std::string name = full_name(command);
     if (name == "call") return "call: name the task to send, such as: call add --args '[1, 2]'";
+    if (name.starts_with("inspect ") || name.starts_with("control ")) {
+        return name + ": an argument is missing: " + usage_of(command);
+    }
     return name + ": give the id that `call` printed, such as: " + name +
            " 0b5c3a52-7c1e-4d6f-9a53-5d3b8f6e2c11";
 }

@@ -3,6 +3,7 @@
 #include <lovage/app/async_result.hpp>
 #include <lovage/app/send_options.hpp>
 #include <lovage/cli/event_lines.hpp>
+#include <lovage/cli/remote_commands.hpp>
 #include <lovage/core/json.hpp>
 #include <lovage/runtime/settings.hpp>
 
@@ -50,7 +51,18 @@ struct RevokeArguments {
 };
 
 struct StatusArguments {
-    std::chrono::milliseconds timeout{5000};
+    std::chrono::milliseconds timeout{5000};       ///< For broker and result backend.
+    std::chrono::milliseconds node_timeout{1000};  ///< For the workers.
+    std::vector<std::string> destination;          ///< Which nodes; empty: all.
+    bool json = false;
+};
+
+/// `inspect` and `control`: one command to workers.
+struct RemoteArguments {
+    RemoteKind kind = RemoteKind::inspect;
+    ControlCommand command;
+    std::chrono::milliseconds timeout{1000};
+    std::vector<std::string> destination;  ///< Which nodes; empty: all.
     bool json = false;
 };
 
@@ -75,7 +87,8 @@ struct EventsArguments {
 };
 
 using Command = std::variant<WorkerArguments, CallArguments, ResultArguments, RevokeArguments,
-                             StatusArguments, PurgeArguments, QuarantineArguments, EventsArguments>;
+                             StatusArguments, RemoteArguments, PurgeArguments, QuarantineArguments,
+                             EventsArguments>;
 
 /// What the command line asks for.
 struct Invocation {

@@ -128,8 +128,7 @@ TEST(Arguments, QueuesMayBeRepeatedAndNamedTwice) {
                 IsEmpty());
     EXPECT_THAT(parsed<WorkerArguments>({"worker", "-Q", "a", "--queues=b,a"}).queues,
                 ElementsAre("a", "b"));
-    EXPECT_THAT(problem_of({"worker", "-Q", "a,,b"}),
-                HasSubstr("'a,,b' holds an empty name"));
+    EXPECT_THAT(problem_of({"worker", "-Q", "a,,b"}), HasSubstr("'a,,b' holds an empty name"));
 }
 
 TEST(Arguments, GlobalOptionsStandBeforeOrBehindTheCommand) {
@@ -256,9 +255,10 @@ TEST(Arguments, QuarantineHasFourActions) {
 
 TEST(Arguments, UnknownWordsAreAnsweredWithWhatWasMeant) {
     EXPECT_EQ(problem_of({"wroker"}), "Error: unknown command 'wroker'; did you mean 'worker'?");
-    EXPECT_EQ(problem_of({"beat"}),
-              "Error: unknown command 'beat'; there are: worker, call, result, revoke, status, "
-              "purge, quarantine, events");
+    EXPECT_EQ(
+        problem_of({"beat"}),
+        "Error: unknown command 'beat'; there are: worker, call, result, revoke, status, inspect, "
+        "control, purge, quarantine, events");
     EXPECT_EQ(problem_of({"worker", "--quues", "a"}),
               "Error: worker: unknown option '--quues'; did you mean '--queues'?");
     EXPECT_EQ(problem_of({"worker", "--concurency=3"}),

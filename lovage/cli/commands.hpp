@@ -14,7 +14,7 @@ namespace lovage::cli {
 inline constexpr int kSuccess = 0;
 inline constexpr int kFailure = 1;
 inline constexpr int kUsage = 2;
-inline constexpr int kUnreachable = 69;  ///< Broker or result backend cannot be reached.
+inline constexpr int kUnreachable = 69;  ///< Broker or result backend cannot be reached, or no worker replies.
 
 /// Where a command writes what it was asked for, what went wrong, and where it reads an answer
 /// from.
@@ -32,6 +32,7 @@ int run_call(App& app, const CallArguments& arguments, Console& console);
 int run_result(App& app, const ResultArguments& arguments, Console& console);
 int run_revoke(App& app, const RevokeArguments& arguments, Console& console);
 int run_status(App& app, const StatusArguments& arguments, Console& console);
+int run_remote(App& app, const RemoteArguments& arguments, Console& console);
 int run_purge(App& app, const PurgeArguments& arguments, Console& console);
 int run_quarantine(App& app, const QuarantineArguments& arguments, Console& console);
 int run_events(App& app, const EventsArguments& arguments, Console& console);
@@ -40,6 +41,8 @@ int run_events(App& app, const EventsArguments& arguments, Console& console);
 
 /// Writes "Error: …" and returns the exit code that fits.
 int report(Console& console, const Error& error);
+/// Says that no worker replied, in Celery's words, and returns its exit code for it.
+int report_no_nodes(Console& console);
 /// Asks a question that is answered with "yes" or "y"; anything else, and the end of input, means
 /// no.
 [[nodiscard]] bool confirm(Console& console, const std::string& question);

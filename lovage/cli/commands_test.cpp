@@ -19,6 +19,9 @@
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <vector>
+
+#include <tests/support/fake_node.hpp>
 
 namespace lovage::cli {
 namespace {
@@ -36,6 +39,9 @@ std::string greet(std::string name) {
 }
 std::vector<int> numbers() {
     return {1, 2, 3};
+}
+std::vector<Json> pong(const ControlRequest& /*request*/) {
+    return {Json::object({{"ok", "pong"}})};
 }
 int fail(std::string why) {
     throw std::invalid_argument{why};
@@ -199,23 +205,109 @@ TEST_F(Commands, CallReportsABadOption) {
     EXPECT_THAT(err.str(), HasSubstr("countdown is negative"));
 }
 
-TEST_F(Commands, StatusShowsServersAndQueues) {
+TEST_F(Commands, StatusShowsNodesServersAndQueues) {
+    const FakeNode node{app, "w@h", pong};
     (void)call({.task = "greet", .args = *parse_json(R"(["x"])")});
     EXPECT_EQ(run_status(app, {}, console), kSuccess);
     EXPECT_THAT(
         out.str(),
-        AllOf(HasSubstr("broker          memory://StatusShowsServersAndQueues  reachable\n"),
+        AllOf(HasSubstr("broker          memory://StatusShowsNodesServersAndQueues  reachable\n"),
+              HasSubstr("node  answer\nw@h   pong\n\n1 node online.\n"), HasSubstr("\n\nqueue "),
               HasSubstr("queue   ready  delayed  unsettled  consumers\n"
                         "celery      1        0          0          0\n")));
 }
 
+TEST_F(Commands, StatusFailsWithoutNodes) {
+    EXPECT_EQ(run_status(app, {}, console), kUnreachable);
+    EXPECT_EQ(err.str(), "Error: No nodes replied within time constraint\n");
+    EXPECT_THAT(out.str(), HasSubstr("reachable"));
+}
+
 TEST_F(Commands, StatusSpeaksJsonToPrograms) {
+    const FakeNode node{app, "w@h", pong};
     (void)call({.task = "greet", .args = *parse_json(R"(["x"])")});
     EXPECT_EQ(run_status(app, {.json = true}, console), kSuccess);
     const auto json = parse_json(out.str());
     ASSERT_TRUE(json);
     EXPECT_EQ(json->find("broker")->find("reachable")->as_bool(), true);
     EXPECT_EQ(json->find("queues")->as_array().at(0).find("ready")->as_int64(), 1);
+    EXPECT_EQ(to_json_text(*json->find("nodes")), R"({"w@h": {"ok": "pong"}})");
+}
+
+TEST_F(Commands, InspectPrintsATableAndHowManyNodesThereAre) {
+    const FakeNode one{app, "one@h", pong};
+    const FakeNode two{app, "two@h", pong};
+    EXPECT_EQ(
+        run_remote(app, {.command = control::ping(), .destination = {"one@h", "two@h"}}, console),
+        kSuccess);
+    EXPECT_EQ(out.str(), "node   answer\none@h  pong\ntwo@h  pong\n\n2 nodes online.\n");
+    EXPECT_EQ(err.str(), "");
+}
+
+TEST_F(Commands, InspectAndControlPrintCelerysJson) {
+    const FakeNode one{app, "one@h", pong};
+    const FakeNode two{app, "two@h", pong};
+    RemoteArguments arguments{
+        .command = control::ping(), .destination = {"one@h", "two@h"}, .json = true};
+    EXPECT_EQ(run_remote(app, arguments, console), kSuccess);
+    EXPECT_EQ(out.str(), "{\"one@h\": {\"ok\": \"pong\"}, \"two@h\": {\"ok\": \"pong\"}}\n");
+    out.str("");
+    arguments.kind = RemoteKind::control;
+    EXPECT_EQ(run_remote(app, arguments, console), kSuccess);
+    EXPECT_EQ(out.str(), "[{\"one@h\": {\"ok\": \"pong\"}}, {\"two@h\": {\"ok\": \"pong\"}}]\n");
+}
+
+TEST_F(Commands, RemoteCommandsSayWhoDidNotReply) {
+    EXPECT_EQ(run_remote(app, {.command = control::ping()}, console), kUnreachable);
+    EXPECT_EQ(err.str(), "Error: No nodes replied within time constraint\n");
+    err.str("");
+    const FakeNode node{app, "w@h", pong};
+    EXPECT_EQ(
+        run_remote(app,
+                   {.command = control::ping(), .timeout = 20ms, .destination = {"w@h", "gone@h"}},
+                   console),
+        kSuccess);
+    EXPECT_EQ(err.str(), "No reply from gone@h\n");
+}
+
+TEST_F(Commands, ARefusalIsAFailure) {
+    const FakeNode node{app, "w@h", [](const ControlRequest&) {
+                            return std::vector{Json::object({{"error", "unknown task"}})};
+                        }};
+    EXPECT_EQ(run_remote(app,
+                         {.kind = RemoteKind::control,
+                          .command = control::rate_limit("no-such-task", "5/m"),
+                          .destination = {"w@h"}},
+                         console),
+              kFailure);
+    EXPECT_EQ(out.str(), "->  w@h: ERROR\n    unknown task\n");
+}
+
+TEST_F(Commands, ShutdownTellsWhomItReached) {
+    const FakeNode node{app, "w@h", [](const ControlRequest& request) {
+                            return request.method == "ping" ? pong(request) : std::vector<Json>{};
+                        }};
+    EXPECT_EQ(
+        run_remote(
+            app,
+            {.kind = RemoteKind::control, .command = control::shutdown(), .destination = {"w@h"}},
+            console),
+        kSuccess);
+    EXPECT_EQ(out.str(), "->  w@h: OK\n    told to shut down\n");
+    // What comes behind it in the mailbox is answered, so it has arrived.
+    (void)app.control().broadcast(control::ping(), {.destination = {"w@h"}, .timeout = 20s});
+    ASSERT_EQ(node.requests().size(), 3U);
+    EXPECT_EQ(node.requests().at(1).method, "shutdown");
+}
+
+TEST_F(Commands, RevokeTellsWorkersThatListen) {
+    const FakeNode node{app, "w@h", pong};
+    EXPECT_EQ(run_revoke(app, {.task_ids = {"a", "b"}, .options = {.terminate = true}}, console),
+              kSuccess);
+    (void)app.control().broadcast(control::ping(), {.destination = {"w@h"}, .timeout = 20s});
+    ASSERT_EQ(node.requests().size(), 2U);
+    EXPECT_EQ(to_json_text(node.requests().front().arguments),
+              R"({"task_id": ["a", "b"], "terminate": true, "signal": "SIGTERM"})");
 }
 
 TEST_F(Commands, PurgeAsksAndTakesNoForAnAnswer) {

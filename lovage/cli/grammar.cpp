@@ -40,6 +40,10 @@ struct Grammar::Texts {
     std::string task, args, kwargs, eta, countdown, expires, queue, priority;
     std::string time_limit, soft_time_limit;
     std::string task_id, timeout, signal;
+    std::vector<std::string> destination;
+    /// Of one sub-command of `inspect` or `control`: its parameters' words, in their order, and
+    /// those that are left.
+    std::vector<std::string> words, rest;
     bool as_always = false;  // of options that ask for what is so anyway
     bool traceback = false, terminate = false, json = false, force = false, all = false;
     std::string heartbeat_interval, number;
@@ -67,10 +71,14 @@ public:
         add_result();
         add_revoke();
         add_status();
+        add_remote();
         add_purge();
         add_quarantine();
         add_events();
         set_up(app_);
+        for (CLI::App* const outer : remote_) outer->set_help_flag("-h,--help,--list", "This text");
+        // A word behind a command is no command, whatever it is called.
+        app_.require_subcommand(0, 1);
     }
 
 private:
@@ -124,6 +132,9 @@ private:
     void add_result();
     void add_revoke();
     void add_status();
+    void add_remote();
+    void add_remote_method(CLI::App& outer, const RemoteMethod& method);
+    void add_remote_options(CLI::App& command);
     void add_purge();
     void add_quarantine();
     void add_events();
@@ -134,6 +145,7 @@ private:
     static Command build_result(const Texts& texts);
     static Command build_revoke(const Texts& texts);
     static Command build_status(const Texts& texts);
+    static Command build_remote(const RemoteMethod& method, const Texts& texts);
     static Command build_purge(const Texts& texts);
     static Command build_quarantine(QuarantineArguments::Action action, const Texts& texts);
     static Command build_events(const Texts& texts);
@@ -141,6 +153,7 @@ private:
     CLI::App& app_;
     Texts& texts_;
     std::vector<Entry>& entries_;
+    std::vector<CLI::App*> remote_;  ///< `inspect` and `control`.
 };
 
 void Grammar::Builder::add_global_options() {
@@ -286,17 +299,77 @@ Command Grammar::Builder::build_revoke(const Texts& texts) {
     return revoke;
 }
 
+void Grammar::Builder::add_remote_options(CLI::App& command) {
+    command.add_option("-d,--destination", texts_.destination, "Only these nodes, comma separated")
+        ->type_name("NODES")
+        ->expected(1)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    command.add_flag("-j,--json", texts_.json, "For programs");
+}
+
 void Grammar::Builder::add_status() {
     CLI::App& status =
-        command("status", "Are broker and result backend there; what is queued", build_status);
-    add(status, "-t,--timeout", texts_.timeout, "SECONDS", "Longest wait for each; default: 5");
-    status.add_flag("-j,--json", texts_.json, "For programs");
+        command("status", "Which workers, broker and result backend are there; what is queued",
+                build_status);
+    add(status, "-t,--timeout", texts_.timeout, "SECONDS",
+        "Longest wait for each; default: 5, for workers 1");
+    add_remote_options(status);
 }
 
 Command Grammar::Builder::build_status(const Texts& texts) {
-    StatusArguments status{.json = texts.json};
-    if (!texts.timeout.empty()) status.timeout = to_seconds("status: -t/--timeout", texts.timeout);
+    StatusArguments status{.destination = to_list("status: -d/--destination", texts.destination),
+                           .json = texts.json};
+    if (!texts.timeout.empty()) {
+        status.timeout = status.node_timeout = to_seconds("status: -t/--timeout", texts.timeout);
+    }
     return status;
+}
+
+void Grammar::Builder::add_remote() {
+    CLI::App* const inspect = app_.add_subcommand("inspect", "Ask workers what they do");
+    CLI::App* const control = app_.add_subcommand("control", "Tell workers what to do");
+    remote_ = {inspect, control};
+    for (CLI::App* const outer : remote_) {
+        outer->require_subcommand(0, 1);
+        add(*outer, "-t,--timeout", texts_.timeout, "SECONDS",
+            "Longest wait for replies; default: 1");
+        add_remote_options(*outer);
+    }
+    for (const RemoteMethod& method : remote_methods()) {
+        add_remote_method(method.kind == RemoteKind::inspect ? *inspect : *control, method);
+    }
+}
+
+void Grammar::Builder::add_remote_method(CLI::App& outer, const RemoteMethod& method) {
+    CLI::App* const parser = outer.add_subcommand(method.name, method.what);
+    for (const RemoteParameter& parameter : method.parameters) {
+        // Called in this order, once the whole line is read.
+        const auto take = [&words = texts_.words](const std::string& word) {
+            words.push_back(word);
+        };
+        parser->add_option_function<std::string>(parameter.shown, take, parameter.what)
+            ->required(parameter.required);
+    }
+    if (method.rest != nullptr) {
+        parser->add_option(method.rest->shown, texts_.rest, method.rest->what)
+            ->required(method.rest->required);
+    }
+    entries_.push_back(
+        {parser, [&method](const Texts& texts) { return build_remote(method, texts); }});
+}
+
+Command Grammar::Builder::build_remote(const RemoteMethod& method, const Texts& texts) {
+    const std::string name = method.kind == RemoteKind::inspect ? "inspect" : "control";
+    RemoteArguments remote{.kind = method.kind,
+                           .destination = to_list(name + ": -d/--destination", texts.destination),
+                           .json = texts.json};
+    if (!texts.timeout.empty()) {
+        remote.timeout = to_seconds(name + ": -t/--timeout", texts.timeout);
+    }
+    std::vector<std::string> words = texts.words;
+    words.insert(words.end(), texts.rest.begin(), texts.rest.end());
+    remote.command = to_command(method, words);
+    return remote;
 }
 
 void Grammar::Builder::add_purge() {

@@ -72,6 +72,9 @@ struct RunCommand {
     int operator()(const cli::StatusArguments& arguments) const {
         return cli::run_status(app, arguments, console);
     }
+    int operator()(const cli::RemoteArguments& arguments) const {
+        return cli::run_remote(app, arguments, console);
+    }
     int operator()(const cli::PurgeArguments& arguments) const {
         return cli::run_purge(app, arguments, console);
     }

@@ -56,7 +56,7 @@ template <class Integer>
 /// JSON of one kind: a list or a map.
 [[nodiscard]] Json to_json(const std::string& option, const std::string& text, Json::Kind kind);
 
-/// Names separated by commas, each once.
+/// Names (of queues, of nodes) separated by commas, each once.
 [[nodiscard]] std::vector<std::string> to_list(const std::string& option,
                                                const std::vector<std::string>& texts);
 

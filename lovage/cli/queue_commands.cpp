@@ -3,7 +3,9 @@
 
 #include <lovage/app/app_core.hpp>
 #include <lovage/app/drivers.hpp>
+#include <lovage/cli/remote_text.hpp>
 #include <lovage/cli/table.hpp>
+#include <lovage/control/control_names.hpp>
 #include <lovage/runtime/detail/printable.hpp>
 #include <lovage/runtime/url.hpp>
 
@@ -29,19 +31,26 @@ struct Report {
     Server broker;
     Server results;
     std::vector<std::pair<std::string, QueueStatus>> queues;
+    Result<NodeReplies> nodes;
 };
 
 using CorePtr = std::shared_ptr<AppCore>;
 
+/// How the names of remote control's queues end.
+std::string mailbox_suffix(const Settings& settings) {
+    return '.' + ControlNames{settings.control_exchange}.request_exchange();
+}
+
 /// All queues the broker lists and those the app knows of, with their counts; a queue that does not
-/// exist is left out.
-Awaitable<Result<void>> read_queues(Broker* broker, std::vector<std::string> known, Report* report,
-                                    Deadline deadline) {
+/// exist is left out, and so are those whose name ends in `mailboxes`: they are remote control's.
+Awaitable<Result<void>> read_queues(Broker* broker, std::vector<std::string> known,
+                                    std::string mailboxes, Report* report, Deadline deadline) {
     auto listed = co_await broker->list_queues(deadline);
     if (!listed) co_return std::unexpected{std::move(listed.error())};
     std::set<std::string> names{listed->begin(), listed->end()};
     names.insert(known.begin(), known.end());
     for (const std::string& name : names) {
+        if (name.ends_with(mailboxes)) continue;
         const auto status = co_await broker->queue_status(name, deadline);
         if (status) {
             report->queues.emplace_back(name, *status);
@@ -55,20 +64,31 @@ Awaitable<Result<void>> read_queues(Broker* broker, std::vector<std::string> kno
 /// Broker and result backend get connections of their own, so that one's failure does not hide the
 /// other.
 Awaitable<Report> read_report(CorePtr core, std::vector<std::string> known,
-                              std::chrono::milliseconds timeout) {
+                              StatusArguments wanted) {
     const Settings& settings = core->settings();
     Report report{{display_urls(settings.broker_url), std::nullopt},
                   {display_urls(settings.result_backend), std::nullopt},
+                  {},
                   {}};
     // Both before either connects: an unknown scheme throws.
     const auto broker = make_broker(core->loop().executor(), settings);
     const auto results = make_results(core->loop().executor(), settings);
-    const Deadline for_broker = Deadline::in(timeout);
+    const Deadline for_broker = Deadline::in(wanted.timeout);
     Result<void> done = co_await broker->connect(for_broker);
-    if (done) done = co_await read_queues(broker.get(), std::move(known), &report, for_broker);
-    if (!done) report.broker.problem = std::move(done.error());
+    if (done) {
+        done = co_await read_queues(broker.get(), std::move(known), mailbox_suffix(settings),
+                                    &report, for_broker);
+    }
+    if (done) {
+        ControlOptions asking{.destination = std::move(wanted.destination),
+                              .timeout = wanted.node_timeout};
+        report.nodes = co_await ask_nodes(*broker, settings, core->clock(), control::ping(),
+                                          std::move(asking));
+    } else {
+        report.broker.problem = std::move(done.error());
+    }
 
-    const Deadline for_results = Deadline::in(timeout);
+    const Deadline for_results = Deadline::in(wanted.timeout);
     done = co_await results->connect(for_results);
     if (!done) report.results.problem = std::move(done.error());
 
@@ -98,6 +118,8 @@ Json report_json(const Report& report) {
         queues.push_back(std::move(queue));
     }
     Json json = Json::object();
+    const NodeReplies nodes = report.nodes.value_or(NodeReplies{});
+    json.set("nodes", Json::object({nodes.begin(), nodes.end()}));
     json.set("broker", server_json(report.broker));
     json.set("result_backend", server_json(report.results));
     json.set("queues", std::move(queues));
@@ -115,6 +137,11 @@ std::string report_text(const Report& report) {
     servers.add_row({"result backend", report.results.url, state(report.results)});
     std::string text = servers.text();
     if (report.broker.problem) return text;
+    if (report.nodes && !report.nodes->empty()) {
+        text +=
+            fmt::format("\n{}\n{} online.\n", remote_text("ping", *report.nodes, wall_clock_now()),
+                        count_of(report.nodes->size(), "node"));
+    }
     if (report.queues.empty()) return text + "\nNo queues yet.\n";
 
     using enum Table::Align;
@@ -187,11 +214,12 @@ bool confirm_purge(Console& console, const std::vector<Waiting>& queues) {
 }  // namespace
 
 int run_status(App& app, const StatusArguments& arguments, Console& console) {
-    const Report report = app.core()->loop().run_blocking(
-        read_report(app.core(), known_queues(app), arguments.timeout));
-    console.out << (arguments.json ? to_json_text(report_json(report)) + '\n'
-                                   : report_text(report));
-    return report.broker.problem || report.results.problem ? kUnreachable : kSuccess;
+    const Report found =
+        app.core()->loop().run_blocking(read_report(app.core(), known_queues(app), arguments));
+    console.out << (arguments.json ? to_json_text(report_json(found)) + '\n' : report_text(found));
+    if (found.broker.problem || found.results.problem) return kUnreachable;
+    if (!found.nodes) return report(console, found.nodes.error());
+    return found.nodes->empty() ? report_no_nodes(console) : kSuccess;
 }
 
 int run_purge(App& app, const PurgeArguments& arguments, Console& console) {

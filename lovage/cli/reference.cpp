@@ -48,9 +48,9 @@ Every program that ends in `return lovage::main(app, argc, argv);` has these com
 | Exit code | Means |
 |---|---|
 | 0 | success |
-| 1 | failure: a failed task, nothing erased, no such message |
+| 1 | failure: a failed task, a worker that refuses, nothing erased, no such message |
 | 2 | wrong options or settings |
-| 69 | broker or result backend out of reach |
+| 69 | broker or result backend out of reach, no worker that replies |
 )";
 
 std::string code(std::string_view text) {

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <ostream>
 #include <string>
+#include <utility>
 
 #include <fmt/core.h>
 
@@ -24,10 +25,19 @@ Awaitable<Result<TaskMeta>> revoke(AsyncResultBase task, RevokeOptions options) 
     co_return before;
 }
 
+/// Python's workers know nothing of what is stored: they must be told while they run.
+Result<void> tell_workers(App& app, std::vector<std::string> task_ids, RevokeOptions options) {
+    auto told = app.core()->loop().run_blocking(
+        app.control().broadcast_async(control::revoke(task_ids, options), {.reply = false}));
+    if (!told) return std::unexpected{std::move(told.error())};
+    return {};
+}
+
 }  // namespace
 
 int run_revoke(App& app, const RevokeArguments& arguments, Console& console) {
     int code = kSuccess;
+    std::vector<std::string> revoked;
     for (const std::string& id : arguments.task_ids) {
         const auto before =
             app.core()->loop().run_blocking(revoke(app.async_result(id), arguments.options));
@@ -38,12 +48,15 @@ int run_revoke(App& app, const RevokeArguments& arguments, Console& console) {
                                        lovage::detail::printable_line(before->status));
             code = kFailure;
         } else {
+            revoked.push_back(id);
             console.out << fmt::format(
                 "{}: {}\n", shown,
                 arguments.options.terminate ? "revoked, and terminated where it runs" : "revoked");
         }
     }
-    return code;
+    if (revoked.empty()) return code;
+    const auto told = tell_workers(app, std::move(revoked), arguments.options);
+    return told ? code : report(console, told.error());
 }
 
 }  // namespace lovage::cli

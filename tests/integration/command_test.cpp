@@ -57,7 +57,7 @@ TEST_F(Command, ResultGivesUpAtItsTimeout) {
 TEST_F(Command, StatusAndPurgeTellWhatIsQueued) {
     for (const auto* const key : {"a", "b", "c"}) send_work(key);
     const Output status = run({"status", "--json"});
-    ASSERT_EQ(status.ending, Ending{.exit_code = 0}) << status.err;
+    ASSERT_EQ(status.ending, Ending{.exit_code = 69}) << status.err;  // no worker runs
     const auto report = parse_json(status.out);
     ASSERT_TRUE(report) << status.out;
     const Json& queue = report->find("queues")->as_array().at(0);
@@ -68,6 +68,28 @@ TEST_F(Command, StatusAndPurgeTellWhatIsQueued) {
     EXPECT_EQ(purge.ending, Ending{.exit_code = 0}) << purge.err;
     EXPECT_THAT(purge.out, HasSubstr("3 messages"));
     EXPECT_EQ(queue_status().ready, 0U);
+}
+
+TEST_F(Command, InspectControlAndStatusReachAWorker) {
+    Process worker = start_worker("worker");
+    const Output ping = run({"inspect", "ping", "--json"});
+    ASSERT_EQ(ping.ending, Ending{.exit_code = 0}) << ping.err;
+    const auto nodes = parse_json(ping.out);
+    ASSERT_TRUE(nodes && nodes->is_object()) << ping.out;
+    const std::string node = nodes->as_object().front().first;
+
+    const Output registered = run({"inspect", "registered", "-d", node, "-t", "60"});
+    EXPECT_THAT(registered.out, HasSubstr("ledger.add"));
+    const Output limited = run({"control", "rate_limit", "ledger.add", "5/m", "-d", node});
+    EXPECT_EQ(limited.ending, Ending{.exit_code = 0}) << limited.out << limited.err;
+    EXPECT_THAT(limited.out, HasSubstr("new rate limit set successfully"));
+    const Output status = run({"status"});
+    EXPECT_EQ(status.ending, Ending{.exit_code = 0}) << status.err;
+    EXPECT_THAT(status.out, HasSubstr(node + "  pong"));
+
+    const Output told = run({"control", "shutdown", "-d", node, "-t", "60"});
+    EXPECT_EQ(told.ending, Ending{.exit_code = 0}) << told.err;
+    EXPECT_EQ(worker.wait(), Ending{.exit_code = 0});
 }
 
 TEST_F(Command, AWorkerSaysWhatIsWrongWithItsOptions) {

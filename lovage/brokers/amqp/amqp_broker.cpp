@@ -188,9 +188,13 @@ public:
         // RabbitMQ deletes what is not there without a word.
         auto exists = co_await worker_.look_up(queue, deadline);
         if (!exists) co_return std::unexpected{std::move(exists.error())};
-        auto delayed = co_await drop_delayed(queue, deadline);
-        if (!delayed) co_return std::unexpected{std::move(delayed.error())};
-        co_return without_value(co_await worker_.delete_queue(std::move(queue), deadline));
+        if (delays_.may_delay(queue)) {
+            auto delayed = co_await drop_delayed(queue, deadline);
+            if (!delayed) co_return std::unexpected{std::move(delayed.error())};
+        }
+        auto deleted = co_await worker_.delete_queue(queue, deadline);
+        if (deleted) delays_.forget(queue);
+        co_return without_value(std::move(deleted));
     }
 
     Awaitable<Result<void>> publish(Publication publication, Deadline deadline) override {

@@ -96,6 +96,15 @@ void DelayQueues::work_queue(const QueueDeclaration& queue) {
     work_.insert_or_assign(queue.name, queue);
 }
 
+void DelayQueues::forget(const std::string& queue) {
+    work_.erase(queue);
+}
+
+bool DelayQueues::may_delay(const std::string& queue) const {
+    const auto known = work_.find(queue);
+    return known == work_.end() || !known->second.auto_delete;
+}
+
 bool DelayQueues::is_quorum(const std::string& queue) const {
     const auto known = work_.find(queue);
     return known != work_.end() && is_quorum_type(known->second);

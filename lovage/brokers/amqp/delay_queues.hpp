@@ -50,6 +50,11 @@ public:
 
     /// A queue as it was declared through this broker.
     void work_queue(const QueueDeclaration& queue);
+    /// It was deleted.
+    void forget(const std::string& queue);
+    /// Whether anybody may have put messages aside for it. One that goes with its consumer, such as
+    /// remote control's, outlives no delay.
+    [[nodiscard]] bool may_delay(const std::string& queue) const;
     [[nodiscard]] bool is_quorum(const std::string& queue) const;
 
     /// What must be declared before a message is put into the delay queue of that rung at `now`;

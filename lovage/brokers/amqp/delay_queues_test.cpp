@@ -89,6 +89,17 @@ Json death(std::string queue) {
     return Json::object({{"count", 1}, {"reason", "expired"}, {"queue", std::move(queue)}});
 }
 
+TEST(DelayQueues, AreNotLookedForWhereQueuesGoWithTheirConsumer) {
+    DelayQueues queues;
+    queues.work_queue({.name = "work"});
+    queues.work_queue({.name = "replies", .auto_delete = true});
+    EXPECT_TRUE(queues.may_delay("work"));
+    EXPECT_TRUE(queues.may_delay("declared elsewhere"));
+    EXPECT_FALSE(queues.may_delay("replies"));
+    queues.forget("replies");
+    EXPECT_TRUE(queues.may_delay("replies"));
+}
+
 TEST(DelayMarks, AreErasedWithTheHeadersThatSayTheSame) {
     Json headers =
         Json::object({{"task", "t"},

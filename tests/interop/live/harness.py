@@ -94,6 +94,10 @@ class Stack:
     def open_gate(self, key: str):
         (self.folder / key).touch()
 
+    def queue_names(self) -> set[str]:
+        with self._open("GET", f"queues/{self.virtual_host}?columns=name") as reply:
+            return {queue["name"] for queue in json.load(reply)}
+
     def _manage(self, method: str, path: str, body=None):
         self._open(method, path, body).close()
 
