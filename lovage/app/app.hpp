@@ -102,7 +102,7 @@ public:
         return {core_, std::move(made)};
     }
     /// The canvas in one of Celery's dictionaries. One that ends in a group has that group's
-    /// id as its result's; group_result() is the way to its members. Throws LovageError.
+    /// id as its result's: see as_group(). Throws LovageError.
     [[nodiscard]] Canvas<> signature_from(const Json& dictionary) const {
         return {core_, value_or_throw(decode_signature(dictionary, "the signature"))};
     }

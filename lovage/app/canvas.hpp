@@ -146,7 +146,8 @@ public:
     [[nodiscard]] auto partial(A&&... values) const {
         Signature changed = signature();
         value_or_throw(prepend_args(changed, detail::json_arguments(std::forward<A>(values)...)));
-        return Self<typename Start::template After<detail::Kept<A>...>>{core(), std::move(changed)};
+        return Self<typename Start::template After<detail::Shape<A>...>>{core(),
+                                                                         std::move(changed)};
     }
     /// Calls `callback` with the result when it succeeds; see add_link() about groups.
     template <AnyCanvas C>
@@ -206,6 +207,14 @@ public:
     template <class Other>
     using Rebind = Canvas<R, Other>;
 
+    /// Forgets what it takes, and, for a Canvas<>, what it returns: a `std::vector<Canvas<R>>`
+    /// holds calls of different tasks. From here on the workers check.
+    template <class Other, class OtherStart>
+        requires(std::same_as<Start, TakesAnything> &&
+                 (std::same_as<R, Other> || std::same_as<R, Json>) &&
+                 !(std::same_as<R, Other> && std::same_as<Start, OtherStart>))
+    Canvas(const Canvas<Other, OtherStart>& other) : Base{other.core(), other.signature()} {}
+
     /// The same, with nothing known of its arguments and result.
     [[nodiscard]] Canvas<> unchecked() const { return {this->core(), this->signature()}; }
     /// The same with an argument by name, which the compiler does not check.
@@ -227,7 +236,7 @@ public:
     /// Sends it, `values` in front of the arguments it begins with. Throws SendError.
     template <class... A>
     AsyncResult<R> delay(A&&... values) const {
-        detail::check_call<Start, detail::Kept<A>...>();
+        detail::check_call<Start, detail::Shape<A>...>();
         return this->partial(std::forward<A>(values)...).apply_async();
     }
     /// The same with options. `task_id` becomes the id of its last task, and those of all others
@@ -275,7 +284,7 @@ public:
     /// Sends every member, `values` in front of its arguments. Throws SendError.
     template <class... A>
     GroupResult<T> delay(A&&... values) const {
-        detail::check_call<Start, detail::Kept<A>...>();
+        detail::check_call<Start, detail::Shape<A>...>();
         return this->partial(std::forward<A>(values)...).apply_async();
     }
     /// The same with options. `task_id` becomes the group's id, and those of all members are made
@@ -331,13 +340,29 @@ template <class R, class Start>
 }
 
 namespace detail {
+/// What a member adds to a group's results. Of a group in a group each member is one of the outer
+/// group's, unless it is the end of a chain: that is not known here.
+template <class C>
+struct MemberValueOf;
+template <class R, class Start>
+struct MemberValueOf<Canvas<R, Start>> {
+    using Type = R;
+};
+template <class T, class Start>
+struct MemberValueOf<Group<T, Start>> {
+    using Type = Json;
+};
+template <class C>
+using MemberValue = typename MemberValueOf<C>::Type;
+
 template <class First, class... Rest>
 using CommonValue =
-    std::conditional_t<(true && ... && std::same_as<typename First::Value, typename Rest::Value>),
-                       typename First::Value, Json>;
+    std::conditional_t<(true && ... && std::same_as<MemberValue<First>, MemberValue<Rest>>),
+                       MemberValue<First>, Json>;
 }  // namespace detail
 
-/// Members that run at the same time. Their results are of one type when they all are, else Json.
+/// Members that run at the same time. Their results are of one type when they all are, else Json. A
+/// group in a group is opened.
 template <AnyCanvas First, AnyCanvas... Rest>
 [[nodiscard]] auto group(const First& first, const Rest&... rest) {
     using Start = AllTake<typename First::Beginning, typename Rest::Beginning...>;
@@ -375,6 +400,11 @@ template <class R, class Start, AnyCanvas Body>
 template <class R, class Start, AnyCanvas Body>
 [[nodiscard]] auto chord(std::initializer_list<Canvas<R, Start>> header, const Body& body) {
     return chord(group(header), body);
+}
+
+/// The same when it ends in a group, which only a dictionary can hide from the compiler.
+[[nodiscard]] inline Group<> as_group(const CanvasBase& canvas) {
+    return {canvas.core(), canvas.signature()};
 }
 
 // ---- One task over many items

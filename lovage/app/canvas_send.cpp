@@ -186,7 +186,8 @@ void set_options(Signature& signature, const SendOptions& options) {
 }
 
 std::string id_of_result(const Json& result) {
-    const Json* item = &result;
+    const Json opened = result.fully_expanded().value_or(Json{});
+    const Json* item = &opened;
     while (item->is_array() && !item->as_array().empty()) item = &item->as_array().front();
     return item->is_string() ? item->as_string() : std::string{};
 }

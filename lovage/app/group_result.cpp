@@ -169,7 +169,7 @@ Awaitable<Result<void>> forget_group(GroupRequest request) {
 
 GroupResultBase::GroupResultBase(std::shared_ptr<AppCore> core, const Json& result)
     : core_{std::move(core)}, id_{detail::id_of_result(result)} {
-    collect_members(result, members_, 0);
+    collect_members(result.fully_expanded().value_or(Json{}), members_, 0);
 }
 
 Awaitable<Result<std::vector<TaskMeta>>> GroupResultBase::wait_async(Deadline deadline,

@@ -255,13 +255,13 @@ public:
     [[nodiscard]] auto s(A&&... values) const {
         static_assert(sizeof...(A) <= std::tuple_size_v<Values>,
                       "the task has fewer parameters than it is given arguments");
-        return Canvas<Return, Takes<Values, Required, detail::Kept<A>...>>{
+        return Canvas<Return, Takes<Values, Required, detail::Shape<A>...>>{
             core_, signature(detail::json_arguments(std::forward<A>(values)...))};
     }
     /// A call with these arguments and no others: Celery's immutable signature.
     template <class... A>
     [[nodiscard]] Canvas<Return> si(A&&... values) const {
-        detail::check_call<Takes<Values, Required>, detail::Kept<A>...>();
+        detail::check_call<Takes<Values, Required>, detail::Shape<A>...>();
         Signature made = signature(detail::json_arguments(std::forward<A>(values)...));
         made.immutable = true;
         return {core_, std::move(made)};

@@ -2,6 +2,7 @@
 
 #include <concepts>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <ranges>
 #include <string>
@@ -67,5 +68,12 @@ template <class A>
 using Kept = std::conditional_t<
     std::same_as<std::decay_t<A>, std::nullptr_t>, Json,
     std::conditional_t<std::convertible_to<A, std::string_view>, std::string, std::decay_t<A>>>;
+
+/// Its type as far as fitting goes: one for all integers, so that calls with different ones are of
+/// one type.
+template <class A>
+using Shape =
+    std::conditional_t<std::integral<Kept<A>> && !std::same_as<Kept<A>, bool>, std::int64_t,
+                       std::conditional_t<std::floating_point<Kept<A>>, double, Kept<A>>>;
 
 }  // namespace lovage::detail
