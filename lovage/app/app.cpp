@@ -1,6 +1,7 @@
 #include <lovage/app/app.hpp>
 
 #include <lovage/app/app_core.hpp>
+#include <lovage/app/builtin_tasks.hpp>
 #include <lovage/app/on_loop.hpp>
 #include <lovage/core/task_message.hpp>
 #include <lovage/core/uuid.hpp>
@@ -28,18 +29,10 @@ std::optional<TimePoint> expiry(const SendOptions& options, TimePoint now) {
 }
 
 std::optional<Error> check(const detail::Call& call) {
-    const SendOptions& options = call.options;
-    const auto bad = [&](std::string what) {
-        return Error{Errc::invalid_argument, fmt::format("task '{}': {}", call.task, what)};
-    };
-    if (call.task.empty()) return bad("a task name is needed");
-    if (options.countdown && options.eta) return bad("give countdown or eta, not both");
-    if (options.countdown && options.countdown->count() < 0) return bad("countdown is negative");
-    if (!options.headers.is_object()) return bad("headers must be a map");
-    for (const auto& limit : {options.time_limit, options.soft_time_limit}) {
-        if (limit && limit->count() <= 0) return bad("a time limit is greater than 0");
-    }
-    return std::nullopt;
+    if (call.task.empty()) return Error{Errc::invalid_argument, "a task name is needed"};
+    auto problem = problem_with(call.options);
+    if (problem) problem->detail = fmt::format("task '{}': {}", call.task, problem->detail);
+    return problem;
 }
 
 /// Destination, priority and result setting: the call's own word, then the task's, then the
@@ -228,7 +221,9 @@ std::string send_call_blocking(const std::shared_ptr<AppCore>& core, Call call) 
 
 }  // namespace detail
 
-App::App(std::string name) : core_{std::make_shared<AppCore>(std::move(name))} {}
+App::App(std::string name) : core_{std::make_shared<AppCore>(std::move(name))} {
+    add_builtin_tasks(core_);
+}
 App::App(std::string name, Settings settings) : App{std::move(name)} {
     core_->configure(std::move(settings));
 }

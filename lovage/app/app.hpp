@@ -6,6 +6,7 @@
 #include <utility>
 
 #include <lovage/app/async_result.hpp>
+#include <lovage/app/canvas.hpp>
 #include <lovage/app/coroutine_task.hpp>
 #include <lovage/app/remote_control.hpp>
 #include <lovage/app/send_options.hpp>
@@ -91,6 +92,21 @@ public:
     /// Blocking form: Celery's `send_task`. Throws SendError.
     AsyncResult<Json> send_task(std::string task_name, Json args = Json::array(),
                                 Json kwargs = Json::object(), SendOptions options = {}) const;
+
+    /// A call of a task by name, for canvases: it need not be registered here, and nothing of it is
+    /// checked. What comes before it in a chain goes in front of `values`.
+    template <class... A>
+    [[nodiscard]] Canvas<> signature(std::string task_name, A&&... values) const {
+        Signature made;
+        made.task = std::move(task_name);
+        made.args = Json{detail::json_arguments(std::forward<A>(values)...)};
+        return {core_, std::move(made)};
+    }
+    /// The canvas in one of Celery's dictionaries. One that ends in a group has that group's
+    /// id as its result's: see as_group(). Throws LovageError.
+    [[nodiscard]] Canvas<> signature_from(const Json& dictionary) const {
+        return {core_, value_or_throw(decode_signature(dictionary, "the signature"))};
+    }
 
     /// The result of a task by id.
     template <class T = Json>

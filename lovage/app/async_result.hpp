@@ -80,17 +80,11 @@ public:
 
     /// Blocking form; throws LovageError.
     T get(std::chrono::milliseconds timeout) const {
-        return value_or_throw(convert(wait(timeout)));
+        return value_or_throw(value_from(wait(timeout)));
     }
 
-private:
-    static Awaitable<Result<T>> get_from(Awaitable<Result<TaskMeta>> waiting) {
-        auto meta = co_await std::move(waiting);
-        if (!meta) co_return std::unexpected{std::move(meta.error())};
-        co_return convert(*meta);
-    }
-
-    static Result<T> convert(const TaskMeta& meta) {
+    /// The value in a record. Errors: as get_async(), and not_found when it is not ready.
+    [[nodiscard]] static Result<T> value_from(const TaskMeta& meta) {
         Result<Json> value = value_of(meta);
         if (!value) return std::unexpected{std::move(value.error())};
         if constexpr (std::is_void_v<T>) {
@@ -102,6 +96,13 @@ private:
                                              JsonConverter<T>::type_name() + ": " +
                                              describe_issue(converted.error().front()));
         }
+    }
+
+private:
+    static Awaitable<Result<T>> get_from(Awaitable<Result<TaskMeta>> waiting) {
+        auto meta = co_await std::move(waiting);
+        if (!meta) co_return std::unexpected{std::move(meta.error())};
+        co_return value_from(*meta);
     }
 };
 

@@ -10,6 +10,7 @@
 #include <lovage/core/task_meta.hpp>
 #include <lovage/core/time.hpp>
 #include <lovage/core/unique.hpp>
+#include <lovage/results/chord.hpp>
 #include <lovage/runtime/deadline.hpp>
 
 namespace lovage {
@@ -41,6 +42,9 @@ public:
     /// exist. Every other error: it does not exist (rejected); Errc::already_exists: since a call
     /// like it is there, and `detail` is the id of that one.
     virtual Awaitable<Result<void>> send(TaskSend task, Deadline deadline) = 0;
+
+    /// Makes a chord's size known, before its last part is sent. Doing it again does no harm.
+    virtual Awaitable<Result<void>> start_chord(ChordStart chord, Deadline deadline) = 0;
 
     virtual Awaitable<Result<std::optional<TaskMeta>>> result(std::string task_id,
                                                               Deadline deadline) = 0;

@@ -182,6 +182,11 @@ Awaitable<Result<void>> DirectClient::send_marked(const TaskSend* task, Deadline
     co_return outcome;
 }
 
+Awaitable<Result<void>> DirectClient::start_chord(ChordStart chord, Deadline deadline) {
+    if (auto connected = co_await core_.connect(deadline); !connected) co_return connected;
+    co_return co_await core_.results().start_chord(std::move(chord), deadline);
+}
+
 Awaitable<Result<std::optional<TaskMeta>>> DirectClient::result(std::string task_id,
                                                                 Deadline deadline) {
     if (auto connected = co_await core_.connect(deadline); !connected) {

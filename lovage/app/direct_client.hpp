@@ -20,6 +20,7 @@ public:
     explicit DirectClient(AppCore& core);
 
     Awaitable<Result<void>> send(TaskSend task, Deadline deadline) override;
+    Awaitable<Result<void>> start_chord(ChordStart chord, Deadline deadline) override;
     Awaitable<Result<std::optional<TaskMeta>>> result(std::string task_id,
                                                       Deadline deadline) override;
     Awaitable<Result<TaskMeta>> wait(std::string task_id, Deadline deadline) override;

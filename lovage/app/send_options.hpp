@@ -6,6 +6,7 @@
 #include <string>
 #include <variant>
 
+#include <lovage/core/error.hpp>
 #include <lovage/core/json.hpp>
 #include <lovage/core/time.hpp>
 #include <lovage/core/trace_context.hpp>
@@ -39,5 +40,11 @@ struct SendOptions {
     /// Longest the send may take; default: the `task_publish_timeout` setting.
     std::optional<std::chrono::milliseconds> timeout;
 };
+
+/// What is wrong with these options, if anything.
+[[nodiscard]] std::optional<Error> problem_with(const SendOptions& options);
+/// The options of a signature that is to be sent like this (celery-wire reference, section 14.1);
+/// all but `timeout`.
+[[nodiscard]] Json to_signature_options(const SendOptions& options);
 
 }  // namespace lovage

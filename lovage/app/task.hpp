@@ -15,6 +15,7 @@
 #include <vector>
 
 #include <lovage/app/async_result.hpp>
+#include <lovage/app/canvas.hpp>
 #include <lovage/app/send_options.hpp>
 #include <lovage/core/convert.hpp>
 #include <lovage/core/task_definition.hpp>
@@ -252,7 +253,61 @@ public:
                      detail::send_call(core_, call(std::move(arguments), std::move(options))));
     }
 
+    // Calls as values, see canvas.hpp.
+
+    /// A call with these arguments. In a chain, what comes before goes in front of them.
+    template <class... A>
+    [[nodiscard]] auto s(A&&... values) const {
+        static_assert(sizeof...(A) <= std::tuple_size_v<Values>,
+                      "the task has fewer parameters than it is given arguments");
+        return Canvas<Return, Takes<Values, Required, detail::Shape<A>...>>{
+            core_, signature(detail::json_arguments(std::forward<A>(values)...))};
+    }
+    /// A call with these arguments and no others: Celery's immutable signature.
+    template <class... A>
+    [[nodiscard]] Canvas<Return> si(A&&... values) const {
+        detail::check_call<Takes<Values, Required>, detail::Shape<A>...>();
+        Signature made = signature(detail::json_arguments(std::forward<A>(values)...));
+        made.immutable = true;
+        return {core_, std::move(made)};
+    }
+    /// One task that calls this one for each item; returns the list of results.
+    template <class Item>
+    [[nodiscard]] auto map(const std::vector<Item>& items) const {
+        detail::check_call<Takes<Values, Required>, Item>();
+        return lovage::map(unbound(), to_json(items));
+    }
+    /// The same when each item is all arguments of a call.
+    template <class... A>
+    [[nodiscard]] auto starmap(const std::vector<std::tuple<A...>>& items) const {
+        detail::check_call<Takes<Values, Required>, A...>();
+        return lovage::starmap(unbound(), rows(items));
+    }
+    /// starmap() in tasks of `size` items each: a group. See lovage::chunks().
+    template <class... A>
+    [[nodiscard]] auto chunks(const std::vector<std::tuple<A...>>& items, std::size_t size) const {
+        detail::check_call<Takes<Values, Required>, A...>();
+        return lovage::chunks(unbound(), rows(items), size);
+    }
+
 private:
+    Signature signature(Json::Array args) const {
+        Signature made;
+        made.task = name();
+        made.args = Json{std::move(args)};
+        return made;
+    }
+    Canvas<Return> unbound() const { return {core_, signature({})}; }
+    template <class... A>
+    static Json rows(const std::vector<std::tuple<A...>>& items) {
+        Json all = Json::array();
+        for (const auto& item : items) {
+            all.push_back(Json{std::apply(
+                [](const A&... values) { return Json::Array{to_json(values)...}; }, item)});
+        }
+        return all;
+    }
+
     RetryPolicy& retry() { return definition_->options.retry; }
     detail::Call call(Arguments arguments, SendOptions options) const {
         return {name(), std::move(arguments).take(), Json::object(), std::move(options)};

@@ -18,7 +18,8 @@ using detail::OptionReader;
 
 class Freezer {
 public:
-    explicit Freezer(std::string_view parent_id) : parent_id_{parent_id} {}
+    Freezer(std::string_view parent_id, std::string_view reply_to)
+        : parent_id_{parent_id}, reply_to_{reply_to} {}
 
     Result<void> freeze(Signature& signature, const std::string& position,
                         const std::string& task_id, std::size_t depth) {
@@ -26,11 +27,14 @@ public:
         switch (signature.type) {
             case SignatureType::task:
                 give_id(signature, position, task_id);
+                if (!reply_to_.empty() && signature.option("reply_to") == nullptr) {
+                    signature.options.set("reply_to", reply_to_);
+                }
                 return {};
             case SignatureType::chain:
                 return freeze_chain(signature, position, task_id, depth);
             case SignatureType::group:
-                give_id(signature, position, {});
+                give_id(signature, position, task_id);
                 return freeze_members(signature, position, {}, depth);
             case SignatureType::chord:
                 return freeze_chord(signature, position, task_id, depth);
@@ -47,7 +51,7 @@ private:
 
     Result<void> freeze_chain(Signature& chain, const std::string& position,
                               const std::string& task_id, std::size_t depth) {
-        return freeze_members(chain, position, task_id.empty() ? chain.task_id() : task_id, depth);
+        return freeze_members(chain, position, task_id, depth);
     }
 
     Result<void> freeze_members(Signature& canvas, const std::string& position,
@@ -55,9 +59,14 @@ private:
         auto tasks = tasks_of(canvas);
         if (!tasks) return std::unexpected{std::move(tasks.error())};
         for (std::size_t i = 0; i < tasks->size(); ++i) {
-            const bool last = i + 1 == tasks->size();
-            auto frozen = freeze((*tasks)[i], fmt::format("{}/{}", position, i),
-                                 last ? last_id : std::string{}, depth + 1);
+            Signature& task = (*tasks)[i];
+            std::string id;
+            if (i + 1 == tasks->size()) {
+                id = last_id;
+                const bool named = canvas.type == SignatureType::chain && id.empty();
+                if (named && task.type != SignatureType::group) id = canvas.task_id();
+            }
+            auto frozen = freeze(task, fmt::format("{}/{}", position, i), id, depth + 1);
             if (!frozen) return frozen;
         }
         set_tasks(canvas, *tasks);
@@ -77,6 +86,7 @@ private:
     }
 
     std::string_view parent_id_;
+    std::string_view reply_to_;
 };
 
 // ---- What a frozen canvas is seen as from outside
@@ -224,8 +234,8 @@ std::string follow_up_id(std::string_view parent_id, std::string_view position) 
 }
 
 Result<void> freeze(Signature& signature, std::string_view parent_id, const std::string& position,
-                    const std::string& task_id) {
-    return Freezer{parent_id}.freeze(signature, position, task_id, 0);
+                    const std::string& task_id, std::string_view reply_to) {
+    return Freezer{parent_id, reply_to}.freeze(signature, position, task_id, 0);
 }
 
 Result<std::int64_t> chord_size_of(const Signature& member) {

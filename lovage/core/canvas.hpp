@@ -55,10 +55,13 @@ struct CanvasPlan {
 class CanvasPlanner {
 public:
     struct Caller {
-        std::string id;
+        std::string id;  ///< Empty: no task. Nobody is the parent then, and every call a root.
         std::string root_id;
         TimePoint now;            ///< What countdowns and relative expiries count from.
         TraceContext trace = {};  ///< Of calls whose signatures have none.
+        /// The signatures were written in this program: Celery shows arguments that it has read
+        /// from JSON as a list, others as a tuple.
+        bool first_hand = false;
     };
     explicit CanvasPlanner(Caller caller, std::size_t bytes_max = kCanvasBytesMax)
         : caller_{std::move(caller)}, bytes_max_{bytes_max} {}
@@ -106,9 +109,12 @@ struct UnreachedCall {
 [[nodiscard]] Result<std::vector<UnreachedCall>> unreached_calls(const Signature& signature);
 
 /// Gives every call in a canvas that has none an id made of `parent_id` and `position`; what the
-/// canvas as a whole ends with gets `task_id` unless that is empty. Errors: malformed, too_large.
+/// canvas as a whole ends with gets `task_id` unless that is empty: its last task, or a group.
+/// With `reply_to` also every task its reply queue, which is what clients do. Errors: malformed,
+/// too_large.
 [[nodiscard]] Result<void> freeze(Signature& signature, std::string_view parent_id,
-                                  const std::string& position, const std::string& task_id = {});
+                                  const std::string& position, const std::string& task_id = {},
+                                  std::string_view reply_to = {});
 
 /// The result of a frozen signature in Celery's tuple form (celery-wire reference, section 11.2):
 /// `[[id, parent], null]`, a group's `[[id, parent], [members]]`. Errors: malformed, too_large.

@@ -183,10 +183,10 @@ CanvasPlanner::Child CanvasPlanner::apply_task(const Signature& signature, const
     message.task = signature.task;
     message.args = std::move(*all_args);
     message.kwargs = signature.kwargs;
-    message.parent_id = caller_.id;
+    if (!caller_.id.empty()) message.parent_id = caller_.id;
     message.root_id = caller_.root_id;
     // Celery shows arguments as a list where it sends them just as they came out of JSON.
-    const bool as_came = signature.immutable || args.empty();
+    const bool as_came = !caller_.first_hand && (signature.immutable || args.empty());
     if (as_came) message.argsrepr = celery_repr(message.args, false);
 
     OptionReader reader{signature, options};
@@ -248,14 +248,10 @@ CanvasPlanner::Child CanvasPlanner::apply_chain(const Signature& chain, const Js
     // Whoever waits for the chain waits for its last step.
     Signature& last = steps.back();
     (void)taken(options, "task_id");
-    for (const char* name : {"group_id", "group_index"}) {
+    for (const char* name : {"group_id", "chord", "group_index"}) {
         Json value = taken(options, name);
-        if (!value.is_null() && last.option(name) == nullptr) {
-            last.options.set(name, std::move(value));
-        }
-    }
-    if (Json chord = taken(options, "chord"); !chord.is_null()) {
-        last.options.set("chord", std::move(chord));
+        const bool keeps_own = name != std::string_view{"chord"} && last.option(name) != nullptr;
+        if (!value.is_null() && !keeps_own) last.options.set(name, std::move(value));
     }
     if (auto linked = extend(last.options, "link", taken(options, "link")); !linked) {
         return std::unexpected{std::move(linked.error())};

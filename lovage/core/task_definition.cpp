@@ -134,9 +134,16 @@ TaskDefinition& TaskRegistry::add(TaskDefinition task) {
     return tasks_.emplace(std::move(name), std::move(task)).first->second;
 }
 
+void TaskRegistry::add_builtin(TaskDefinition task) {
+    std::string name = task.name;
+    builtin_.emplace(std::move(name), std::move(task));
+}
+
 const TaskDefinition* TaskRegistry::find(std::string_view name) const {
     const auto found = tasks_.find(name);
-    return found == tasks_.end() ? nullptr : &found->second;
+    if (found != tasks_.end()) return &found->second;
+    const auto builtin = builtin_.find(name);
+    return builtin != builtin_.end() ? &builtin->second : nullptr;
 }
 
 std::vector<std::string> TaskRegistry::names() const {

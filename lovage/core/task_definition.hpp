@@ -76,12 +76,15 @@ public:
     /// is empty, longer than 255 characters or has control characters, or when a parameter's name
     /// is doubled or one without a default follows one with.
     TaskDefinition& add(TaskDefinition task);
+    /// One of the framework's own tasks: found unless the program has one of that name, not listed.
+    void add_builtin(TaskDefinition task);
     [[nodiscard]] const TaskDefinition* find(std::string_view name) const;
-    /// All names, sorted.
+    /// The names of the program's tasks, sorted.
     [[nodiscard]] std::vector<std::string> names() const;
 
 private:
     std::map<std::string, TaskDefinition, std::less<>> tasks_;
+    std::map<std::string, TaskDefinition, std::less<>> builtin_;
 };
 
 }  // namespace lovage

@@ -5,6 +5,7 @@
 #include <iterator>
 #include <utility>
 
+#include <lovage/app/planned_send.hpp>
 #include <lovage/core/task_definition.hpp>
 #include <lovage/core/time.hpp>
 #include <lovage/runtime/failpoint.hpp>
@@ -30,42 +31,6 @@ bool mendable(Errc code) {
 
 TaskMeta failure_record(const TaskFailure& failure) {
     return make_failure_meta({}, failure);
-}
-
-/// The route's word, else what the settings say (celery-wire reference, sections 3.3 and 7.4).
-void choose_route(AppCore& core, const PlannedCall& call, TaskSend& send, TaskMessage& message) {
-    const Settings& settings = core.settings();
-    const TaskDefinition* const task = core.registry().find(message.task);
-    const Route route = core.router().route(message.task);
-    if (!call.exchange.empty() && call.queue.empty()) {
-        send.exchange = call.exchange;
-        send.queue = call.routing_key;
-    } else if (!call.queue.empty()) {
-        send.queue = call.queue;
-    } else if (!call.routing_key.empty()) {
-        send.queue = call.routing_key;  // through the default exchange
-    } else if (task != nullptr && !task->options.queue.empty()) {
-        send.queue = task->options.queue;
-    } else {
-        send.queue = route.queue.empty() ? settings.task_default_queue : route.queue;
-    }
-    if (!message.priority) message.priority = route.priority;
-    if (!message.priority) message.priority = settings.task_default_priority;
-    if (!message.priority && (task == nullptr || call.queue.empty())) message.priority = 0;
-}
-
-/// What the task itself says where the signature says nothing.
-void add_own_options(const TaskDefinition* task, const Settings& settings, const PlannedCall& call,
-                     TaskMessage& message) {
-    const std::optional<bool> own = task != nullptr ? task->options.ignore_result : std::nullopt;
-    message.ignore_result = call.ignore_result.value_or(own.value_or(settings.task_ignore_result));
-    if (task == nullptr) return;
-    const auto seconds = [](std::chrono::milliseconds time) {
-        return std::chrono::duration<double>(time).count();
-    };
-    const auto& [hard, soft] = std::pair{task->options.time_limit, task->options.soft_time_limit};
-    if (!message.time_limit && hard) message.time_limit = seconds(*hard);
-    if (!message.soft_time_limit && soft) message.soft_time_limit = seconds(*soft);
 }
 
 /// What an errback with several parameters is told of the task that failed.
@@ -166,26 +131,10 @@ struct Workflow::Sending {
     Notifier changed;
 };
 
-TaskSend Workflow::prepare(PlannedCall call) {
-    const Settings& settings = core_.settings();
-    TaskSend send;
-    TaskMessage& message = call.message;
-    choose_route(core_, call, send, message);
-    add_own_options(core_.registry().find(message.task), settings, call, message);
-    message.origin = core_.origin();
-    if (message.reply_to.empty()) message.reply_to = core_.client_id();
-    send.task_id = message.id;
-    send.eta = message.eta;
-    send.expires = message.expires;
-    send.mark_sent = settings.task_track_sent;
-    send.message = encode_task_message(message);
-    return send;
-}
-
 Awaitable<void> Workflow::send_some(std::shared_ptr<Sending> sending) {
     const Sending::Sender counted{*sending};
     while (sending->outcome && sending->next < sending->calls.size()) {
-        TaskSend task = prepare(std::move(sending->calls[sending->next++]));
+        TaskSend task = prepare_planned(core_, std::move(sending->calls[sending->next++]));
         auto sent = co_await writer_.send_follow_up(std::move(task), sending->wanted);
         if (sent) {
             ++sending->sent;
@@ -204,8 +153,8 @@ Awaitable<Result<void>> Workflow::send(CanvasPlan plan, Wanted wanted) {
         if (!started) co_return started;
     }
     if (plan.calls.size() == 1) {
-        co_return co_await writer_.send_follow_up(prepare(std::move(plan.calls.front())),
-                                                  std::move(wanted));
+        co_return co_await writer_.send_follow_up(
+            prepare_planned(core_, std::move(plan.calls.front())), std::move(wanted));
     }
     const auto sending =
         std::make_shared<Sending>(scope_.executor(), std::move(plan.calls), std::move(wanted));

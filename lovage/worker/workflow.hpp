@@ -62,7 +62,6 @@ public:
 private:
     struct Sending;
 
-    [[nodiscard]] TaskSend prepare(PlannedCall call);
     [[nodiscard]] Awaitable<Result<void>> send(CanvasPlan plan, Wanted wanted);
     Awaitable<void> send_some(std::shared_ptr<Sending> sending);
     /// Calls that were never made end like `like`, an exception and its traceback.

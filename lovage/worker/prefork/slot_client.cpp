@@ -111,6 +111,13 @@ Awaitable<Result<void>> SlotClient::send(TaskSend task, Deadline deadline) {
     return tell(std::move(call), deadline);
 }
 
+Awaitable<Result<void>> SlotClient::start_chord(ChordStart chord, Deadline deadline) {
+    Call call;
+    call.kind = Call::Kind::start_chord;
+    call.chord = std::move(chord);
+    return tell(std::move(call), deadline);
+}
+
 Awaitable<Result<std::optional<TaskMeta>>> SlotClient::result(std::string task_id,
                                                               Deadline deadline) {
     auto answer = co_await ask(about(Call::Kind::result, std::move(task_id)), deadline);

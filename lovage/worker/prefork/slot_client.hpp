@@ -28,6 +28,7 @@ public:
     [[nodiscard]] Awaitable<void> stop();
 
     Awaitable<Result<void>> send(TaskSend task, Deadline deadline) override;
+    Awaitable<Result<void>> start_chord(ChordStart chord, Deadline deadline) override;
     Awaitable<Result<std::optional<TaskMeta>>> result(std::string task_id,
                                                       Deadline deadline) override;
     Awaitable<Result<TaskMeta>> wait(std::string task_id, Deadline deadline) override;

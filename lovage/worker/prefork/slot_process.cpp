@@ -246,6 +246,9 @@ Awaitable<Answer> SlotProcess::carry_out(Call call) {
         case Call::Kind::send:
             note(co_await client.send(std::move(call.send), deadline));
             break;
+        case Call::Kind::start_chord:
+            note(co_await client.start_chord(std::move(call.chord), deadline));
+            break;
         case Call::Kind::result: {
             auto found = co_await client.result(std::move(call.task_id), deadline);
             if (note(found) && *found) answer.meta = (*found)->to_json();

@@ -403,6 +403,10 @@ bool append(std::string& out, const Call& message) {
         writer.signed_number(message.timeout.count());
         if (message.kind == Call::Kind::send) {
             write_send(writer, message.send);
+        } else if (message.kind == Call::Kind::start_chord) {
+            writer.text(message.chord.group_id);
+            writer.signed_number(message.chord.size);
+            write_json(writer, message.chord.structure);
         } else {
             writer.text(message.task_id);
             writer.boolean(message.revoke.terminate);
@@ -416,12 +420,18 @@ Result<Call> read_call(std::string_view payload) {
     Call call;
     call.id = in.number<std::uint64_t>();
     const auto kind = in.number<std::uint8_t>();
-    if (kind > static_cast<std::uint8_t>(Call::Kind::revoke)) in.refuse();
+    if (kind > static_cast<std::uint8_t>(Call::Kind::start_chord)) in.refuse();
     call.kind = static_cast<Call::Kind>(kind);
     call.timeout = std::chrono::milliseconds{in.signed_number()};
     if (call.timeout.count() < 0) in.refuse();
     if (call.kind == Call::Kind::send) {
         call.send = read_send(in);
+    } else if (call.kind == Call::Kind::start_chord) {
+        call.chord.group_id = in.text();
+        call.chord.size = in.signed_number();
+        call.chord.structure = read_json(in);
+        const bool none = call.chord.structure.python_type_name() == "None";
+        if (none) call.chord.structure = {};
     } else {
         call.task_id = in.text();
         call.revoke.terminate = in.boolean();

@@ -112,11 +112,20 @@ struct Interrupt {
 
 /// A task's use of its App, by way of the worker: one operation of `Client`.
 struct Call {
-    enum class Kind : std::uint8_t { send, result, wait, forget, is_known, revoke };
+    enum class Kind : std::uint8_t {
+        send,
+        result,
+        wait,
+        forget,
+        is_known,
+        revoke,
+        start_chord,
+    };
     std::uint64_t id = 0;
     Kind kind = Kind::result;
     std::chrono::milliseconds timeout{0};
     TaskSend send;         ///< Kind::send
+    ChordStart chord;      ///< Kind::start_chord
     std::string task_id;   ///< all others
     RevokeOptions revoke;  ///< Kind::revoke
 };

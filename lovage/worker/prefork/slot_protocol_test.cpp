@@ -143,6 +143,26 @@ TEST(SlotProtocol, ASendArrivesAsItWasMade) {
     EXPECT_EQ(read->send.message.body, call.send.message.body);
 }
 
+TEST(SlotProtocol, AChordsSizeArrivesAsItWasTold) {
+    Call call;
+    call.kind = Call::Kind::start_chord;
+    call.chord = {"g", 3, {}};
+    std::string bytes;
+    ASSERT_TRUE(append(bytes, call));
+    auto read = read_call(payload_of(bytes, FrameKind::call));
+    ASSERT_TRUE(read);
+    EXPECT_EQ(read->chord.group_id, "g");
+    EXPECT_EQ(read->chord.size, 3);
+    EXPECT_TRUE(read->chord.structure.is_null());
+
+    call.chord.structure = Json::raw(R"([["g", null], []])");
+    bytes.clear();
+    ASSERT_TRUE(append(bytes, call));
+    read = read_call(payload_of(bytes, FrameKind::call));
+    ASSERT_TRUE(read);
+    EXPECT_EQ(read->chord.structure, call.chord.structure);
+}
+
 TEST(SlotProtocol, AnAnswerKeepsTheErrorItCarries) {
     Answer answer;
     answer.id = 4;

@@ -8,6 +8,7 @@
 #include <iostream>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <signal.h>
 #include <sys/prctl.h>
@@ -73,6 +74,61 @@ Json value(const lovage::App& app, const Json& request) {
     return app.async_result(id).get(timeout);
 }
 
+using Untyped = lovage::Canvas<>;
+
+Untyped canvas(const lovage::App& app, const Json& wanted);
+
+std::vector<Untyped> canvases(const lovage::App& app, const Json& wanted) {
+    std::vector<Untyped> all;
+    for (const Json& one : wanted.as_array()) all.push_back(canvas(app, one));
+    return all;
+}
+
+/// A canvas as tests describe it: `{"chain": [...]}`, `{"group": [...]}`, `{"chord": [header,
+/// body]}`, `{"map": [task, items]}`, `{"starmap": …}`, `{"chunks": [task, items, size]}`,
+/// `{"task": name, "args": [...], "queue": …, "immutable": …, "link": …, "link_error": …}`.
+Untyped canvas(const lovage::App& app, const Json& wanted) {
+    if (const Json* steps = wanted.find("chain")) return lovage::chain(canvases(app, *steps));
+    if (const Json* members = wanted.find("group")) {
+        return {app.core(), lovage::group(canvases(app, *members)).signature()};
+    }
+    if (const Json* chord = wanted.find("chord")) {
+        const auto header = canvases(app, chord->as_array()[0]);
+        return lovage::chord(header, canvas(app, chord->as_array()[1]));
+    }
+    if (const Json* map = wanted.find("map")) {
+        const auto made = lovage::map(canvas(app, map->as_array()[0]), map->as_array()[1]);
+        return made.set(send_options(wanted));
+    }
+    if (const Json* map = wanted.find("starmap")) {
+        const auto made = lovage::starmap(canvas(app, map->as_array()[0]), map->as_array()[1]);
+        return made.set(send_options(wanted));
+    }
+    if (const Json* chunks = wanted.find("chunks")) {
+        const auto& parts = chunks->as_array();
+        const auto size = static_cast<std::size_t>(parts[2].as_int64().value());
+        const auto made = lovage::chunks(canvas(app, parts[0]), parts[1], size);
+        return {app.core(), made.set(send_options(wanted)).signature()};
+    }
+    lovage::Signature call;
+    call.task = text(wanted, "task");
+    if (const Json* args = wanted.find("args")) call.args = *args;
+    call.immutable = wanted.find("immutable") != nullptr;
+    Untyped made = Untyped{app.core(), std::move(call)}.set(send_options(wanted));
+    if (const Json* link = wanted.find("link")) made = made.link(canvas(app, *link));
+    if (const Json* link = wanted.find("link_error")) made = made.link_error(canvas(app, *link));
+    return made;
+}
+
+/// The id of what it ends with, and those of the members when that is a group.
+Json apply_canvas(const lovage::App& app, const Json& request) {
+    const auto result =
+        lovage::as_group(canvas(app, member(request, "canvas"))).apply_async(send_options(request));
+    Json members = Json::array();
+    for (const std::string& id : result.task_ids()) members.push_back(id);
+    return Json::object({{"id", result.id()}, {"members", std::move(members)}});
+}
+
 Json answer(const lovage::App& app, const Json& request) {
     const std::string what = text(request, "do");
     if (what == "send") {
@@ -81,6 +137,7 @@ Json answer(const lovage::App& app, const Json& request) {
                        send_options(request))
             .id();
     }
+    if (what == "canvas") return apply_canvas(app, request);
     const auto result = app.async_result(text(request, "id"));
     if (what == "get") return value(app, request);
     if (what == "state") return result.state();

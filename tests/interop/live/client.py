@@ -4,12 +4,41 @@ import json
 import sys
 import traceback
 
+import celery
+import celery.canvas
 from celery.result import AsyncResult
 
 import tasks
 
 
+def canvas(wanted):
+    """A canvas as tests describe it; see client.cpp."""
+    options = {name: wanted[name] for name in ("queue", "task_id") if name in wanted}
+    if "chain" in wanted:
+        return celery.chain(*map(canvas, wanted["chain"]), app=tasks.app)
+    if "group" in wanted:
+        return celery.group([canvas(one) for one in wanted["group"]], app=tasks.app)
+    if "chord" in wanted:
+        return celery.chord([canvas(one) for one in wanted["chord"][0]], canvas(wanted["chord"][1]), app=tasks.app)
+    for name, kind in (("map", celery.canvas.xmap), ("starmap", celery.canvas.xstarmap)):
+        if name in wanted:
+            return kind(canvas(wanted[name][0]), wanted[name][1], app=tasks.app, **options)
+    if "chunks" in wanted:
+        made = celery.canvas.chunks(canvas(wanted["chunks"][0]), *wanted["chunks"][1:], app=tasks.app).group()
+        for member in made.tasks:
+            member.set(**options)
+        return made
+    made = tasks.app.signature(wanted["task"], tuple(wanted.get("args", ())), immutable="immutable" in wanted, **options)
+    for name in ("link", "link_error"):
+        if name in wanted:
+            getattr(made, name)(canvas(wanted[name]))
+    return made
+
+
 def answer(request):
+    if request["do"] == "canvas":
+        result = canvas(request["canvas"]).apply_async(**({"task_id": request["task_id"]} if "task_id" in request else {}))
+        return {"id": result.id, "members": [part.id for part in getattr(result, "results", None) or [result]]}
     if request["do"] == "send":
         options = {name: request[name] for name in ("queue", "task_id", "countdown", "expires", "priority", "headers",
                                                     "ignore_result") if name in request}

@@ -5,7 +5,7 @@ import os
 import pathlib
 import time
 
-from celery import Celery
+from celery import Celery, chord
 
 QUEUE_PY, QUEUE_CPP, QUEUE_MIXED = "py", "cpp", "mixed"
 
@@ -118,6 +118,12 @@ def total(numbers):
 @app.task(name="tasks.spawn", bind=True)
 def spawn(self, x, queue):
     return add.apply_async((x,), queue=queue).id
+
+
+@app.task(name="tasks.spawn_chord")
+def spawn_chord(queues):
+    header = [add.s(i, i).set(queue=queue) for i, queue in enumerate(queues[:-1])]
+    return chord(header, total.s().set(queue=queues[-1]), app=app).apply_async().id
 
 
 # The rest has no twin in C++: what Python's own types become on their way.

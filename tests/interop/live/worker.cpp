@@ -136,5 +136,16 @@ int main(int argc, char** argv) {
                 .id();
         },
         arg("x"), arg("queue"));
+    app.task(
+        "tasks.spawn_chord",
+        [&app](const std::vector<std::string>& queues) {
+            std::vector<lovage::Canvas<>> header;
+            for (std::size_t i = 0; i + 1 < queues.size(); ++i) {
+                header.push_back(app.signature("tasks.add", i, i).set({.queue = queues[i]}));
+            }
+            const auto body = app.signature("tasks.total").set({.queue = queues.back()});
+            return lovage::chord(header, body).delay().id();
+        },
+        arg("queues"));
     return lovage::main(app, argc, argv);
 }

@@ -1,0 +1,196 @@
+#include <lovage/app/canvas_send.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include <fmt/format.h>
+#include <boost/asio/cancellation_state.hpp>
+#include <boost/asio/this_coro.hpp>
+
+#include <lovage/app/app_core.hpp>
+#include <lovage/app/on_loop.hpp>
+#include <lovage/app/planned_send.hpp>
+#include <lovage/core/canvas.hpp>
+#include <lovage/core/task_context.hpp>
+#include <lovage/core/uuid.hpp>
+#include <lovage/runtime/task_scope.hpp>
+
+namespace lovage::detail {
+
+namespace {
+
+namespace asio = boost::asio;
+using namespace std::chrono_literals;
+
+/// Messages of a canvas under way at a time: their confirms come together.
+constexpr std::size_t kSendsAtOnce = 512;
+
+/// A canvas turned into messages.
+struct PreparedCanvas {
+    std::string id;
+    CanvasPlan plan;
+    Json result;
+    Deadline deadline;
+    std::optional<Error> error;
+    std::shared_ptr<TaskContext::Trail> trail;  ///< Of the task that sends; nullptr outside of one.
+};
+
+Result<void> plan_canvas(AppCore& core, Signature canvas, const SendOptions& options,
+                         PreparedCanvas& prepared) {
+    if (auto problem = problem_with(options)) return std::unexpected{std::move(*problem)};
+    canvas.options.erase("task_id");  // prepared.id is that, or stands above it
+    auto frozen = freeze(canvas, prepared.id, "canvas", prepared.id, core.client_id());
+    if (!frozen) return frozen;
+    auto result = result_tuple_of(canvas);
+    if (!result) return std::unexpected{std::move(result.error())};
+    prepared.result = std::move(*result);
+
+    CanvasPlanner::Caller caller{{}, {}, wall_clock_now(), options.trace, true};
+    if (TaskContext* const parent = TaskContext::current()) {
+        caller.id = parent->id();
+        caller.root_id = parent->request().root_id;
+        if (caller.trace.empty()) caller.trace = parent->trace();
+        prepared.trail = parent->trail();
+    }
+    CanvasPlanner planner{std::move(caller)};
+    Json over = to_signature_options(options);
+    over.erase("task_id");  // every call has its own by now
+    auto planned = planner.call(std::move(canvas), {}, over, "canvas");
+    if (!planned) return planned;
+    prepared.plan = std::move(planner).take();
+    return {};
+}
+
+PreparedCanvas prepare_canvas(AppCore& core, Signature canvas, SendOptions options) {
+    if (options.task_id.empty()) options.task_id = canvas.task_id();
+    if (options.task_id.empty()) options.task_id = uuid4();
+    const auto timeout = options.timeout.value_or(core.settings().task_publish_timeout);
+    PreparedCanvas prepared{options.task_id, {}, {}, Deadline::in(timeout), {}, {}};
+    auto planned = plan_canvas(core, std::move(canvas), options, prepared);
+    if (!planned) prepared.error = std::move(planned.error());
+    return prepared;
+}
+
+/// The calls of a canvas, taken by several coroutines one after the other. On the app's loop.
+struct Sending {
+    std::shared_ptr<AppCore> core;
+    std::vector<PlannedCall> calls;
+    Deadline deadline;
+    std::shared_ptr<TaskContext::Trail> trail;
+    std::size_t next = 0;
+    std::size_t accepted = 0;
+    bool some_may_exist = false;
+    std::optional<Error> problem;  ///< The first one; nothing more is sent then.
+};
+
+Awaitable<void> send_next(Sending* sending) {
+    PlannedCall call = std::move(sending->calls[sending->next++]);
+    TaskSend task = prepare_planned(*sending->core, std::move(call));
+    const std::string id = task.task_id;
+    auto sent = co_await sending->core->client().send(std::move(task), sending->deadline);
+    const bool may_exist = sent || sent.error().code == Errc::unknown_outcome;
+    if (may_exist && sending->trail) sending->trail->add(id);
+    sending->some_may_exist = sending->some_may_exist || may_exist;
+    if (sent) {
+        ++sending->accepted;
+    } else if (!sending->problem) {
+        sending->problem = std::move(sent.error());
+    }
+}
+
+Awaitable<void> send_rest(Sending* sending) {
+    while (!sending->problem && sending->next < sending->calls.size()) {
+        co_await send_next(sending);
+    }
+}
+
+Awaitable<void> send_calls(Sending* sending) {
+    // The first one alone: it declares the queue, and when it is refused nothing exists.
+    if (!sending->calls.empty()) co_await send_next(sending);
+    const Executor executor = co_await asio::this_coro::executor;
+    TaskScope scope{executor};
+    const std::size_t senders =
+        sending->problem ? 0 : std::min(kSendsAtOnce, sending->calls.size() - sending->next);
+    for (std::size_t i = 0; i < senders; ++i) scope.spawn("send a canvas", send_rest(sending));
+    while (!co_await scope.join(Deadline::in(1h))) {
+    }
+}
+
+/// The outcome, and why it is no other.
+struct Ended {
+    SendOutcome outcome = SendOutcome::rejected;
+    std::optional<Error> error;
+};
+
+Awaitable<Ended> send_on_loop(std::shared_ptr<AppCore> core, CanvasPlan plan, Deadline deadline,
+                              std::shared_ptr<TaskContext::Trail> trail) {
+    co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation{});
+    if (!core->connected()) {
+        auto connected = co_await core->connect(deadline);
+        if (!connected) co_return Ended{SendOutcome::rejected, std::move(connected.error())};
+    }
+    for (PlannedChord& chord : plan.chords) {
+        ChordStart start{std::move(chord.group_id), chord.size, std::move(chord.structure)};
+        auto started = co_await core->client().start_chord(std::move(start), deadline);
+        if (!started) co_return Ended{SendOutcome::rejected, std::move(started.error())};
+    }
+    Sending sending{core, std::move(plan.calls), deadline, std::move(trail)};
+    co_await send_calls(&sending);
+    if (!sending.problem) co_return Ended{SendOutcome::accepted, std::nullopt};
+    if (!sending.some_may_exist) co_return Ended{SendOutcome::rejected, std::move(sending.problem)};
+    if (sending.calls.size() > 1) {
+        sending.problem->detail =
+            fmt::format("{} of {} messages of the canvas were accepted: {}", sending.accepted,
+                        sending.calls.size(), sending.problem->detail);
+    }
+    sending.problem->code = Errc::unknown_outcome;
+    co_return Ended{SendOutcome::unknown, std::move(sending.problem)};
+}
+
+Awaitable<SentCanvas> run_canvas(std::shared_ptr<AppCore> core, PreparedCanvas prepared) {
+    SentCanvas sent{SendOutcome::rejected, std::move(prepared.id), std::move(prepared.result),
+                    std::move(prepared.error)};
+    if (sent.error) co_return sent;
+    Ended ended = co_await on_loop(
+        core, send_on_loop(core, std::move(prepared.plan), prepared.deadline, prepared.trail));
+    sent.outcome = ended.outcome;
+    sent.error = std::move(ended.error);
+    co_return sent;
+}
+
+}  // namespace
+
+// Not a coroutine: the current task is known on the calling thread only.
+Awaitable<SentCanvas> send_canvas(const std::shared_ptr<AppCore>& core, Signature canvas,
+                                  SendOptions options) {
+    return run_canvas(core, prepare_canvas(*core, std::move(canvas), std::move(options)));
+}
+
+Json send_canvas_blocking(const std::shared_ptr<AppCore>& core, Signature canvas,
+                          SendOptions options) {
+    if (TaskContext* const task = TaskContext::current()) task->checkpoint();
+    SentCanvas sent =
+        core->loop().run_blocking(send_canvas(core, std::move(canvas), std::move(options)));
+    if (sent.outcome != SendOutcome::accepted) {
+        throw SendError{sent.outcome, std::move(sent.id), std::move(*sent.error)};
+    }
+    return std::move(sent.result);
+}
+
+void set_options(Signature& signature, const SendOptions& options) {
+    if (auto problem = problem_with(options)) throw LovageError{std::move(*problem)};
+    const Json all = to_signature_options(options);
+    for (const auto& [name, value] : all.as_object()) signature.options.set(name, value);
+}
+
+std::string id_of_result(const Json& result) {
+    const Json opened = result.fully_expanded().value_or(Json{});
+    const Json* item = &opened;
+    while (item->is_array() && !item->as_array().empty()) item = &item->as_array().front();
+    return item->is_string() ? item->as_string() : std::string{};
+}
+
+}  // namespace lovage::detail

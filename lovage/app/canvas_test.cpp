@@ -1,0 +1,347 @@
+#include <lovage/app/canvas.hpp>
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <lovage/app/app.hpp>
+#include <lovage/app/app_core.hpp>
+#include <lovage/core/task_message.hpp>
+#include <lovage/core/uuid.hpp>
+
+#include <tests/support/fixture.hpp>
+#include <tests/support/memory_app.hpp>
+
+namespace lovage {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::SizeIs;
+
+/// Every message in queue "celery", in order.
+std::vector<Message> take_messages(App& app, std::size_t count) {
+    const auto receive = [](std::shared_ptr<AppCore> core,
+                            std::size_t wanted) -> Awaitable<std::vector<Message>> {
+        const Deadline deadline = Deadline::in(10s);
+        auto consumer = co_await core->broker().consume({{"celery"}, 100, "test"}, deadline);
+        std::vector<Message> messages;
+        while (messages.size() < wanted) {
+            auto deliveries = co_await (*consumer)->receive(deadline);
+            if (!deliveries) break;
+            for (Delivery& delivery : *deliveries) {
+                (*consumer)->ack(delivery.tag);
+                messages.push_back(std::move(delivery.message));
+            }
+        }
+        (void)co_await (*consumer)->close(deadline);
+        co_return messages;
+    };
+    return app.core()->loop().run_blocking(receive(app.core(), count));
+}
+
+/// Text with every UUID replaced by "#" and its number, in the order in which they are first seen.
+class Anonymous {
+public:
+    std::string operator()(const std::string& text) {
+        constexpr std::size_t kLength = 36;
+        std::string out;
+        for (std::size_t i = 0; i < text.size();) {
+            const std::string_view rest = std::string_view{text}.substr(i, kLength);
+            if (!is_uuid(rest)) {
+                out += text[i++];
+                continue;
+            }
+            const auto known = numbers_.try_emplace(std::string{rest}, numbers_.size()).first;
+            out += "#" + std::to_string(known->second);
+            i += kLength;
+        }
+        return out;
+    }
+
+private:
+    std::map<std::string, std::size_t> numbers_;
+};
+
+/// What a message says of a workflow.
+std::string facts(Anonymous& anonymous, const Json& headers, const std::string& reply_to,
+                  const std::string& body, bool with_index) {
+    const Json table = value_or_throw(headers.fully_expanded());
+    std::string text = "reply_to " + reply_to;
+    for (const char* name : {"task", "id", "root_id", "parent_id", "group", "argsrepr"}) {
+        text += std::string{"\n"} + name + " " + to_json_text(*table.find(name));
+    }
+    if (with_index) text += "\ngroup_index " + to_json_text(*table.find("group_index"));
+    return anonymous(text + "\n" + body);
+}
+
+class CanvasMessages : public testing::Test {
+protected:
+    CanvasMessages() : app_{"canvas", memory_settings()} {}
+
+    Canvas<> add(int x, int y) const { return app_.signature("tasks.add", x, y); }
+    template <class... A>
+    Canvas<> call(const std::string& name, A... values) const {
+        return app_.signature("tasks." + name, values...);
+    }
+
+    static const Json& captured(const std::string& name) {
+        static const Json fixture = testing_support::load_fixture("celery_messages.json");
+        for (const Json& message : fixture.find("messages")->as_array()) {
+            if (message.find("name")->as_string() == name) return message;
+        }
+        throw std::runtime_error{"no such message: " + name};
+    }
+
+    /// What was just sent is what Celery sent for `name`, ids aside.
+    void expect_as_captured(const std::string& name, std::size_t count, bool with_index = true) {
+        Anonymous ours;
+        Anonymous theirs;
+        const std::vector<Message> sent = take_messages(app_, count);
+        ASSERT_THAT(sent, SizeIs(count));
+        for (std::size_t i = 0; i < count; ++i) {
+            const Json& message = captured(name + "#" + std::to_string(i));
+            EXPECT_EQ(
+                facts(ours, sent[i].headers, sent[i].properties.reply_to, sent[i].body, with_index),
+                facts(theirs, *message.find("headers"),
+                      message.find("properties")->find("reply_to")->as_string(),
+                      message.find("body")->as_string(), with_index))
+                << name << "#" << i;
+        }
+    }
+    /// Each message is at most as long as Celery's.
+    void expect_no_longer_than(const std::string& name, std::size_t count) {
+        const std::vector<Message> sent = take_messages(app_, count);
+        ASSERT_THAT(sent, SizeIs(count));
+        for (std::size_t i = 0; i < count; ++i) {
+            const Json& message = captured(name + "#" + std::to_string(i));
+            EXPECT_LE(sent[i].body.size(), message.find("body")->as_string().size()) << name;
+        }
+    }
+
+    App app_;
+};
+
+TEST_F(CanvasMessages, AChainIsCelerys) {
+    chain(add(1, 2), call("mul", 10), call("identity")).apply_async();
+    expect_as_captured("producer/chain", 1);
+}
+
+TEST_F(CanvasMessages, AChainsErrbackIsEveryStepsAsInCelery) {
+    chain(add(1, 2), call("mul", 10)).link_error(call("on_error_new")).apply_async();
+    expect_as_captured("producer/chain_link_error", 1);
+}
+
+TEST_F(CanvasMessages, AGroupIsCelerys) {
+    group({add(1, 1), add(2, 2)}).apply_async();
+    expect_as_captured("v56/producer_group", 2);
+}
+
+TEST_F(CanvasMessages, AChordIsCelerys) {
+    chord({add(1, 1), add(2, 2)}, call("tsum")).apply_async();
+    expect_as_captured("producer/chord", 2);
+    chord({add(1, 1), add(2, 2)}, call("tsum")).apply_async();
+    expect_no_longer_than("v56/producer_chord", 2);
+}
+
+TEST_F(CanvasMessages, AGroupWithTasksAfterItIsCelerys) {
+    (group({add(1, 1), add(2, 2)}) | call("tsum") | call("mul", 2)).apply_async();
+    expect_as_captured("producer/group_then_task", 2);
+}
+
+TEST_F(CanvasMessages, ANestedHeaderIsCelerys) {
+    const auto header = group(chain(add(1, 1), call("mul", 2)), group({add(3, 3), add(4, 4)}));
+    chord(header, call("tsum")).apply_async();
+    expect_as_captured("producer/nested_chain_in_group_chord", 3);
+    chord(header, call("tsum")).apply_async();
+    expect_no_longer_than("v56/producer_nested_group_chord", 3);
+}
+
+TEST_F(CanvasMessages, AGroupInTheMiddleIsNoLongerThanCelerys) {
+    const auto canvas = add(1, 1) | group({call("add", 10), call("add", 20)}) | call("tsum");
+    canvas.apply_async();
+    expect_no_longer_than("producer/chain_with_group_middle", 1);
+}
+
+TEST_F(CanvasMessages, AChordWithAGroupAtItsEndIsNoLongerThanCelerys) {
+    chain(chord({add(1, 1), add(5, 5)}, call("tsum")), call("mul", 2),
+          group({call("add", 1), call("add", 2)}))
+        .apply_async();
+    expect_no_longer_than("v56/producer_chord_of_chord_chain", 2);
+}
+
+TEST_F(CanvasMessages, CallbacksAreCelerys) {
+    const auto sum = [this](SendOptions options) { return add(2, 2).set(options); };
+    sum({.task_id = "33333333-3333-4333-8333-333333333331"}).link(call("mul", 10)).apply_async();
+    expect_as_captured("producer/link", 1);
+    add(2, 2).link(call("mul", 10)).link(add(9, 9).immutable()).apply_async();
+    expect_as_captured("producer/link_immutable_multi", 1);
+    call("fail").link_error(call("on_error_old")).link_error(call("on_error_new")).apply_async();
+    expect_as_captured("producer/link_error", 1);
+    const auto callback =
+        add(1, 2).kwarg("z", 1).set({.queue = "other", .countdown = 5s}).immutable();
+    add(2, 2).link(callback).apply_async();
+    expect_as_captured("producer/signature_options", 1);
+}
+
+TEST_F(CanvasMessages, MapsAreCelerys) {
+    map(call("identity"), Json::array({1, 2, 3})).apply_async();
+    expect_as_captured("producer/map", 1);
+    Json rows = Json::array();
+    for (const auto& [x, y] : {std::pair{1, 2}, {3, 4}}) rows.push_back(Json::array({x, y}));
+    starmap(call("add"), rows).apply_async();
+    expect_as_captured("producer/starmap", 1);
+    rows = Json::array();
+    for (int i = 0; i < 5; ++i) rows.push_back(Json::array({i, i}));
+    chunks(call("add"), rows, 2).apply_async();
+    expect_as_captured("producer/chunks", 3, false);  // 5.2 gave members of groups no index
+}
+
+TEST_F(CanvasMessages, DictionariesAreCelerys) {
+    static const Json fixture = testing_support::load_fixture("celery_signatures.json");
+    std::map<std::string, std::string> texts;
+    for (const Json& one : fixture.find("signatures")->as_array()) {
+        texts[one.find("name")->as_string()] = one.find("text")->as_string();
+    }
+    const auto text = [](const CanvasBase& canvas) { return to_json_text(canvas.to_dict()); };
+    EXPECT_EQ(text(add(1, 2)), texts["plain"]);
+    EXPECT_EQ(text(add(1, 2).immutable()), texts["immutable"]);
+    EXPECT_EQ(text(call("add", 1).set({.queue = "q", .countdown = 3s, .priority = 4})),
+              texts["with_options"]);
+    EXPECT_EQ(text(chain(add(1, 2), call("mul", 3))), texts["chain"]);
+    EXPECT_EQ(text(group({add(1, 2), call("mul", 3)})), texts["group"]);
+    EXPECT_EQ(text(map(call("identity"), Json::array({1, 2}))), texts["map"]);
+    for (const auto& [name, dictionary] : texts) {
+        const Json read = value_or_throw(parse_json(dictionary));
+        EXPECT_EQ(text(app_.signature_from(read)), dictionary) << name;
+    }
+}
+
+TEST_F(CanvasMessages, AretheSameWhenTheyAreSentAgain) {
+    const auto canvas = add(1, 1) | group({call("add", 10), call("add", 20)}) | call("tsum");
+    const SendOptions again{.task_id = "6c1f6bd2-6a0f-4f53-8d1a-6a7f1a3f9d10"};
+    EXPECT_EQ(canvas.apply_async(again).id(), again.task_id);
+    EXPECT_EQ(canvas.apply_async(again).id(), again.task_id);
+    const std::vector<Message> sent = take_messages(app_, 2);
+    ASSERT_THAT(sent, SizeIs(2));
+    EXPECT_EQ(sent[0].body, sent[1].body);
+    EXPECT_EQ(to_json_text(sent[0].headers), to_json_text(sent[1].headers));
+}
+
+TEST_F(CanvasMessages, AGroupHasTheIdItIsSentUnder) {
+    const SendOptions options{.task_id = "6c1f6bd2-6a0f-4f53-8d1a-6a7f1a3f9d11"};
+    const GroupResult<Json> result = group({add(1, 1), add(2, 2)}).apply_async(options);
+    EXPECT_EQ(result.id(), options.task_id);
+    const std::vector<Message> sent = take_messages(app_, 2);
+    for (std::size_t i = 0; i < sent.size(); ++i) {
+        const TaskMessage message = *decode_task_message(sent[i]);
+        EXPECT_EQ(message.group, options.task_id);
+        EXPECT_EQ(message.id, result.task_ids()[i]);
+    }
+}
+
+TEST_F(CanvasMessages, AGroupsOptionsAreItsMembers) {
+    group({add(1, 1), add(2, 2)}).apply_async({.priority = 3, .ignore_result = true});
+    for (const Message& message : take_messages(app_, 2)) {
+        EXPECT_EQ(message.properties.priority, 3);
+        EXPECT_TRUE(decode_task_message(message)->ignore_result);
+    }
+}
+
+TEST_F(CanvasMessages, OptionsThatCannotBeSendNothing) {
+    EXPECT_THROW((void)add(1, 2).set({.countdown = -1s}), LovageError);
+    try {
+        group({add(1, 1), add(2, 2)}).apply_async({.countdown = 1s, .eta = TimePoint{}});
+        FAIL();
+    } catch (const SendError& error) {
+        EXPECT_EQ(error.outcome(), SendOutcome::rejected);
+        EXPECT_THAT(error.what(), HasSubstr("countdown or eta"));
+    }
+}
+
+// ---- Types
+
+class TypedCanvas : public testing::Test {
+protected:
+    TypedCanvas() : app_{"typed", memory_settings()} {}
+
+    App app_;
+    static std::int64_t multiply_values(std::int64_t x, std::int64_t y) { return x * y; }
+    Task<std::int64_t, std::tuple<std::int64_t, std::int64_t>, 1> multiply_ =
+        app_.task("multiply", multiply_values, arg("x"), arg("y") = 2);
+    Task<std::string, std::tuple<std::vector<std::int64_t>>, 1> show_ = app_.task(
+        "show", [](const std::vector<std::int64_t>&) { return std::string{}; }, arg("all"));
+};
+
+template <class Left, class Right>
+consteval bool may_follow() {
+    using Start = typename Right::Beginning;
+    using Value = typename Left::Value;
+    if constexpr (Start::template kCountFits<Value>) {
+        return Start::template kTypesFit<Value>;
+    } else {
+        return false;
+    }
+}
+
+TEST_F(TypedCanvas, AResultMustFitTheNextArgument) {
+    const auto with_two = multiply_.s(21, 2);
+    const auto partial = multiply_.s(3);
+    const auto none = multiply_.s();
+    const auto show = show_.s();
+    using Two = decltype(with_two);
+    static_assert(may_follow<Two, decltype(none)>());
+    static_assert(may_follow<Two, decltype(partial)>());
+    static_assert(!may_follow<Two, Two>(), "three arguments for two parameters");
+    static_assert(!may_follow<Two, decltype(show)>(), "a number is no list");
+    static_assert(!may_follow<decltype(show), decltype(none)>(), "a text is no number");
+    static_assert(may_follow<decltype(group({with_two})), decltype(show)>());
+    static_assert(!may_follow<decltype(group({with_two})), decltype(none)>());
+    static_assert(may_follow<decltype(show), decltype(multiply_.si(1))>());
+    static_assert(may_follow<decltype(show), decltype(app_.signature("x"))>());
+    static_assert(may_follow<decltype(app_.signature("x")), decltype(none)>());
+}
+
+TEST_F(TypedCanvas, WhatGoesInFrontMovesTheArguments) {
+    using Partial = decltype(multiply_.s(3))::Beginning;
+    static_assert(Partial::kCountFits<> && Partial::kTypesFit<>);
+    static_assert(Partial::kCountFits<int> && Partial::kTypesFit<int>);
+    static_assert(!Partial::kTypesFit<std::string>);
+    static_assert(!Partial::kCountFits<int, int>);
+    EXPECT_EQ(to_json_text(multiply_.s(3).partial(4).signature().args), "[4, 3]");
+}
+
+TEST_F(TypedCanvas, ACanvasReturnsWhatItsEndReturns) {
+    static_assert(std::same_as<decltype(multiply_.s(2) | multiply_.s())::Value, std::int64_t>);
+    static_assert(std::same_as<decltype(group({multiply_.s(2)}) | show_.s())::Value, std::string>);
+    static_assert(std::same_as<decltype(group(multiply_.s(2), multiply_.si(2)))::Value,
+                               std::vector<std::int64_t>>);
+    static_assert(
+        std::same_as<decltype(group(multiply_.s(2), show_.s()))::Value, std::vector<Json>>);
+    static_assert(
+        std::same_as<decltype(multiply_.map(std::vector{1, 2}))::Value, std::vector<std::int64_t>>);
+}
+
+TEST(Fits, ValuesThatJsonCarriesWithoutLoss) {
+    using detail::fits;
+    static_assert(fits<int, std::int64_t>() && fits<int, double>() && !fits<double, int>());
+    static_assert(!fits<bool, int>() && !fits<int, bool>() && !fits<std::string, int>());
+    static_assert(fits<int, std::optional<int>>() && !fits<std::optional<int>, int>());
+    static_assert(fits<std::vector<int>, std::vector<std::int64_t>>());
+    static_assert(!fits<std::vector<std::string>, std::vector<int>>());
+    static_assert(fits<std::map<std::string, int>, std::map<std::string, double>>());
+    static_assert(!fits<std::map<std::string, int>, std::vector<int>>());
+    static_assert(fits<void, std::optional<int>>() && !fits<void, int>() && fits<void, Json>());
+    static_assert(fits<Json, int>() && fits<int, Json>());
+    SUCCEED();
+}
+
+}  // namespace
+}  // namespace lovage

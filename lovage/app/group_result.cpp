@@ -1,0 +1,216 @@
+#include <lovage/app/group_result.hpp>
+
+#include <algorithm>
+#include <functional>
+#include <utility>
+
+#include <boost/asio/cancellation_state.hpp>
+#include <boost/asio/this_coro.hpp>
+
+#include <lovage/app/app_core.hpp>
+#include <lovage/app/canvas_send.hpp>
+#include <lovage/app/on_loop.hpp>
+#include <lovage/core/canvas.hpp>
+#include <lovage/core/task_context.hpp>
+#include <lovage/runtime/notifier.hpp>
+#include <lovage/runtime/task_scope.hpp>
+
+namespace lovage {
+
+namespace {
+
+namespace asio = boost::asio;
+using namespace std::chrono_literals;
+
+/// Members asked for at a time.
+constexpr std::size_t kMembersAtOnce = 512;
+/// How long the blocking reads that take no timeout may last.
+constexpr auto kGroupReadTimeout = 30s;
+/// A task that waits for a group notices a stop within that time.
+constexpr auto kGroupCheckpointEvery = 500ms;
+
+void collect_members(const Json& result, std::vector<std::string>& members, std::size_t depth) {
+    if (depth > kCanvasDepthMax || !result.is_array() || result.as_array().size() != 2) return;
+    const Json& inner = result.as_array()[1];
+    if (!inner.is_array()) {
+        members.push_back(detail::id_of_result(result));
+        return;
+    }
+    for (const Json& member : inner.as_array()) collect_members(member, members, depth + 1);
+}
+
+/// Does one thing for each member, several at a time, until one fails. On the app's loop.
+struct MemberWork {
+    MemberWork(const Executor& executor, std::size_t members) : count{members}, changed{executor} {}
+
+    std::size_t count;
+    /// For member number `index`.
+    std::function<Awaitable<Result<void>>(std::size_t index)> work;
+    std::size_t next = 0;
+    std::size_t running = 0;
+    std::optional<Error> problem;
+    Notifier changed;
+};
+
+Awaitable<void> work_on_members(MemberWork* all) {
+    struct Count {
+        ~Count() {
+            if (--work.running == 0) work.changed.notify_all();
+        }
+        MemberWork& work;
+    };
+    const Count count{*all};
+    while (!all->problem && all->next < all->count) {
+        const std::size_t index = all->next++;
+        Result<void> done = co_await all->work(index);
+        if (done || all->problem) continue;
+        all->problem = std::move(done.error());
+        all->changed.notify_all();
+    }
+}
+
+Awaitable<Result<void>> for_members(MemberWork* all) {
+    TaskScope scope{all->changed.executor()};
+    all->running = std::min(kMembersAtOnce, all->count);
+    for (std::size_t i = all->running; i > 0; --i) {
+        scope.spawn("ask for members of a group", work_on_members(all));
+    }
+    while (all->running > 0 && !all->problem) co_await all->changed.wait();
+    scope.request_stop();
+    while (!co_await scope.join(Deadline::in(1h))) {
+    }
+    if (all->problem) co_return std::unexpected{std::move(*all->problem)};
+    co_return Result<void>{};
+}
+
+struct GroupRequest {
+    std::shared_ptr<AppCore> core;
+    std::vector<std::string> ids;
+    Deadline deadline;
+};
+
+Awaitable<Result<void>> wait_for_member(GroupRequest* request, std::vector<TaskMeta>* metas,
+                                        bool stop_at_failure, std::size_t index) {
+    auto meta = co_await request->core->client().wait(request->ids[index], request->deadline);
+    if (!meta) co_return std::unexpected{std::move(meta.error())};
+    if (stop_at_failure) {
+        if (auto value = AsyncResultBase::value_of(*meta); !value) {
+            co_return std::unexpected{std::move(value.error())};
+        }
+    }
+    (*metas)[index] = std::move(*meta);
+    co_return Result<void>{};
+}
+
+Awaitable<Result<std::vector<TaskMeta>>> wait_for_group(GroupRequest request,
+                                                        bool stop_at_failure) {
+    co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation{});
+    if (auto connected = co_await request.core->connect(request.deadline); !connected) {
+        co_return std::unexpected{std::move(connected.error())};
+    }
+    std::vector<TaskMeta> metas(request.ids.size());
+    MemberWork all{co_await asio::this_coro::executor, metas.size()};
+    all.work = [&](std::size_t index) {
+        return wait_for_member(&request, &metas, stop_at_failure, index);
+    };
+    auto done = co_await for_members(&all);
+    if (!done) co_return std::unexpected{std::move(done.error())};
+    co_return metas;
+}
+
+Awaitable<Result<void>> count_member(GroupRequest* request, GroupCounts* counts,
+                                     std::size_t index) {
+    auto meta = co_await request->core->client().result(request->ids[index], request->deadline);
+    if (!meta) co_return std::unexpected{std::move(meta.error())};
+    if (*meta && (*meta)->ready()) {
+        ++((*meta)->status == states::kSuccess ? counts->successful : counts->failed);
+    }
+    co_return Result<void>{};
+}
+
+Awaitable<Result<GroupCounts>> count_group(GroupRequest request) {
+    co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation{});
+    if (auto connected = co_await request.core->connect(request.deadline); !connected) {
+        co_return std::unexpected{std::move(connected.error())};
+    }
+    GroupCounts counts{request.ids.size(), 0, 0};
+    MemberWork all{co_await asio::this_coro::executor, counts.total};
+    all.work = [&](std::size_t index) { return count_member(&request, &counts, index); };
+    auto done = co_await for_members(&all);
+    if (!done) co_return std::unexpected{std::move(done.error())};
+    co_return counts;
+}
+
+Awaitable<Result<void>> revoke_group(GroupRequest request, RevokeOptions options) {
+    co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation{});
+    if (auto connected = co_await request.core->connect(request.deadline); !connected) {
+        co_return connected;
+    }
+    MemberWork all{co_await asio::this_coro::executor, request.ids.size()};
+    all.work = [&](std::size_t index) {
+        return request.core->client().revoke(request.ids[index], options, request.deadline);
+    };
+    co_return co_await for_members(&all);
+}
+
+Awaitable<Result<void>> forget_group(GroupRequest request) {
+    co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation{});
+    if (auto connected = co_await request.core->connect(request.deadline); !connected) {
+        co_return connected;
+    }
+    MemberWork all{co_await asio::this_coro::executor, request.ids.size()};
+    all.work = [&](std::size_t index) {
+        return request.core->client().forget(request.ids[index], request.deadline);
+    };
+    co_return co_await for_members(&all);
+}
+
+}  // namespace
+
+GroupResultBase::GroupResultBase(std::shared_ptr<AppCore> core, const Json& result)
+    : core_{std::move(core)}, id_{detail::id_of_result(result)} {
+    collect_members(result.fully_expanded().value_or(Json{}), members_, 0);
+}
+
+Awaitable<Result<std::vector<TaskMeta>>> GroupResultBase::wait_async(Deadline deadline,
+                                                                     bool stop_at_failure) const {
+    return on_loop(core_, wait_for_group({core_, members_, deadline}, stop_at_failure));
+}
+Awaitable<Result<GroupCounts>> GroupResultBase::counts_async(Deadline deadline) const {
+    return on_loop(core_, count_group({core_, members_, deadline}));
+}
+Awaitable<Result<void>> GroupResultBase::revoke_async(Deadline deadline,
+                                                      RevokeOptions options) const {
+    return on_loop(core_, revoke_group({core_, members_, deadline}, options));
+}
+Awaitable<Result<void>> GroupResultBase::forget_async(Deadline deadline) const {
+    return on_loop(core_, forget_group({core_, members_, deadline}));
+}
+
+std::vector<TaskMeta> GroupResultBase::wait(std::chrono::milliseconds timeout,
+                                            bool stop_at_failure) const {
+    const Deadline deadline = Deadline::in(timeout);
+    TaskContext* const task = TaskContext::current();
+    while (true) {
+        if (task != nullptr) task->checkpoint();
+        const Deadline next =
+            task != nullptr ? deadline.no_later_than(kGroupCheckpointEvery) : deadline;
+        auto metas = core_->loop().run_blocking(wait_async(next, stop_at_failure));
+        const bool again =
+            !metas && metas.error().code == Errc::deadline_exceeded && !deadline.passed();
+        if (!again) return value_or_throw(std::move(metas));
+    }
+}
+GroupCounts GroupResultBase::counts() const {
+    return value_or_throw(
+        core_->loop().run_blocking(counts_async(Deadline::in(kGroupReadTimeout))));
+}
+void GroupResultBase::revoke(RevokeOptions options) const {
+    value_or_throw(
+        core_->loop().run_blocking(revoke_async(Deadline::in(kGroupReadTimeout), options)));
+}
+void GroupResultBase::forget() const {
+    value_or_throw(core_->loop().run_blocking(forget_async(Deadline::in(kGroupReadTimeout))));
+}
+
+}  // namespace lovage

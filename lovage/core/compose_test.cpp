@@ -1,0 +1,165 @@
+#include <lovage/core/compose.hpp>
+
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace lovage {
+namespace {
+
+Signature named(const std::string& name) {
+    Signature signature;
+    signature.task = name;
+    return signature;
+}
+Signature group_of(const std::vector<std::string>& names) {
+    std::vector<Signature> members;
+    for (const std::string& name : names) members.push_back(named(name));
+    return make_group(members);
+}
+
+/// "a", "chain(a, b)", "group(a, b)", "chord(a, b; sum)".
+std::string shape(const Signature& signature) {
+    const auto list = [](const Signature& canvas) {
+        std::string text;
+        for (const Signature& task : value_or_throw(tasks_of(canvas))) {
+            text += (text.empty() ? "" : ", ") + shape(task);
+        }
+        return text;
+    };
+    switch (signature.type) {
+        case SignatureType::task:
+            return signature.task;
+        case SignatureType::chain:
+            return "chain(" + list(signature) + ")";
+        case SignatureType::group:
+            return "group(" + list(signature) + ")";
+        case SignatureType::chord: {
+            const ChordParts parts = value_or_throw(parts_of(signature));
+            return "chord(" + list(parts.header) + "; " + shape(parts.body) + ")";
+        }
+    }
+    return {};
+}
+
+std::string joined(std::vector<Signature> parts) {
+    return shape(value_or_throw(chain_of(std::move(parts))));
+}
+
+Signature joined_signature(std::vector<Signature> parts) {
+    return value_or_throw(chain_of(std::move(parts)));
+}
+
+// celery-wire reference, section 14.5.
+
+TEST(Compose, ATaskAfterAGroupMakesAChord) {
+    EXPECT_EQ(joined({group_of({"a", "b"}), named("sum")}), "chord(a, b; sum)");
+    EXPECT_EQ(joined({group_of({"a", "b"}), group_of({"c", "d"})}), "chord(a, b; group(c, d))");
+}
+
+TEST(Compose, AGroupInTheMiddleIsAChordInTheChain) {
+    EXPECT_EQ(joined({named("x"), group_of({"a", "b"}), named("sum")}),
+              "chain(x, chord(a, b; sum))");
+}
+
+TEST(Compose, WhatFollowsAChordFollowsItsBody) {
+    EXPECT_EQ(joined({group_of({"a", "b"}), named("sum"), named("end")}),
+              "chord(a, b; chain(sum, end))");
+    EXPECT_EQ(joined({group_of({"a", "b"}), named("sum"), group_of({"c", "d"}), named("all")}),
+              "chord(a, b; chain(sum, chord(c, d; all)))");
+}
+
+TEST(Compose, ASecondChordFollowsTheFirstOnesBody) {
+    const Signature second = joined_signature({group_of({"c", "d"}), named("all")});
+    EXPECT_EQ(joined({named("x"), group_of({"a", "b"}), named("sum"), second}),
+              "chain(x, chord(a, b; chain(sum, chord(c, d; all))))");
+}
+
+TEST(Compose, ChainsAreOpenedAndGroupsOfOneAreTheirMember) {
+    const Signature chain = joined_signature({named("a"), named("b")});
+    EXPECT_EQ(joined({chain, chain}), "chain(a, b, a, b)");
+    EXPECT_EQ(joined({named("x"), group_of({"a"}), named("y")}), "chain(x, a, y)");
+    EXPECT_EQ(joined({group_of({"a"}), named("y")}), "chord(a; y)");
+}
+
+TEST(Compose, ASingleTaskIsAChainOfOne) {
+    EXPECT_EQ(joined({named("a")}), "chain(a)");
+    EXPECT_EQ(joined({group_of({"a", "b"})}), "group(a, b)");
+    EXPECT_FALSE(chain_of({}));
+}
+
+TEST(Compose, WhatWasLinkedToAChainStaysWhenItIsOpened) {
+    Signature chain = joined_signature({named("a"), named("b")});
+    ASSERT_TRUE(add_link(chain, named("then")));
+    ASSERT_TRUE(add_errback(chain, named("else")));
+    const auto steps = value_or_throw(tasks_of(joined_signature({chain, named("c")})));
+    EXPECT_EQ(steps[0].option("link"), nullptr);
+    EXPECT_NE(steps[1].option("link"), nullptr);
+    EXPECT_NE(steps[0].option("link_error"), nullptr);
+    EXPECT_EQ(steps[2].option("link_error"), nullptr);
+}
+
+TEST(Compose, ArgumentsGoInFrontOfWhereItBegins) {
+    Signature canvas = joined_signature({named("x"), group_of({"a", "b"}), named("sum")});
+    ASSERT_TRUE(prepend_args(canvas, {Json{1}}));
+    EXPECT_EQ(to_json_text(value_or_throw(tasks_of(canvas))[0].args), "[1]");
+
+    Signature chord = joined_signature({group_of({"a", "b"}), named("sum")});
+    ASSERT_TRUE(prepend_args(chord, {Json{1}}));
+    const ChordParts parts = value_or_throw(parts_of(chord));
+    for (const Signature& part : value_or_throw(tasks_of(parts.header))) {
+        EXPECT_EQ(to_json_text(part.args), "[1]");
+    }
+    EXPECT_EQ(to_json_text(parts.body.args), "[]");
+
+    Signature fixed = named("a");
+    fixed.immutable = true;
+    ASSERT_TRUE(prepend_args(fixed, {Json{1}}));
+    EXPECT_EQ(to_json_text(fixed.args), "[]");
+}
+
+TEST(Compose, AGroupsCallbackIsItsFirstMembersAndTakesNoResult) {
+    Signature group = group_of({"a", "b"});
+    ASSERT_TRUE(add_link(group, named("then")));
+    ASSERT_TRUE(add_errback(group, named("else")));
+    const auto members = value_or_throw(tasks_of(group));
+    const auto linked = value_or_throw(decode_signatures(*members[0].option("link"), "link"));
+    EXPECT_TRUE(linked[0].immutable);
+    EXPECT_EQ(members[1].option("link"), nullptr);
+    EXPECT_NE(members[1].option("link_error"), nullptr);
+}
+
+TEST(Compose, TheSameCallbackIsLinkedOnce) {
+    Signature task = named("a");
+    ASSERT_TRUE(add_link(task, named("then")));
+    ASSERT_TRUE(add_link(task, named("then")));
+    EXPECT_EQ(value_or_throw(decode_signatures(*task.option("link"), "link")).size(), 1U);
+}
+
+TEST(Compose, ChunksAreAGroupOfStarmaps) {
+    Json rows = Json::array();
+    for (int i = 0; i < 5; ++i) rows.push_back(Json::array({i, i}));
+    const Signature chunks = make_chunks(named("add"), rows, 2);
+    EXPECT_TRUE(is_chunks(chunks));
+    const auto members = value_or_throw(tasks_of(value_or_throw(group_of_chunks(chunks))));
+    ASSERT_EQ(members.size(), 3U);
+    EXPECT_EQ(members[2].task, "celery.starmap");
+    EXPECT_EQ(to_json_text(*members[2].kwargs.expanded()->find("it")), "[[4, 4]]");
+    EXPECT_EQ(mapped_task(members[0].task, members[0].kwargs), "add");
+    EXPECT_EQ(mapped_task("add", members[0].kwargs), "");
+}
+
+TEST(Compose, ChunksThatCannotBeAreAnError) {
+    Signature chunks = make_chunks(named("add"), Json::array(), 1);
+    chunks.kwargs.set("n", 0);
+    EXPECT_FALSE(group_of_chunks(chunks));
+    chunks.kwargs.set("n", std::int64_t{1} << 62);
+    EXPECT_TRUE(group_of_chunks(chunks));
+    chunks.kwargs.set("it", 5);
+    EXPECT_FALSE(group_of_chunks(chunks));
+}
+
+}  // namespace
+}  // namespace lovage
