@@ -25,8 +25,13 @@ constexpr CronRange kDayOfWeek{"day_of_week", 0, 6};
 constexpr CronRange kDayOfMonth{"day_of_month", 1, 31};
 constexpr CronRange kMonthOfYear{"month_of_year", 1, 12};
 
+/// A field that was taken, as it can stand in the text form: blanks around numbers mean nothing.
 std::string text_of(const CronSpec& spec) {
-    if (const auto* text = std::get_if<std::string>(&spec)) return *text;
+    if (const auto* given = std::get_if<std::string>(&spec)) {
+        std::string text = *given;
+        std::erase_if(text, [](char c) { return c == ' ' || (c >= '\t' && c <= '\r'); });
+        return text;
+    }
     return fmt::format("{}", fmt::join(std::get<std::vector<int>>(spec), ","));
 }
 

@@ -50,7 +50,7 @@ public:
     /// The first time later than `after` (of the years 1 to 9999).
     [[nodiscard]] TimePoint next_after(TimePoint after, const TimeZone& zone) const;
 
-    /// The text form it was made from, or that of its fields.
+    /// The text form, which parse() reads again.
     [[nodiscard]] const std::string& text() const noexcept { return text_; }
 
     /// The same times, however they were written.
