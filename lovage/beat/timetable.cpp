@@ -39,6 +39,11 @@ void Timetable::erase(const std::string& name) {
     rows_.erase(found);
 }
 
+void Timetable::clear() {
+    order_.clear();
+    rows_.clear();
+}
+
 const Timetable::Row* Timetable::find(const std::string& name) const {
     const auto found = rows_.find(name);
     return found == rows_.end() ? nullptr : &found->second;

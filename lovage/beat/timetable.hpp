@@ -34,6 +34,7 @@ public:
     /// Leaves an entry alone until `when`.
     void postpone(const std::string& name, TimePoint when);
     void erase(const std::string& name);
+    void clear();
 
     [[nodiscard]] const Row* find(const std::string& name) const;
     [[nodiscard]] const std::map<std::string, Row>& rows() const noexcept { return rows_; }

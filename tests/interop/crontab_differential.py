@@ -11,7 +11,8 @@ zone data, minute by minute.
   twice      A schedule for all hours comes in both passes of an hour that the clock shows twice. Celery leaves out one,
              so that a task of every ten minutes rests for an hour.
   skipped    A schedule for all hours does not come at times that the clock skips. Celery comes that much later, which
-             shows where an hour is not skipped whole. Of several skipped times of certain hours, Celery runs the first.
+             shows where an hour is not skipped whole. Of several skipped times of certain hours Celery runs the first
+             only, and nothing that would come while it waits for that.
   5.2 zones  Celery 5.2 computes with the offset that was in force at the last run; and in the evening west of Greenwich
              it leaves out the next day when days or months are given, since it compares with midnight in UTC.
 
@@ -191,11 +192,12 @@ def judge(schedule, celery_zone, zone, last, time):
         ours_is_right = expected_times(schedule, zone, time - day, time)[-1:] == [time]
     if not ours_is_right:
         return "different"
-    if changes(zone, time - day, time + day):
-        if len(schedule.hour) == 24:
-            return "twice or skipped"
-        if not fits(schedule, time.astimezone(zone)):
-            return "skipped"
+    near = changes(zone, time - day, time + day)
+    if near and len(schedule.hour) == 24:
+        return "twice or skipped"
+    offset = lambda when: when.astimezone(zone).utcoffset()
+    if any(offset(change) > offset(change - datetime.timedelta(seconds=2)) for change in near):
+        return "skipped"
     if not NEW:
         crossed = last.astimezone(zone).utcoffset() != time.astimezone(zone).utcoffset()
         days_given = schedule._orig_day_of_month != "*" or schedule._orig_month_of_year != "*"
