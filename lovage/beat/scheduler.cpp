@@ -30,9 +30,9 @@ bool is_final(const Error& error) {
 Scheduler::Scheduler(StateStore& store, std::vector<ScheduleEntry> entries,
                      SchedulerOptions options, Send send)
     : store_{store},
-      entries_{std::move(entries)},
       options_{std::move(options)},
       keys_{options_.schedule},
+      entries_{store, keys_, std::move(entries)},
       send_{std::move(send)},
       lease_{store, keys_.leader(), options_.holder, options_.lease},
       table_{options_.zone} {
@@ -95,39 +95,9 @@ microseconds Scheduler::until_next(BeatMoment now) const {
     return std::max(wait, microseconds{0});
 }
 
-/// The entries of the program with the changes that the state store holds.
-Awaitable<Result<std::map<std::string, ScheduleEntry>>> Scheduler::wanted_entries() {
-    auto stored = co_await store_.list(keys_.entries(), kScheduleEntriesMax, store_deadline());
-    if (!stored) co_return std::unexpected{std::move(stored.error())};
-    std::map<std::string, ScheduleEntry> wanted;
-    for (const ScheduleEntry& entry : entries_) wanted.insert_or_assign(entry.name, entry);
-    for (const auto& [key, value] : *stored) {
-        const std::string name = key.substr(keys_.entries().size());
-        auto change = parse_json(value.value, {.depth = 100, .bytes = std::size_t{1} << 20U});
-        if (change && change->is_object() && change->find("task") == nullptr) {
-            // Only paused: the rest is as the program has it.
-            const Json* enabled = change->find("enabled");
-            const auto found = wanted.find(name);
-            if (found != wanted.end() && enabled != nullptr && enabled->is_bool()) {
-                found->second.enabled = enabled->as_bool();
-            }
-            continue;
-        }
-        auto entry = change ? read_schedule_entry(name, *change)
-                            : Result<ScheduleEntry>{std::unexpected{std::move(change.error())}};
-        if (!entry) {
-            log::error("beat", "the state store's entry '{}' cannot be used: {}", name,
-                       entry.error().message());
-            continue;
-        }
-        wanted.insert_or_assign(name, std::move(*entry));
-    }
-    co_return wanted;
-}
-
 Awaitable<Result<void>> Scheduler::load(BeatMoment now) {
     if (loaded_ && now.steady < reload_at_) co_return Result<void>{};
-    auto wanted = co_await wanted_entries();
+    auto wanted = co_await entries_.entries(store_deadline());
     if (!wanted) co_return std::unexpected{std::move(wanted.error())};
     if (!loaded_) {
         if (auto done = co_await load_states(&*wanted); !done) co_return done;
@@ -154,7 +124,7 @@ Awaitable<Result<void>> Scheduler::load(BeatMoment now) {
 
 /// What is remembered of the entries; what is remembered of entries that are gone is dropped, so
 /// that one which comes back later is new.
-Awaitable<Result<void>> Scheduler::load_states(std::map<std::string, ScheduleEntry>* wanted) {
+Awaitable<Result<void>> Scheduler::load_states(ScheduleStore::Entries* wanted) {
     auto stored = co_await store_.list(keys_.states(), 2 * kScheduleEntriesMax, store_deadline());
     if (!stored) co_return std::unexpected{std::move(stored.error())};
     table_.clear();

@@ -3,6 +3,7 @@
 #include <lovage/awaitable.hpp>
 #include <lovage/beat/lease.hpp>
 #include <lovage/beat/schedule_entry.hpp>
+#include <lovage/beat/schedule_store.hpp>
 #include <lovage/beat/timetable.hpp>
 #include <lovage/core/error.hpp>
 #include <lovage/results/state_store.hpp>
@@ -19,16 +20,6 @@
 #include <vector>
 
 namespace lovage {
-
-/// Where a schedule's facts lie in the state store.
-struct ScheduleKeys {
-    std::string schedule;
-    [[nodiscard]] std::string leader() const { return "beat/" + schedule + "/leader"; }
-    /// Entries that were added at run time, and changes to those of the program.
-    [[nodiscard]] std::string entries() const { return "beat/" + schedule + "/entry/"; }
-    /// What is remembered of each entry.
-    [[nodiscard]] std::string states() const { return "beat/" + schedule + "/state/"; }
-};
 
 /// A moment on both clocks: that of the calendar, which people set, and that of waits.
 struct BeatMoment {
@@ -87,8 +78,7 @@ public:
 private:
     Awaitable<Result<void>> lead(BeatMoment now);
     Awaitable<Result<void>> load(BeatMoment now);
-    Awaitable<Result<std::map<std::string, ScheduleEntry>>> wanted_entries();
-    Awaitable<Result<void>> load_states(std::map<std::string, ScheduleEntry>* wanted);
+    Awaitable<Result<void>> load_states(ScheduleStore::Entries* wanted);
     Awaitable<Result<void>> begin(ScheduleEntry entry, TimePoint now);
     Awaitable<Result<void>> drop(std::string name, std::uint64_t version);
     Awaitable<Result<void>> fire(std::string name, BeatMoment now);
@@ -101,9 +91,9 @@ private:
     void note(const ScheduleEntry& entry, const EntryState& before, const EntryState& after);
 
     StateStore& store_;
-    std::vector<ScheduleEntry> entries_;
     SchedulerOptions options_;
     ScheduleKeys keys_;
+    ScheduleStore entries_;
     Send send_;
     Lease lease_;
     Timetable table_;

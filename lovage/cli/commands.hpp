@@ -34,6 +34,8 @@ int run_revoke(App& app, const RevokeArguments& arguments, Console& console);
 int run_status(App& app, const StatusArguments& arguments, Console& console);
 int run_purge(App& app, const PurgeArguments& arguments, Console& console);
 int run_quarantine(App& app, const QuarantineArguments& arguments, Console& console);
+int run_beat(App& app, const BeatArguments& arguments, Console& console);
+int run_schedule(App& app, const ScheduleArguments& arguments, Console& console);
 
 // What they share.
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <lovage/core/error.hpp>
+#include <lovage/core/json.hpp>
 #include <lovage/core/rate_limit.hpp>
 #include <lovage/runtime/log.hpp>
 
@@ -112,6 +113,15 @@ struct Settings {
     std::chrono::milliseconds worker_progress_timeout{std::chrono::seconds{60}};
     /// How long a cold stop waits for running tasks before it gives them back.
     std::chrono::milliseconds worker_soft_shutdown_timeout{0};
+
+    /// The zone whose wall clock crontabs go by, in the IANA database's words.
+    std::string timezone = "UTC";
+    /// Entries by name; see beat/schedule_json.hpp.
+    Json beat_schedule = Json::object();
+    /// Longest time that beat sleeps; 0: as long as it can.
+    std::chrono::milliseconds beat_max_loop_interval{0};
+    /// A crontab's time that is later than that does not come any more; none: however late.
+    std::optional<std::chrono::milliseconds> beat_cron_starting_deadline;
 
     log::Level log_level = log::Level::info;          ///< Our own.
     log::Format log_format = log::Format::automatic;  ///< Our own.
