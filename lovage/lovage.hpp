@@ -3,6 +3,7 @@
 // <lovage/http/…> beside it.
 
 #include <lovage/app/app.hpp>
+#include <lovage/beat/beat_schedule.hpp>
 #include <lovage/cli/default_drivers.hpp>
 #include <lovage/cli/main.hpp>
 #include <lovage/core/error.hpp>

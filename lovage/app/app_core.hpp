@@ -3,11 +3,14 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <typeindex>
+#include <typeinfo>
 
 #include <lovage/app/client.hpp>
 #include <lovage/app/revoke_options.hpp>
@@ -46,6 +49,15 @@ public:
     /// Filled before a worker starts, then only read.
     [[nodiscard]] TaskHooks& task_hooks() noexcept { return task_hooks_; }
     [[nodiscard]] WorkerHooks& worker_hooks() noexcept { return worker_hooks_; }
+    /// What a module below this one keeps with each app, made when it is first asked for. Asking is
+    /// thread-safe; what it returns lives as long as the app.
+    template <class T>
+    [[nodiscard]] T& part() {
+        const std::lock_guard lock{mutex_};
+        std::shared_ptr<void>& part = parts_[typeid(T)];
+        if (!part) part = std::make_shared<T>();
+        return *static_cast<T*>(part.get());
+    }
     void configure(Settings settings);
     /// What configure() was given; nothing when nobody called it. Thread-safe.
     [[nodiscard]] std::optional<Settings> configured();
@@ -95,10 +107,11 @@ private:
     WorkerHooks worker_hooks_;
     LamportClock clock_;
 
-    std::mutex mutex_;  // guards the three below
+    std::mutex mutex_;  // guards the four below
     std::optional<Settings> settings_;
     std::optional<Router> router_;
     bool in_use_ = false;
+    std::map<std::type_index, std::shared_ptr<void>> parts_;
 
     Loop loop_;
     std::unique_ptr<Broker> broker_;

@@ -29,6 +29,24 @@ struct WorkerArguments {
     std::string health_host = "127.0.0.1";
     /// As WorkerOptions::heartbeat.
     std::optional<std::chrono::milliseconds> heartbeat = std::chrono::seconds{2};
+    bool beat = false;     ///< Run the schedule, too.
+    std::string schedule;  ///< Its name in the state store; empty: the app's.
+};
+
+struct BeatArguments {
+    std::string schedule;                      ///< As in WorkerArguments.
+    std::optional<std::uint16_t> health_port;  ///< 0: the system chooses.
+    std::string health_host = "127.0.0.1";
+};
+
+struct ScheduleArguments {
+    enum class Action : std::uint8_t { list, add, remove, pause, resume, run };
+    Action action = Action::list;
+    std::string schedule;  ///< As in WorkerArguments.
+    std::string name;      ///< The entry to act on; not for `list`.
+    /// What `add` adds, in the form of `beat_schedule`.
+    Json entry = Json::object();
+    bool json = false;
 };
 
 struct CallArguments {
@@ -88,7 +106,7 @@ struct EventsArguments {
 
 using Command = std::variant<WorkerArguments, CallArguments, ResultArguments, RevokeArguments,
                              StatusArguments, RemoteArguments, PurgeArguments, QuarantineArguments,
-                             EventsArguments>;
+                             EventsArguments, BeatArguments, ScheduleArguments>;
 
 /// What the command line asks for.
 struct Invocation {

@@ -14,7 +14,8 @@ namespace lovage::cli {
 inline constexpr int kSuccess = 0;
 inline constexpr int kFailure = 1;
 inline constexpr int kUsage = 2;
-inline constexpr int kUnreachable = 69;  ///< Broker or result backend cannot be reached, or no worker replies.
+inline constexpr int kUnreachable =
+    69;  ///< Broker or result backend cannot be reached, or no worker replies.
 
 /// Where a command writes what it was asked for, what went wrong, and where it reads an answer
 /// from.
@@ -36,6 +37,8 @@ int run_remote(App& app, const RemoteArguments& arguments, Console& console);
 int run_purge(App& app, const PurgeArguments& arguments, Console& console);
 int run_quarantine(App& app, const QuarantineArguments& arguments, Console& console);
 int run_events(App& app, const EventsArguments& arguments, Console& console);
+int run_beat(App& app, const BeatArguments& arguments, Console& console);
+int run_schedule(App& app, const ScheduleArguments& arguments, Console& console);
 
 // What they share.
 

@@ -49,6 +49,8 @@ struct Grammar::Texts {
     std::string heartbeat_interval, number;
     bool without_heartbeat = false;
     std::vector<std::string> types, tasks, workers;
+    bool beat = false, relative = false;
+    std::string schedule, entry, crontab, every, catch_up, starting_deadline;
 };
 
 /// A sub-command with what makes its arguments from the texts.
@@ -75,6 +77,8 @@ public:
         add_purge();
         add_quarantine();
         add_events();
+        add_beat();
+        add_schedule();
         set_up(app_);
         for (CLI::App* const outer : remote_) outer->set_help_flag("-h,--help,--list", "This text");
         // A word behind a command is no command, whatever it is called.
@@ -138,6 +142,11 @@ private:
     void add_purge();
     void add_quarantine();
     void add_events();
+    void add_health(CLI::App& command);
+    void add_schedule_name(CLI::App& command);
+    void add_beat();
+    void add_schedule();
+    void add_new_entry(CLI::App& command);
     static void set_up(CLI::App& command);
 
     static Command build_worker(const Texts& texts);
@@ -149,6 +158,9 @@ private:
     static Command build_purge(const Texts& texts);
     static Command build_quarantine(QuarantineArguments::Action action, const Texts& texts);
     static Command build_events(const Texts& texts);
+    static Command build_beat(const Texts& texts);
+    static Command build_schedule(ScheduleArguments::Action action, const Texts& texts);
+    static Json build_new_entry(const Texts& texts);
 
     CLI::App& app_;
     Texts& texts_;
@@ -195,9 +207,15 @@ void Grammar::Builder::add_worker() {
                     "Send no events of the worker itself");
     add(worker, "--heartbeat-interval", texts_.heartbeat_interval, "SECONDS",
         "Between two heartbeat events; default: 2");
-    add(worker, "--health-port", texts_.health_port, "PORT",
+    worker.add_flag("-B,--beat", texts_.beat, "Run the schedule of periodic tasks, too");
+    add_schedule_name(worker);
+    add_health(worker);
+}
+
+void Grammar::Builder::add_health(CLI::App& command) {
+    add(command, "--health-port", texts_.health_port, "PORT",
         "Serve /health/live, /health/ready and /metrics on this port");
-    add(worker, "--health-host", texts_.health_host, "HOST",
+    add(command, "--health-host", texts_.health_host, "HOST",
         "Address for --health-port; default: 127.0.0.1");
 }
 
@@ -215,6 +233,9 @@ Command Grammar::Builder::build_worker(const Texts& texts) {
             "worker: --heartbeat-interval", texts.heartbeat_interval, 1, 86'400)};
     }
     if (texts.without_heartbeat) worker.heartbeat.reset();
+    worker.beat = texts.beat;
+    if (!texts.schedule.empty() && !texts.beat) refuse("worker: -s/--schedule needs -B/--beat");
+    worker.schedule = texts.schedule;
     return worker;
 }
 
@@ -445,6 +466,117 @@ Command Grammar::Builder::build_events(const Texts& texts) {
                                                 std::numeric_limits<std::int64_t>::max());
     }
     return events;
+}
+
+void Grammar::Builder::add_schedule_name(CLI::App& command) {
+    add(command, "-s,--schedule", texts_.schedule, "NAME",
+        "The schedule's name in the state store; default: the program's");
+}
+
+void Grammar::Builder::add_beat() {
+    CLI::App& beat = command("beat", "Send periodic tasks at their times", build_beat);
+    add_schedule_name(beat);
+    add_setting(beat, "--max-interval", "beat_max_loop_interval", "SECONDS",
+                "Longest time to sleep before looking at the clock again");
+    add_setting(beat, "-l,--loglevel", "log_level", "LEVEL",
+                "debug, info, warning, error, critical");
+    add_health(beat);
+}
+
+Command Grammar::Builder::build_beat(const Texts& texts) {
+    BeatArguments beat{.schedule = texts.schedule};
+    if (!texts.health_port.empty()) {
+        beat.health_port =
+            to_integer<std::uint16_t>("beat: --health-port", texts.health_port, 0, 65535);
+    }
+    if (!texts.health_host.empty()) beat.health_host = texts.health_host;
+    return beat;
+}
+
+void Grammar::Builder::add_schedule() {
+    using enum ScheduleArguments::Action;
+    CLI::App* const schedule =
+        app_.add_subcommand("schedule", "The entries that beat sends, seen and changed");
+    schedule->require_subcommand(0, 1);
+    const auto add_action = [&](const char* name, const char* what,
+                                ScheduleArguments::Action action) {
+        CLI::App* const parser = schedule->add_subcommand(name, what);
+        if (action != list) {
+            parser->add_option("NAME", texts_.entry, "The entry's name")->required();
+        }
+        if (action == list) parser->add_flag("-j,--json", texts_.json, "For programs");
+        if (action == add) add_new_entry(*parser);
+        add_schedule_name(*parser);
+        entries_.push_back(
+            {parser, [action](const Texts& texts) { return build_schedule(action, texts); }});
+    };
+    add_action("list", "One line an entry", list);
+    add_action("add", "Add an entry, or change the one of this name",
+               ScheduleArguments::Action::add);
+    add_action("remove", "Remove an entry that was added", remove);
+    add_action("pause", "Keep an entry from being sent", pause);
+    add_action("resume", "Send it again from its next time on", resume);
+    add_action("run", "Send an entry now, besides its times", run);
+}
+
+void Grammar::Builder::add_new_entry(CLI::App& command) {
+    command.add_option("TASK", texts_.task, "The task's name")->required();
+    add(command, "--crontab", texts_.crontab, "TEXT",
+        "Its times: minute hour day-of-month month day-of-week");
+    add(command, "--every", texts_.every, "SECONDS", "Its times: so often");
+    command.add_flag("--relative", texts_.relative,
+                     "With --every: on the full second, minute, hour or day");
+    add(command, "-a,--args", texts_.args, "JSON-LIST", "Positional arguments");
+    add(command, "-k,--kwargs", texts_.kwargs, "JSON-MAP", "Named arguments");
+    add(command, "--queue", texts_.queue, "NAME", "Send it there whatever the routes say");
+    add(command, "--priority", texts_.priority, "N", "0 to 255, larger is more urgent");
+    add(command, "--expires", texts_.expires, "SECONDS", "Do not start later than that");
+    add(command, "--catch-up", texts_.catch_up, "latest|all",
+        "What becomes of missed times; default: the latest one comes, late");
+    add(command, "--starting-deadline", texts_.starting_deadline, "SECONDS",
+        "A time that is later than that does not come any more");
+}
+
+Json Grammar::Builder::build_new_entry(const Texts& texts) {
+    const auto seconds = [](const char* option, const std::string& text) {
+        return Json{std::chrono::duration<double>{to_seconds(option, text)}.count()};
+    };
+    if (texts.crontab.empty() == texts.every.empty()) {
+        refuse("schedule add: give --crontab or --every");
+    }
+    Json entry = Json::object();
+    entry.set("task", texts.task);
+    entry.set("schedule", texts.every.empty() ? Json{texts.crontab}
+                                              : seconds("schedule add: --every", texts.every));
+    if (texts.relative) entry.set("relative", true);
+    if (!texts.args.empty()) {
+        entry.set("args", to_json("schedule add: -a/--args", texts.args, Json::Kind::array));
+    }
+    if (!texts.kwargs.empty()) {
+        entry.set("kwargs", to_json("schedule add: -k/--kwargs", texts.kwargs, Json::Kind::object));
+    }
+    Json options = Json::object();
+    if (!texts.queue.empty()) options.set("queue", texts.queue);
+    if (!texts.priority.empty()) {
+        options.set("priority", to_integer("schedule add: --priority", texts.priority, 0, 255));
+    }
+    if (!texts.expires.empty()) {
+        options.set("expires", seconds("schedule add: --expires", texts.expires));
+    }
+    entry.set("options", std::move(options));
+    if (!texts.catch_up.empty()) entry.set("catch_up", texts.catch_up);
+    if (!texts.starting_deadline.empty()) {
+        entry.set("starting_deadline",
+                  seconds("schedule add: --starting-deadline", texts.starting_deadline));
+    }
+    return entry;
+}
+
+Command Grammar::Builder::build_schedule(ScheduleArguments::Action action, const Texts& texts) {
+    ScheduleArguments arguments{
+        .action = action, .schedule = texts.schedule, .name = texts.entry, .json = texts.json};
+    if (action == ScheduleArguments::Action::add) arguments.entry = build_new_entry(texts);
+    return arguments;
 }
 
 /// What everybody has, for the program and for each sub-command.

@@ -42,7 +42,8 @@ void set_up_log(const App& app, const LoadedSettings& loaded, const cli::Invocat
     log::Options options;
     options.level = loaded.settings.log_level;
     // Short commands answer on standard output; what goes well is no news beside it.
-    const bool serves = std::holds_alternative<cli::WorkerArguments>(invocation.command);
+    const bool serves = std::holds_alternative<cli::WorkerArguments>(invocation.command) ||
+                        std::holds_alternative<cli::BeatArguments>(invocation.command);
     if (!serves && !loaded.settings.origins.contains("log_level")) {
         options.level = std::max(options.level, log::Level::warning);
     }
@@ -83,6 +84,12 @@ struct RunCommand {
     }
     int operator()(const cli::EventsArguments& arguments) const {
         return cli::run_events(app, arguments, console);
+    }
+    int operator()(const cli::BeatArguments& arguments) const {
+        return cli::run_beat(app, arguments, console);
+    }
+    int operator()(const cli::ScheduleArguments& arguments) const {
+        return cli::run_schedule(app, arguments, console);
     }
 };
 

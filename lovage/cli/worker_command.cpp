@@ -1,8 +1,8 @@
 #include <lovage/app/app_core.hpp>
+#include <lovage/beat/beat.hpp>
 #include <lovage/cli/banner.hpp>
 #include <lovage/cli/commands.hpp>
-#include <lovage/http/api.hpp>
-#include <lovage/http/server.hpp>
+#include <lovage/cli/health_server.hpp>
 #include <lovage/runtime/log.hpp>
 #include <lovage/runtime/orphan_reaper.hpp>
 #include <lovage/runtime/service_report.hpp>
@@ -49,12 +49,14 @@ bool sigterm_is_cold() {
 
 /// Stops the worker at the first SIGTERM or SIGINT and hurries it at the next one; SIGQUIT stops it
 /// cold.
-Awaitable<void> watch_signals(asio::signal_set* signals, Worker* worker, ServiceReport* service) {
+Awaitable<void> watch_signals(asio::signal_set* signals, Worker* worker, Beat* beat,
+                              ServiceReport* service) {
     const bool cold_sigterm = sigterm_is_cold();
     while (true) {
         const auto [error, signal] =
             co_await signals->async_wait(asio::as_tuple(asio::use_awaitable));
         if (error) co_return;
+        if (beat != nullptr) beat->request_stop();
         if (signal == SIGQUIT || (signal == SIGTERM && cold_sigterm)) {
             worker->request_cold_stop();
         } else {
@@ -68,30 +70,6 @@ Awaitable<Result<void>> check_consuming(const Worker* worker) {
     if (worker->ready()) co_return Result<void>{};
     co_return fail(Errc::unavailable, "not consuming");
 }
-
-/// The worker's own small HTTP server: /health/live, /health/ready (does it consume?) and /metrics.
-class HealthServer {
-public:
-    HealthServer(const Executor& executor, const std::string& name, const Worker* worker)
-        : api_{{.title = name + " worker"}} {
-        api_.ready_check("worker", [worker] { return check_consuming(worker); });
-        server_.emplace(executor, api_);  // from here on the api is fixed
-    }
-
-    Result<void> listen(const std::string& host, std::uint16_t port) {
-        auto listening = server_->listen(host, port);
-        if (!listening) {
-            listening.error().detail += " (--health-port and --health-host choose another address)";
-        }
-        return listening;
-    }
-    [[nodiscard]] std::string url() const { return server_->urls().front(); }
-    http::Server& server() { return *server_; }
-
-private:
-    http::Api api_;
-    std::optional<http::Server> server_;
-};
 
 /// What a service manager is told. Once the worker has consumed it counts as serving, also while it
 /// makes a lost connection anew: only the status line says so.
@@ -110,15 +88,24 @@ ServiceReport::State service_state(const Worker& worker, bool served) {
                         std::min(now.running, now.slots), now.slots)};
 }
 
+/// The beat of `worker -B`; a worker whose beat cannot run ends, too.
+Awaitable<void> run_beside(Beat* beat, Worker* worker, Result<void>* outcome) {
+    *outcome = co_await beat->run();
+    if (!*outcome) worker->request_stop();
+}
+
 /// Runs the worker until it is stopped, and beside it what belongs to a worker process. `health`
-/// may be null.
+/// and `beat` may be null.
 Awaitable<Result<void>> serve(asio::signal_set* signals, Worker* worker, HealthServer* health,
-                              ServiceReport* service) {
+                              Beat* beat, ServiceReport* service) {
     TaskScope scope{co_await asio::this_coro::executor};
-    scope.spawn("signals", watch_signals(signals, worker, service));
+    scope.spawn("signals", watch_signals(signals, worker, beat, service));
     scope.spawn("service", service->run());
     if (is_first_process()) scope.spawn("orphans", reap_orphans());
     if (health != nullptr) scope.spawn("health", health->server().run());
+    Result<void> beat_outcome;
+    TaskScope beat_scope{co_await asio::this_coro::executor};
+    if (beat != nullptr) beat_scope.spawn("beat", run_beside(beat, worker, &beat_outcome));
     Result<void> outcome;
     std::exception_ptr failure;
     try {
@@ -128,6 +115,12 @@ Awaitable<Result<void>> serve(asio::signal_set* signals, Worker* worker, HealthS
     }
     // Health is served to the end: while the worker finishes its tasks it is alive but not ready.
     const Deadline closing = Deadline::in(std::chrono::seconds{5});
+    if (beat != nullptr) {
+        beat->request_stop();
+        if (!co_await beat_scope.join(closing)) beat_scope.request_stop();
+        (void)co_await beat_scope.join(Deadline::in(std::chrono::seconds{5}));
+        if (outcome) outcome = beat_outcome;
+    }
     if (health != nullptr) {
         health->server().request_stop();
         co_await health->server().join(closing);
@@ -178,9 +171,12 @@ int run_worker(App& app, const WorkerArguments& arguments, Console& console) {
     Worker worker{app, std::move(options)};
     service.emplace(loop, ServiceManager{process_environment(), ::getpid()},
                     [&] { return service_state(worker, served); });
+    std::optional<Beat> beat;
+    if (arguments.beat) beat.emplace(app, BeatOptions{.schedule = arguments.schedule});
     std::unique_ptr<HealthServer> health;
     if (arguments.health_port) {
-        health = std::make_unique<HealthServer>(loop, app.name(), &worker);
+        health = std::make_unique<HealthServer>(loop, app.name() + " worker", "worker",
+                                                [&worker] { return check_consuming(&worker); });
         auto listening = health->listen(arguments.health_host, *arguments.health_port);
         if (!listening) {
             report(console, listening.error());
@@ -199,8 +195,8 @@ int run_worker(App& app, const WorkerArguments& arguments, Console& console) {
                        "; name all queues it shall consume with -Q");
     }
 
-    const Result<void> outcome =
-        app.core()->loop().run_blocking(serve(&signals, &worker, health.get(), &*service));
+    const Result<void> outcome = app.core()->loop().run_blocking(
+        serve(&signals, &worker, health.get(), beat ? &*beat : nullptr, &*service));
     if (const std::size_t left = worker.left_behind(); left != 0) {
         // Their threads cannot be ended one by one; their messages are back in the queue.
         log::warning("worker", "{} running tasks are left behind", left);

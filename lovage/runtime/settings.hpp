@@ -134,6 +134,15 @@ struct Settings {
     std::chrono::milliseconds event_queue_expires{std::chrono::seconds{60}};
     std::chrono::milliseconds event_queue_ttl{std::chrono::seconds{5}};
 
+    /// The zone whose wall clock crontabs go by, in the IANA database's words.
+    std::string timezone = "UTC";
+    /// Entries by name; see beat/schedule_json.hpp.
+    Json beat_schedule = Json::object();
+    /// Longest time that beat sleeps; 0: as long as it can.
+    std::chrono::milliseconds beat_max_loop_interval{0};
+    /// A crontab's time that is later than that does not come any more; none: however late.
+    std::optional<std::chrono::milliseconds> beat_cron_starting_deadline;
+
     log::Level log_level = log::Level::info;          ///< Our own.
     log::Format log_format = log::Format::automatic;  ///< Our own.
 

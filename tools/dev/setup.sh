@@ -20,6 +20,8 @@ build prometheus-cpp-dev metrics
 build libcli11-dev command lines
 build libtomlplusplus-dev settings files
 build libdw-dev names and lines in the backtraces of crashed tasks
+build libabsl-dev reads the rules of time zones for schedules
+build tzdata the rules of time zones
 build libgtest-dev tests
 build libgmock-dev test matchers
 build python3 the other side of tests, and their runner

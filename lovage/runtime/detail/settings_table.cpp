@@ -291,9 +291,36 @@ std::vector<Setting> event_rows() {
     };
 }
 
+std::vector<Setting> beat_rows() {
+    return {
+        special("timezone", Owner::celery,
+                {.type = "text",
+                 .unit = "",
+                 .range = "a name of the IANA database",
+                 .text = "the name of a time zone, such as Europe/Berlin"},
+                &S::timezone, "The time zone whose wall clock crontabs go by.", read_timezone,
+                [](const std::string& name) { return name; }),
+        special("beat_schedule", Owner::celery,
+                {.type = "map",
+                 .unit = "",
+                 .range = R"(name → {task, schedule, args, kwargs, options}; JSON outside a file)",
+                 .text = R"(a map from names to entries, such as {"nightly": {"task": "report", )"
+                         R"("schedule": "0 4 * * *"}})"},
+                &S::beat_schedule,
+                "Periodic tasks by name, besides those of the program; one of the same name takes "
+                "the program's place.",
+                read_map, [](const Json& map) { return to_json_text(map); }),
+        seconds("beat_max_loop_interval", Owner::celery, &S::beat_max_loop_interval,
+                "The longest that beat sleeps before it looks at the clock again.",
+                "as long as it can"),
+        limit("beat_cron_starting_deadline", Owner::celery, &S::beat_cron_starting_deadline,
+              "How late a crontab's time may come when nobody was there at its time."),
+    };
+}
+
 std::vector<Setting> log_rows() {
     return {
-        with_default("info; warning for commands other than worker",
+        with_default("info; warning for commands other than worker and beat",
                      word("log_level", Owner::lovage, std::span<const Word<log::Level>>{kLevels},
                           &S::log_level, "The least severe lines that are written.")),
         word("log_format", Owner::lovage, std::span<const Word<log::Format>>{kFormats},
@@ -307,15 +334,16 @@ struct Group {
     std::string_view title;
     std::vector<Setting> (*rows)();
 };
-constexpr std::array<Group, 9> kGroups{{{"Broker and result backend", server_rows},
-                                        {"Queues and routes", queue_rows},
-                                        {"Delivery", delivery_rows},
-                                        {"Tasks", task_rows},
-                                        {"Results", result_rows},
-                                        {"Worker", worker_rows},
-                                        {"Remote control", control_rows},
-                                        {"Events", event_rows},
-                                        {"Log", log_rows}}};
+constexpr std::array<Group, 10> kGroups{{{"Broker and result backend", server_rows},
+                                         {"Queues and routes", queue_rows},
+                                         {"Delivery", delivery_rows},
+                                         {"Tasks", task_rows},
+                                         {"Results", result_rows},
+                                         {"Worker", worker_rows},
+                                         {"Remote control", control_rows},
+                                         {"Events", event_rows},
+                                         {"Beat", beat_rows},
+                                         {"Log", log_rows}}};
 
 std::vector<Setting> make_table() {
     std::vector<Setting> table;

@@ -146,6 +146,21 @@ std::optional<std::string> read_folder(const Json& value) {
     return value.as_string();
 }
 
+std::optional<std::string> read_timezone(const Json& value) {
+    constexpr std::size_t kNameMax = 64;
+    if (!value.is_string() || value.as_string().empty()) return std::nullopt;
+    if (value.as_string().size() > kNameMax) return std::nullopt;
+    return value.as_string();
+}
+
+std::optional<Json> read_map(const Json& value) {
+    if (value.is_object()) return value;
+    if (!value.is_string()) return std::nullopt;
+    auto parsed = parse_json(value.as_string());
+    if (!parsed || !parsed->is_object()) return std::nullopt;
+    return std::move(*parsed);
+}
+
 std::string show_autoscale(const std::optional<AutoscaleRange>& range) {
     return range ? fmt::format("{},{}", range->max, range->min) : "off";
 }

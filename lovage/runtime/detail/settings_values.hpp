@@ -36,6 +36,11 @@ using Routes = std::vector<std::pair<std::string, TaskRoute>>;
 [[nodiscard]] std::optional<std::optional<AutoscaleRange>> read_autoscale(const Json& value);
 [[nodiscard]] std::optional<std::string> read_folder(const Json& value);
 
+/// The name of a time zone, as far as it can be told without looking for it.
+[[nodiscard]] std::optional<std::string> read_timezone(const Json& value);
+/// A map, or the text of one.
+[[nodiscard]] std::optional<Json> read_map(const Json& value);
+
 [[nodiscard]] std::string show_autoscale(const std::optional<AutoscaleRange>& range);
 [[nodiscard]] std::string show_folder(const std::string& folder);
 [[nodiscard]] std::string show_seconds(std::chrono::milliseconds time);

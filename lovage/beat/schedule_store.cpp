@@ -1,0 +1,139 @@
+#include <lovage/beat/schedule_store.hpp>
+
+#include <lovage/beat/schedule_json.hpp>
+#include <lovage/runtime/log.hpp>
+
+#include <utility>
+
+#include <fmt/core.h>
+
+namespace lovage {
+
+namespace {
+
+constexpr JsonLimits kEntryLimits{.depth = 100, .bytes = std::size_t{1} << 20U};
+
+/// A change to an entry of the program: {"enabled": false}.
+std::optional<bool> only_enabled(const Json& change) {
+    if (!change.is_object() || change.find("task") != nullptr) return std::nullopt;
+    const Json* enabled = change.find("enabled");
+    if (enabled == nullptr || !enabled->is_bool()) return std::nullopt;
+    return enabled->as_bool();
+}
+
+Error no_entry(const std::string& name) {
+    return {Errc::not_found, fmt::format("the schedule has no entry '{}'", name)};
+}
+
+}  // namespace
+
+ScheduleStore::ScheduleStore(StateStore& store, ScheduleKeys keys,
+                             std::vector<ScheduleEntry> program)
+    : store_{store}, keys_{std::move(keys)} {
+    for (ScheduleEntry& entry : program) {
+        const std::string name = entry.name;
+        program_.insert_or_assign(name, std::move(entry));
+    }
+}
+
+Awaitable<Result<ScheduleStore::Entries>> ScheduleStore::entries(Deadline deadline) {
+    auto stored = co_await store_.list(keys_.entries(), kScheduleEntriesMax, deadline);
+    if (!stored) co_return std::unexpected{std::move(stored.error())};
+    Entries entries = program_;
+    for (const auto& [key, value] : *stored) {
+        apply(entries, key.substr(keys_.entries().size()), value.value);
+    }
+    co_return entries;
+}
+
+void ScheduleStore::apply(Entries& entries, const std::string& name,
+                          const std::string& text) const {
+    const auto change = parse_json(text, kEntryLimits);
+    const auto enabled = change ? only_enabled(*change) : std::nullopt;
+    if (enabled) {
+        if (const auto found = entries.find(name); found != entries.end()) {
+            found->second.enabled = *enabled;
+        }
+        return;
+    }
+    auto entry = change ? read_schedule_entry(name, *change)
+                        : Result<ScheduleEntry>{std::unexpected{change.error()}};
+    if (entry) {
+        entries.insert_or_assign(name, std::move(*entry));
+    } else {
+        log::error("beat", "the state store's entry '{}' cannot be used: {}", name,
+                   entry.error().message());
+    }
+}
+
+Awaitable<Result<bool>> ScheduleStore::write(std::string name, std::string value,
+                                             Deadline deadline) {
+    const std::string key = keys_.entries() + name;
+    auto found = co_await store_.get(key, deadline);
+    if (!found) co_return std::unexpected{std::move(found.error())};
+    const std::uint64_t version = *found ? (*found)->version : 0;
+    auto written =
+        co_await store_.compare_and_set(key, version, std::move(value), std::nullopt, deadline);
+    if (!written) co_return std::unexpected{std::move(written.error())};
+    co_return version != 0;
+}
+
+Awaitable<Result<bool>> ScheduleStore::put(ScheduleEntry entry, Deadline deadline) {
+    if (auto fits = check_entry_name(entry.name); !fits) {
+        co_return std::unexpected{std::move(fits.error())};
+    }
+    const bool known = of_program(entry.name);
+    auto replaced = co_await write(entry.name, to_json_text(write_schedule_entry(entry)), deadline);
+    if (replaced && known) co_return true;
+    co_return replaced;
+}
+
+Awaitable<Result<void>> ScheduleStore::remove(std::string name, Deadline deadline) {
+    const std::string key = keys_.entries() + name;
+    auto found = co_await store_.get(key, deadline);
+    if (!found) co_return std::unexpected{std::move(found.error())};
+    if (*found) co_return co_await store_.compare_and_erase(key, (*found)->version, deadline);
+    if (!of_program(name)) co_return std::unexpected{no_entry(name)};
+    co_return fail(Errc::not_found,
+                   fmt::format("'{}' is an entry of the program, which only the program can "
+                               "remove; it can be paused",
+                               name));
+}
+
+Awaitable<Result<void>> ScheduleStore::enable(std::string name, bool enabled, Deadline deadline) {
+    auto known = co_await entries(deadline);
+    if (!known) co_return std::unexpected{std::move(known.error())};
+    const auto found = known->find(name);
+    if (found == known->end()) co_return std::unexpected{no_entry(name)};
+    auto stored = co_await store_.get(keys_.entries() + name, deadline);
+    if (!stored) co_return std::unexpected{std::move(stored.error())};
+    Json change = Json::object();
+    const auto own = *stored ? parse_json((*stored)->value, kEntryLimits) : Result<Json>{Json{}};
+    // An entry of the state store stays one; of the program's only this is kept.
+    if (own && own->is_object() && own->find("task") != nullptr) change = *own;
+    change.set("enabled", enabled);
+    auto written = co_await write(name, to_json_text(change), deadline);
+    if (!written) co_return std::unexpected{std::move(written.error())};
+    co_return Result<void>{};
+}
+
+Awaitable<Result<std::map<std::string, EntryState>>> ScheduleStore::states(Deadline deadline) {
+    auto stored = co_await store_.list(keys_.states(), 2 * kScheduleEntriesMax, deadline);
+    if (!stored) co_return std::unexpected{std::move(stored.error())};
+    std::map<std::string, EntryState> states;
+    for (const auto& [key, value] : *stored) {
+        if (const auto state = read_entry_state(value.value)) {
+            states.insert_or_assign(key.substr(keys_.states().size()), *state);
+        }
+    }
+    co_return states;
+}
+
+Awaitable<Result<std::optional<std::string>>> ScheduleStore::leader(Deadline deadline) {
+    auto found = co_await store_.get(keys_.leader(), deadline);
+    if (!found) co_return std::unexpected{std::move(found.error())};
+    if (!*found) co_return std::optional<std::string>{};
+    co_return std::optional{(*found)->value};
+}
+
+}  // namespace lovage

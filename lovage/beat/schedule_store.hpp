@@ -1,0 +1,64 @@
+#pragma once
+
+#include <lovage/awaitable.hpp>
+#include <lovage/beat/schedule_entry.hpp>
+#include <lovage/core/error.hpp>
+#include <lovage/results/state_store.hpp>
+#include <lovage/runtime/deadline.hpp>
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace lovage {
+
+/// Where a schedule's facts lie in the state store.
+struct ScheduleKeys {
+    std::string schedule;
+    [[nodiscard]] std::string leader() const { return "beat/" + schedule + "/leader"; }
+    /// Entries that were added at run time, and changes to those of the program.
+    [[nodiscard]] std::string entries() const { return "beat/" + schedule + "/entry/"; }
+    /// What is remembered of each entry.
+    [[nodiscard]] std::string states() const { return "beat/" + schedule + "/state/"; }
+};
+
+/// The entries of a schedule as people change them while beats run, which notice within seconds.
+///
+/// An entry of the state store takes the place of the program's of its name; one that only says
+/// whether it is enabled leaves the rest to the program. Belongs to the store's loop; not
+/// thread-safe.
+class ScheduleStore {
+public:
+    using Entries = std::map<std::string, ScheduleEntry>;
+
+    /// `program` are the entries of the program. Lifetime: `store` must outlive this.
+    ScheduleStore(StateStore& store, ScheduleKeys keys, std::vector<ScheduleEntry> program);
+
+    /// All entries by name. One that cannot be read is logged and left out.
+    [[nodiscard]] Awaitable<Result<Entries>> entries(Deadline deadline);
+    /// Adds an entry or replaces the one of its name. True: there was one.
+    [[nodiscard]] Awaitable<Result<bool>> put(ScheduleEntry entry, Deadline deadline);
+    /// Removes an entry of the state store; one of the program is then as the program has it.
+    /// Errors: not_found.
+    [[nodiscard]] Awaitable<Result<void>> remove(std::string name, Deadline deadline);
+    /// Pauses or resumes an entry. Errors: not_found.
+    [[nodiscard]] Awaitable<Result<void>> enable(std::string name, bool enabled, Deadline deadline);
+
+    /// What is remembered of the entries.
+    [[nodiscard]] Awaitable<Result<std::map<std::string, EntryState>>> states(Deadline deadline);
+    /// Who leads; nothing: nobody.
+    [[nodiscard]] Awaitable<Result<std::optional<std::string>>> leader(Deadline deadline);
+
+    [[nodiscard]] bool of_program(const std::string& name) const { return program_.contains(name); }
+
+private:
+    Awaitable<Result<bool>> write(std::string name, std::string value, Deadline deadline);
+    void apply(Entries& entries, const std::string& name, const std::string& text) const;
+
+    StateStore& store_;
+    ScheduleKeys keys_;
+    Entries program_;
+};
+
+}  // namespace lovage

@@ -1,0 +1,465 @@
+#include <lovage/beat/scheduler.hpp>
+
+#include <chrono>
+#include <map>
+#include <memory>
+#include <optional>
+#include <random>
+#include <set>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <lovage/beat/schedule_json.hpp>
+#include <lovage/results/memory/memory_state_store.hpp>
+#include <lovage/runtime/log.hpp>
+#include <lovage/runtime/loop.hpp>
+
+namespace lovage {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::ElementsAre;
+using testing::IsEmpty;
+using testing::SizeIs;
+
+TimePoint at(std::string_view text) {
+    return value_or_throw(parse_iso8601(text));
+}
+
+/// What a killed process does: nothing any more.
+struct Killed : std::runtime_error {
+    Killed() : std::runtime_error{"killed"} {}
+};
+
+/// Where a process is killed: before or after one of its next steps, which are writes to the state
+/// store and sends.
+class Fate {
+public:
+    void kill_before(int step) { left_ = 2 * step; }
+    void kill_after(int step) { left_ = 2 * step + 1; }
+    void spare() { left_ = -1; }
+    void pass() {
+        if (left_ >= 0 && left_-- == 0) throw Killed{};
+    }
+
+private:
+    int left_ = -1;
+};
+
+/// The connection of one process, which may be killed at a write.
+class MortalStore final : public StateStore {
+public:
+    MortalStore(StateStore& store, Fate& fate) : store_{store}, fate_{fate} {}
+
+    Awaitable<Result<std::optional<StateEntry>>> get(std::string key, Deadline deadline) override {
+        return store_.get(std::move(key), deadline);
+    }
+    Awaitable<Result<std::uint64_t>> compare_and_set(std::string key, std::uint64_t expected,
+                                                     std::string value,
+                                                     std::optional<std::chrono::milliseconds> ttl,
+                                                     Deadline deadline) override {
+        fate_.pass();
+        if (away) co_return fail(Errc::disconnected, "away");
+        auto written = co_await store_.compare_and_set(std::move(key), expected, std::move(value),
+                                                       ttl, deadline);
+        fate_.pass();
+        co_return written;
+    }
+    Awaitable<Result<void>> compare_and_erase(std::string key, std::uint64_t expected,
+                                              Deadline deadline) override {
+        return store_.compare_and_erase(std::move(key), expected, deadline);
+    }
+    Awaitable<Result<std::vector<std::pair<std::string, StateEntry>>>> list(
+        std::string prefix, std::size_t limit, Deadline deadline) override {
+        return store_.list(std::move(prefix), limit, deadline);
+    }
+
+    bool away = false;
+
+private:
+    StateStore& store_;
+    Fate& fate_;
+};
+
+/// Messages that reached the broker: how often each id came.
+struct Ledger {
+    std::map<std::string, int> messages;
+    std::vector<std::string> order;  ///< "entry@10:00"
+    std::optional<Error> refuses;
+    bool loses_answers = false;
+
+    [[nodiscard]] int duplicates() const {
+        int count = 0;
+        for (const auto& [id, times] : messages) count += times - 1;
+        return count;
+    }
+};
+
+Awaitable<Result<void>> deliver(Ledger* ledger, Fate* fate, Firing firing) {
+    fate->pass();
+    if (ledger->refuses) co_return std::unexpected{*ledger->refuses};
+    if (ledger->messages[firing.task_id]++ == 0) {
+        ledger->order.push_back(firing.entry.name + '@' + to_iso8601(firing.time).substr(11, 5));
+    }
+    fate->pass();
+    if (ledger->loses_answers) co_return fail(Errc::unknown_outcome, "no answer");
+    co_return Result<void>{};
+}
+
+ScheduleEntry entry(Schedule schedule, std::string name = "it") {
+    return {.name = std::move(name), .task = "task", .schedule = std::move(schedule)};
+}
+
+/// A state store, a broker's ledger and a clock that several beats share.
+class SchedulerTest : public testing::Test {
+protected:
+    /// One process with a beat.
+    struct Beat {
+        Fate fate;
+        MortalStore store;
+        Scheduler scheduler;
+        Beat(SchedulerTest& test, std::vector<ScheduleEntry> entries, std::string holder)
+            : store{*test.store_, fate},
+              scheduler{store,
+                        std::move(entries),
+                        {.schedule = "app", .holder = std::move(holder), .zone = {}},
+                        [this, &test](Firing firing) {
+                            return deliver(&test.ledger_, &fate, std::move(firing));
+                        }} {}
+    };
+
+    SchedulerTest() {
+        log::configure({.level = log::Level::off});
+        loop_.start();
+        MemoryStateOptions options;
+        options.since_boot = [this] { return boot_; };
+        store_ = make_memory_state_store(loop_.executor(), "memory://scheduler-test", options);
+    }
+    ~SchedulerTest() override { loop_.stop_and_join(); }
+
+    std::unique_ptr<Beat> start(std::vector<ScheduleEntry> entries) {
+        return std::make_unique<Beat>(*this, std::move(entries),
+                                      "beat-" + std::to_string(++started_));
+    }
+    void advance(std::chrono::milliseconds by) {
+        now_.wall += by;
+        now_.steady += by;
+        boot_ += by;
+    }
+    void go_to(std::string_view when) {
+        advance(std::chrono::floor<std::chrono::milliseconds>(at(when) - now_.wall));
+    }
+    Result<std::chrono::microseconds> tick(Beat& beat) {
+        return loop_.run_blocking(beat.scheduler.tick(now_));
+    }
+    /// False: it was killed.
+    bool survives(Beat& beat) {
+        try {
+            (void)tick(beat);
+            return true;
+        } catch (const Killed&) {
+            return false;
+        }
+    }
+    EntryState stored(const std::string& name) {
+        const auto found =
+            loop_.run_blocking(store_->get(ScheduleKeys{"app"}.states() + name, Deadline::in(5s)));
+        return value_or_throw(read_entry_state(found.value().value().value));
+    }
+    void write(const std::string& key, const std::string& value) {
+        const auto found = loop_.run_blocking(store_->get(key, Deadline::in(5s)));
+        const std::uint64_t version = found->has_value() ? (*found)->version : 0;
+        ASSERT_TRUE(loop_.run_blocking(
+            store_->compare_and_set(key, version, value, std::nullopt, Deadline::in(5s))));
+    }
+
+    Loop loop_{"scheduler-test"};
+    std::chrono::milliseconds boot_{1h};
+    BeatMoment now_{at("2026-01-01T10:00:00Z"), Deadline::Clock::time_point{1h}};
+    std::unique_ptr<StateStore> store_;
+    Ledger ledger_;
+    int started_ = 0;
+};
+
+TEST_F(SchedulerTest, SendsEachTimeAndRemembersIt) {
+    const auto beat = start({entry(every(60s)), entry(crontab("*/2 * * * *"), "even")});
+    const auto wait = tick(*beat);
+    ASSERT_TRUE(wait);
+    EXPECT_LE(*wait, 5s);
+    EXPECT_THAT(ledger_.order, IsEmpty());
+    for (int minute = 0; minute < 4; ++minute) {
+        advance(1min);
+        ASSERT_TRUE(tick(*beat));
+    }
+    EXPECT_THAT(ledger_.order, ElementsAre("it@10:01", "even@10:02", "it@10:02", "it@10:03",
+                                           "even@10:04", "it@10:04"));
+    const EntryState state = stored("it");
+    EXPECT_EQ(state.total_run_count, 4U);
+    EXPECT_EQ(state.last_run_at, now_.wall);
+    EXPECT_FALSE(state.pending);
+}
+
+TEST_F(SchedulerTest, ComesAgainWhenSomethingIsDue) {
+    const auto beat = start({entry(every(2s))});
+    EXPECT_EQ(tick(*beat).value(), 2s);
+    advance(1500ms);
+    EXPECT_EQ(tick(*beat).value(), 500ms);
+}
+
+TEST_F(SchedulerTest, OnlyOneLeads) {
+    const auto first = start({entry(every(60s))});
+    const auto second = start({entry(every(60s))});
+    ASSERT_TRUE(tick(*first));
+    ASSERT_TRUE(tick(*second));
+    EXPECT_TRUE(first->scheduler.leads());
+    EXPECT_FALSE(second->scheduler.leads());
+    for (int i = 0; i < 60; ++i) {
+        advance(5s);
+        ASSERT_TRUE(tick(*first));
+        ASSERT_TRUE(tick(*second));
+        EXPECT_FALSE(second->scheduler.leads());
+    }
+    EXPECT_THAT(ledger_.order, SizeIs(5));
+    EXPECT_EQ(ledger_.duplicates(), 0);
+}
+
+TEST_F(SchedulerTest, AnotherLeadsWhenTheLeaderIsSilent) {
+    const auto first = start({entry(every(60s))});
+    const auto second = start({entry(every(60s))});
+    ASSERT_TRUE(tick(*first));
+    ASSERT_TRUE(tick(*second));
+    advance(16s);
+    ASSERT_TRUE(tick(*second));
+    EXPECT_TRUE(second->scheduler.leads());
+    ASSERT_TRUE(tick(*first));
+    EXPECT_FALSE(first->scheduler.leads());
+}
+
+TEST_F(SchedulerTest, WhoEndsInOrderLetsAnotherLeadAtOnce) {
+    const auto first = start({entry(every(60s))});
+    const auto second = start({entry(every(60s))});
+    ASSERT_TRUE(tick(*first));
+    loop_.run_blocking(first->scheduler.resign(Deadline::in(5s)));
+    ASSERT_TRUE(tick(*second));
+    EXPECT_TRUE(second->scheduler.leads());
+}
+
+// C44: what a leader that was stopped for too long sends is what its successor sends.
+TEST_F(SchedulerTest, TwoThatBothBelieveToLeadSendEachTimeOnce) {
+    const auto first = start({entry(every(2s))});
+    const auto second = start({entry(every(2s))});
+    ASSERT_TRUE(tick(*first));
+    boot_ += 16s;  // the lease ends in the store, and the first one has not noticed
+    ASSERT_TRUE(tick(*second));
+    ASSERT_TRUE(first->scheduler.leads() && second->scheduler.leads());
+    now_.wall += 2s;
+    ASSERT_TRUE(tick(*first));
+    ASSERT_TRUE(tick(*second));
+    now_.wall += 2s;
+    ASSERT_TRUE(tick(*second));
+    ASSERT_TRUE(tick(*first));
+    EXPECT_THAT(ledger_.order, SizeIs(2));
+    EXPECT_EQ(ledger_.duplicates(), 0);
+}
+
+// C45 and the issue's test: whoever leads is killed at the firing moment, 200 times, at every step
+// of it in turn.
+TEST_F(SchedulerTest, ALeaderKilledAtTheFiringMomentLosesAndDoublesNothing) {
+    const std::vector entries{entry(crontab("* * * * *"))};
+    advance(16s);
+    auto leader = start(entries);
+    auto follower = start(entries);
+    ASSERT_TRUE(tick(*leader));
+    ASSERT_TRUE(tick(*follower));
+    constexpr int kKills = 200;
+    // The steps of a firing: the lease is renewed, the time is claimed, sent, noted.
+    constexpr int kSteps = 4;
+    int killed = 0;
+    int sent_unnoted = 0;
+    for (int i = 0; i < kKills; ++i) {
+        const int step = i / 2 % kSteps;
+        const bool after = i % 2 == 1;
+        for (int renewal = 0; renewal < 3; ++renewal) {
+            advance(11s);
+            ASSERT_TRUE(tick(*leader));
+            ASSERT_TRUE(tick(*follower));
+        }
+        advance(11s);
+        after ? leader->fate.kill_after(step) : leader->fate.kill_before(step);
+        if (!survives(*leader)) {
+            ++killed;
+            const bool was_sent = (step == 2 && after) || (step == 3 && !after);
+            if (was_sent) ++sent_unnoted;
+            leader = start(entries);  // restarted, it follows
+        }
+        // The lease ends, and the other one takes over.
+        advance(16s);
+        ASSERT_TRUE(tick(*follower));
+        ASSERT_TRUE(follower->scheduler.leads());
+        ASSERT_TRUE(tick(*leader));
+        ASSERT_FALSE(leader->scheduler.leads());
+        std::swap(leader, follower);
+        ASSERT_THAT(ledger_.messages, SizeIs(i + 1)) << "killed at step " << step << after;
+    }
+    EXPECT_EQ(killed, kKills);
+    EXPECT_THAT(ledger_.order, SizeIs(kKills));
+    EXPECT_THAT(std::set<std::string>(ledger_.order.begin(), ledger_.order.end()), SizeIs(kKills));
+    // What was sent and not noted is sent again, under the same id: one logical task.
+    EXPECT_EQ(ledger_.duplicates(), sent_unnoted);
+    EXPECT_EQ(stored("it").total_run_count, static_cast<std::uint64_t>(kKills));
+    EXPECT_EQ(stored("it").missed_count, 0U);
+}
+
+TEST_F(SchedulerTest, ATimeWhoseSendFailedIsTriedAgain) {
+    const auto beat = start({entry(every(60s))});
+    ASSERT_TRUE(tick(*beat));
+    advance(60s);
+    ledger_.refuses = Error{Errc::disconnected, "away"};
+    ASSERT_TRUE(tick(*beat));
+    EXPECT_THAT(ledger_.order, IsEmpty());
+    ledger_.refuses.reset();
+    advance(1s);
+    ASSERT_TRUE(tick(*beat));
+    EXPECT_THAT(ledger_.order, ElementsAre("it@10:01"));
+    EXPECT_EQ(stored("it").total_run_count, 1U);
+}
+
+TEST_F(SchedulerTest, ASendWithoutAnAnswerIsMadeAgainUnderTheSameId) {
+    const auto beat = start({entry(every(60s))});
+    ASSERT_TRUE(tick(*beat));
+    advance(60s);
+    ledger_.loses_answers = true;
+    ASSERT_TRUE(tick(*beat));
+    ledger_.loses_answers = false;
+    advance(1s);
+    ASSERT_TRUE(tick(*beat));
+    EXPECT_THAT(ledger_.order, ElementsAre("it@10:01"));
+    EXPECT_EQ(ledger_.duplicates(), 1);
+    EXPECT_EQ(stored("it").total_run_count, 1U);
+}
+
+TEST_F(SchedulerTest, WhatCanNeverBeSentDoesNotKeepTheEntryFromItsNextTime) {
+    const auto beat = start({entry(every(60s))});
+    ASSERT_TRUE(tick(*beat));
+    advance(60s);
+    ledger_.refuses = Error{Errc::too_large, "16 MiB"};
+    ASSERT_TRUE(tick(*beat));
+    EXPECT_FALSE(stored("it").pending);
+    EXPECT_EQ(stored("it").missed_count, 1U);
+    ledger_.refuses.reset();
+    advance(60s);
+    ASSERT_TRUE(tick(*beat));
+    EXPECT_THAT(ledger_.order, ElementsAre("it@10:02"));
+}
+
+TEST_F(SchedulerTest, NothingIsSentThatCannotBeNotedFirst) {
+    const auto beat = start({entry(every(60s))});
+    ASSERT_TRUE(tick(*beat));
+    advance(60s);
+    beat->store.away = true;
+    EXPECT_FALSE(tick(*beat));
+    EXPECT_THAT(ledger_.order, IsEmpty());
+    beat->store.away = false;
+    ASSERT_TRUE(tick(*beat));
+    EXPECT_THAT(ledger_.order, ElementsAre("it@10:01"));
+    EXPECT_EQ(ledger_.duplicates(), 0);
+}
+
+TEST_F(SchedulerTest, MissedTimesCollapseAndAreCounted) {
+    {
+        const auto beat = start({entry(every(60s))});
+        ASSERT_TRUE(tick(*beat));
+    }
+    go_to("2026-01-01T12:00:30Z");
+    const auto beat = start({entry(every(60s))});
+    ASSERT_TRUE(tick(*beat));
+    EXPECT_THAT(ledger_.order, ElementsAre("it@12:00"));
+    EXPECT_EQ(stored("it").missed_count, 119U);
+}
+
+// C34
+TEST_F(SchedulerTest, AWallClockThatJumpsBringsNoTimeTwice) {
+    const auto beat = start({entry(crontab("*/10 * * * *"))});
+    ASSERT_TRUE(tick(*beat));
+    now_.wall += 1h;
+    ASSERT_TRUE(tick(*beat));
+    EXPECT_THAT(ledger_.order, ElementsAre("it@11:00"));
+    now_.wall -= 1h;
+    for (int i = 0; i < 12; ++i) {
+        advance(5min);
+        ASSERT_TRUE(tick(*beat));
+        EXPECT_TRUE(beat->scheduler.leads());
+    }
+    EXPECT_THAT(ledger_.order, ElementsAre("it@11:00"));
+    advance(10min);
+    ASSERT_TRUE(tick(*beat));
+    EXPECT_THAT(ledger_.order, ElementsAre("it@11:00", "it@11:10"));
+    EXPECT_EQ(ledger_.duplicates(), 0);
+}
+
+TEST_F(SchedulerTest, EntriesOfTheStateStoreComeAndGo) {
+    const ScheduleKeys keys{"app"};
+    const auto beat = start({entry(every(60s))});
+    ASSERT_TRUE(tick(*beat));
+    write(keys.entries() + "added", R"({"task": "other", "schedule": 20})");
+    advance(5s);
+    ASSERT_TRUE(tick(*beat));
+    advance(20s);
+    ASSERT_TRUE(tick(*beat));
+    EXPECT_THAT(ledger_.order, ElementsAre("added@10:00"));
+
+    write(keys.entries() + "added", R"({"task": "other", "schedule": 20, "enabled": false})");
+    write(keys.entries() + "it", R"({"enabled": false})");
+    advance(5s);
+    ASSERT_TRUE(tick(*beat));
+    advance(5min);
+    ASSERT_TRUE(tick(*beat));
+    EXPECT_THAT(ledger_.order, SizeIs(1));
+    EXPECT_FALSE(beat->scheduler.timetable().find("it")->entry.enabled);
+}
+
+TEST_F(SchedulerTest, ABadEntryOfTheStateStoreHarmsNoOther) {
+    write(ScheduleKeys{"app"}.entries() + "bad", "rubbish");
+    write(ScheduleKeys{"app"}.states() + "it", "rubbish");
+    const auto beat = start({entry(every(60s))});
+    ASSERT_TRUE(tick(*beat));
+    advance(60s);
+    ASSERT_TRUE(tick(*beat));
+    EXPECT_THAT(ledger_.order, ElementsAre("it@10:01"));
+}
+
+TEST_F(SchedulerTest, AnEntryThatWasGoneIsNewWhenItComesBack) {
+    for (const auto& entries : {std::vector{entry(every(60s))}, std::vector<ScheduleEntry>{}}) {
+        const auto beat = start(entries);
+        ASSERT_TRUE(tick(*beat));
+        loop_.run_blocking(beat->scheduler.resign(Deadline::in(5s)));
+    }
+    go_to("2026-02-01T00:00:00Z");
+    const auto beat = start({entry(every(60s))});
+    ASSERT_TRUE(tick(*beat));
+    EXPECT_THAT(ledger_.order, IsEmpty());
+    EXPECT_EQ(stored("it").decided_until, now_.wall);
+}
+
+TEST_F(SchedulerTest, AChangedScheduleKeepsWhatIsRemembered) {
+    {
+        const auto beat = start({entry(every(60s))});
+        ASSERT_TRUE(tick(*beat));
+        advance(60s);
+        ASSERT_TRUE(tick(*beat));
+    }
+    advance(20s);
+    const auto beat = start({entry(crontab("30 * * * *"))});
+    ASSERT_TRUE(tick(*beat));
+    EXPECT_EQ(stored("it").total_run_count, 1U);
+    EXPECT_EQ(beat->scheduler.timetable().next(), at("2026-01-01T10:30:00Z"));
+}
+
+}  // namespace
+}  // namespace lovage
