@@ -68,9 +68,6 @@ public:
     [[nodiscard]] const Settings& settings();
     [[nodiscard]] const Router& router();
 
-    /// The logical clock of what this process sends and hears of remote control. Thread-safe.
-    [[nodiscard]] LamportClock& clock() noexcept { return clock_; }
-
     /// The loop the connections belong to; its thread starts on first use. Thread-safe.
     [[nodiscard]] Loop& loop();
 
@@ -105,7 +102,6 @@ private:
     TaskRegistry registry_;
     TaskHooks task_hooks_;
     WorkerHooks worker_hooks_;
-    LamportClock clock_;
 
     std::mutex mutex_;  // guards the four below
     std::optional<Settings> settings_;
