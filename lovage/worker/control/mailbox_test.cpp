@@ -14,6 +14,7 @@
 #include <gtest/gtest.h>
 #include <lovage/brokers/sqlite/sqlite_broker.hpp>
 #include <lovage/control/control_message.hpp>
+#include <lovage/core/task_message.hpp>
 #include <lovage/core/uuid.hpp>
 #include <lovage/runtime/url.hpp>
 #include <tests/support/memory_app.hpp>
@@ -187,6 +188,24 @@ TEST_P(RemoteControl, RevokesWhatWaitsAndWhatIsSentLater) {
     running.get(kLong);
     EXPECT_TRUE(worker.stop());
     EXPECT_EQ(runs, 0);
+}
+
+TEST_P(RemoteControl, RevokesByStamp) {
+    App app{"test", settings()};
+    app.task("count", [] { return 1; });
+    RunningWorker worker{app, 1};
+    const Json headers = Json::object({{"headers", Json::array({"batch=7"})}});
+    EXPECT_NE(ask(app, "revoke_by_stamped_headers", headers).find("ok"), nullptr);
+    for (const char* stamp : {"7", "8"}) {
+        TaskMessage message;
+        message.id = std::string{"stamped-"} + stamp;
+        message.task = "count";
+        message.stamped_headers = Json::array({"batch"});
+        message.stamps = Json::object({{"batch", Json::array({stamp})}});
+        publish(app, encode_task_message(message));
+    }
+    EXPECT_EQ(app.async_result("stamped-7").wait(kLong).status, "REVOKED");
+    EXPECT_EQ(app.async_result("stamped-8").wait(kLong).status, "SUCCESS");
 }
 
 TEST_P(RemoteControl, TerminatesWhatRuns) {
