@@ -64,7 +64,9 @@ private:
 };
 
 /// Broadcasts a request and returns the first reply; null after `wait`.
-Awaitable<Json> ask_over(std::shared_ptr<AppCore> core, ControlRequest request, Deadline deadline) {
+Awaitable<Json> ask_over(std::shared_ptr<AppCore> core, ControlRequest request,
+                         std::chrono::milliseconds wait) {
+    const Deadline deadline = Deadline::in(kLong);
     const ControlNames names;
     const std::string oid = uuid4();
     ControlTopology box = names.reply_box(oid);
@@ -79,7 +81,7 @@ Awaitable<Json> ask_over(std::shared_ptr<AppCore> core, ControlRequest request, 
     request.ticket = uuid4();
     request.reply_to = ReplyAddress{names.reply_exchange(), oid};
     value_or_throw(co_await broker.publish(control_publication(names, request), deadline));
-    auto deliveries = co_await consumer->receive(deadline);
+    auto deliveries = co_await consumer->receive(Deadline::in(wait));
     Json value;
     if (deliveries) {
         const auto reply = value_or_throw(decode_control_reply(deliveries->front().message));
@@ -90,8 +92,7 @@ Awaitable<Json> ask_over(std::shared_ptr<AppCore> core, ControlRequest request, 
 }
 
 Json ask(App& app, ControlRequest request, std::chrono::milliseconds wait = kLong) {
-    return app.core()->loop().run_blocking(
-        ask_over(app.core(), std::move(request), Deadline::in(wait)));
+    return app.core()->loop().run_blocking(ask_over(app.core(), std::move(request), wait));
 }
 
 Json ask(App& app, std::string method, Json arguments = Json::object()) {
