@@ -1,6 +1,7 @@
 #include "project.hpp"
 
 #include <lovage/core/uuid.hpp>
+#include <tests/support/soon.hpp>
 
 namespace lovage::integration {
 namespace {
@@ -72,7 +73,10 @@ TEST_F(Command, StatusAndPurgeTellWhatIsQueued) {
 
 TEST_F(Command, InspectControlAndStatusReachAWorker) {
     Process worker = start_worker("worker");
-    const Output ping = run({"inspect", "ping", "--json"});
+    // A worker consumes a moment before its mailbox is there.
+    const Deadline patience = soon();
+    Output ping = run({"inspect", "ping", "--json"});
+    while (ping.ending.exit_code != 0 && !patience.passed()) ping = run({"inspect", "ping", "-j"});
     ASSERT_EQ(ping.ending, Ending{.exit_code = 0}) << ping.err;
     const auto nodes = parse_json(ping.out);
     ASSERT_TRUE(nodes && nodes->is_object()) << ping.out;
@@ -89,7 +93,7 @@ TEST_F(Command, InspectControlAndStatusReachAWorker) {
 
     const Output told = run({"control", "shutdown", "-d", node, "-t", "60"});
     EXPECT_EQ(told.ending, Ending{.exit_code = 0}) << told.err;
-    EXPECT_EQ(worker.wait(), Ending{.exit_code = 0});
+    EXPECT_EQ(worker.wait(soon()), Ending{.exit_code = 0});
 }
 
 TEST_F(Command, AWorkerSaysWhatIsWrongWithItsOptions) {
