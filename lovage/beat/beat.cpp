@@ -92,8 +92,7 @@ Awaitable<Result<void>> Beat::Impl::run() {
     if (!entries) co_return std::unexpected{std::move(entries.error())};
     auto zone = TimeZone::load(settings.timezone);
     if (!zone) {
-        zone.error().detail = "timezone: " + zone.error().detail;
-        co_return std::unexpected{std::move(zone.error())};
+        co_return fail(Errc::invalid_argument, "timezone: " + zone.error().detail);
     }
     if (!co_await connect()) co_return Result<void>{};
     scheduler_.emplace(

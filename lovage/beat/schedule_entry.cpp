@@ -11,6 +11,7 @@ namespace {
 constexpr std::chrono::hours kCatchUpWindow{24};
 
 bool too_late(const ScheduleEntry& entry, TimePoint time, TimePoint now) {
+    if (entry.since && time <= *entry.since) return true;
     return entry.starting_deadline && now - time > *entry.starting_deadline;
 }
 
@@ -34,7 +35,16 @@ std::optional<LatestTime> oldest_wanted(const ScheduleEntry& entry, TimePoint la
     return LatestTime{last, missed - 1};  // itself too late
 }
 
+TimePoint decided_until(const ScheduleEntry& entry, const EntryState& state) {
+    return entry.since ? std::max(*entry.since, state.decided_until) : state.decided_until;
+}
+
 }  // namespace
+
+TimePoint due_time(const ScheduleEntry& entry, const EntryState& state, const TimeZone& zone) {
+    if (state.pending) return *state.pending;
+    return next_after(entry.schedule, decided_until(entry, state), zone);
+}
 
 std::optional<Decision> decide(const ScheduleEntry& entry, const EntryState& state, TimePoint now,
                                const TimeZone& zone) {
@@ -49,9 +59,10 @@ std::optional<Decision> decide(const ScheduleEntry& entry, const EntryState& sta
         }
         return decision;
     }
+    const TimePoint last = decided_until(entry, state);
     const auto found = entry.catch_up == CatchUp::all
-                           ? oldest_wanted(entry, state.decided_until, now, zone)
-                           : latest_until(entry.schedule, state.decided_until, now, zone);
+                           ? oldest_wanted(entry, last, now, zone)
+                           : latest_until(entry.schedule, last, now, zone);
     if (!found) return std::nullopt;
     decision.state.decided_until = found->time;
     decision.state.missed_count += found->missed;

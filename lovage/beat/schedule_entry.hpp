@@ -32,6 +32,8 @@ struct ScheduleEntry {
     /// `beat_cron_starting_deadline`, for a single entry.
     std::optional<std::chrono::seconds> starting_deadline;
     bool enabled = true;
+    /// Times up to here do not come: when it was resumed.
+    std::optional<TimePoint> since;
 };
 
 /// What is remembered of an entry from one time to the next.
@@ -54,6 +56,9 @@ struct Decision {
     EntryState state;               ///< What to remember before anything is sent.
 };
 
+/// When there is something to do about an entry next.
+[[nodiscard]] TimePoint due_time(const ScheduleEntry& entry, const EntryState& state,
+                                 const TimeZone& zone);
 /// Pure. Nothing: the entry has nothing due at `now`.
 [[nodiscard]] std::optional<Decision> decide(const ScheduleEntry& entry, const EntryState& state,
                                              TimePoint now, const TimeZone& zone);

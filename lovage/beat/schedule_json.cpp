@@ -55,6 +55,13 @@ std::optional<double> number(const Json& value) {
     return std::nullopt;
 }
 
+std::optional<TimePoint> time_member(const Json& map, std::string_view key) {
+    const Json* value = map.find(key);
+    if (value == nullptr || !value->is_string()) return std::nullopt;
+    const auto time = parse_iso8601(value->as_string());
+    return time ? std::optional{*time} : std::nullopt;
+}
+
 template <class Duration>
 std::optional<Duration> duration(const Json& value) {
     constexpr double kSecondsMax = 4e9;  // more than a hundred years
@@ -207,13 +214,6 @@ Json time_json(const std::optional<TimePoint>& time) {
     return time ? Json{to_iso8601(*time)} : Json{};
 }
 
-std::optional<TimePoint> time_member(const Json& map, std::string_view key) {
-    const Json* value = map.find(key);
-    if (value == nullptr || !value->is_string()) return std::nullopt;
-    const auto time = parse_iso8601(value->as_string());
-    return time ? std::optional{*time} : std::nullopt;
-}
-
 std::uint64_t count_member(const Json& map, std::string_view key) {
     const Json* value = map.find(key);
     return value != nullptr && value->is_integer() ? value->as_uint64().value_or(0) : 0;
@@ -237,7 +237,7 @@ Result<ScheduleEntry> read_schedule_entry(std::string_view name, const Json& ent
     }
     MapReader reader{key, entry};
     reader.refuse_others({"task", "schedule", "args", "kwargs", "options", "relative", "enabled",
-                          "catch_up", "starting_deadline"});
+                          "catch_up", "starting_deadline", "since"});
     bool relative = false;
     reader.read("relative", "true or false", [&](const Json& value) {
         if (value.is_bool()) relative = value.as_bool();
@@ -310,6 +310,7 @@ Json write_schedule_entry(const ScheduleEntry& entry) {
     if (!entry.enabled) map.set("enabled", false);
     if (entry.catch_up == CatchUp::all) map.set("catch_up", "all");
     if (entry.starting_deadline) map.set("starting_deadline", entry.starting_deadline->count());
+    if (entry.since) map.set("since", to_iso8601(*entry.since));
     return map;
 }
 

@@ -23,7 +23,7 @@ inline constexpr std::size_t kScheduleEntriesMax = 10'000;
 /// `schedule` is a number of seconds, a crontab as text, or a map: crontab's fields by name
 /// ({"minute": "*/15", "hour": "8-17"}), or {"every": seconds, "relative": true}. RedBeat's
 /// "__type__" may stand beside them. Of our own are "enabled", "catch_up" ("latest", "all") and
-/// "starting_deadline" (seconds).
+/// "starting_deadline" (seconds), and "since" (a time, up to which none comes).
 ///
 /// Celery differs: it hands options it does not know to the broker's library. Errors:
 /// invalid_argument, naming entry and key; too_large.

@@ -13,12 +13,17 @@ namespace {
 
 constexpr JsonLimits kEntryLimits{.depth = 100, .bytes = std::size_t{1} << 20U};
 
-/// A change to an entry of the program: {"enabled": false}.
-std::optional<bool> only_enabled(const Json& change) {
-    if (!change.is_object() || change.find("task") != nullptr) return std::nullopt;
+/// A change to an entry of the program: {"enabled": false}, or {"enabled": true, "since": time}.
+bool is_change(const Json& value) {
+    return value.is_object() && value.find("task") == nullptr && value.find("enabled") != nullptr;
+}
+
+void change(ScheduleEntry& entry, const Json& change) {
     const Json* enabled = change.find("enabled");
-    if (enabled == nullptr || !enabled->is_bool()) return std::nullopt;
-    return enabled->as_bool();
+    if (enabled->is_bool()) entry.enabled = enabled->as_bool();
+    const Json* since = change.find("since");
+    if (since == nullptr || !since->is_string()) return;
+    if (const auto time = parse_iso8601(since->as_string())) entry.since = *time;
 }
 
 Error no_entry(const std::string& name) {
@@ -48,16 +53,14 @@ Awaitable<Result<ScheduleStore::Entries>> ScheduleStore::entries(Deadline deadli
 
 void ScheduleStore::apply(Entries& entries, const std::string& name,
                           const std::string& text) const {
-    const auto change = parse_json(text, kEntryLimits);
-    const auto enabled = change ? only_enabled(*change) : std::nullopt;
-    if (enabled) {
-        if (const auto found = entries.find(name); found != entries.end()) {
-            found->second.enabled = *enabled;
-        }
+    const auto value = parse_json(text, kEntryLimits);
+    if (value && is_change(*value)) {
+        const auto found = entries.find(name);
+        if (found != entries.end()) change(found->second, *value);
         return;
     }
-    auto entry = change ? read_schedule_entry(name, *change)
-                        : Result<ScheduleEntry>{std::unexpected{change.error()}};
+    auto entry = value ? read_schedule_entry(name, *value)
+                       : Result<ScheduleEntry>{std::unexpected{value.error()}};
     if (entry) {
         entries.insert_or_assign(name, std::move(*entry));
     } else {
@@ -100,19 +103,31 @@ Awaitable<Result<void>> ScheduleStore::remove(std::string name, Deadline deadlin
                                name));
 }
 
-Awaitable<Result<void>> ScheduleStore::enable(std::string name, bool enabled, Deadline deadline) {
+Awaitable<Result<void>> ScheduleStore::pause(std::string name, Deadline deadline) {
+    return enable(std::move(name), std::nullopt, deadline);
+}
+Awaitable<Result<void>> ScheduleStore::resume(std::string name, TimePoint now, Deadline deadline) {
+    return enable(std::move(name), now, deadline);
+}
+
+/// With `since` it is enabled, from there on; without, it is not.
+Awaitable<Result<void>> ScheduleStore::enable(std::string name, std::optional<TimePoint> since,
+                                              Deadline deadline) {
     auto known = co_await entries(deadline);
     if (!known) co_return std::unexpected{std::move(known.error())};
     const auto found = known->find(name);
     if (found == known->end()) co_return std::unexpected{no_entry(name)};
+    // One that goes on unpaused has missed nothing.
+    if (since && found->second.enabled) co_return Result<void>{};
     auto stored = co_await store_.get(keys_.entries() + name, deadline);
     if (!stored) co_return std::unexpected{std::move(stored.error())};
-    Json change = Json::object();
+    Json value = Json::object();
     const auto own = *stored ? parse_json((*stored)->value, kEntryLimits) : Result<Json>{Json{}};
-    // An entry of the state store stays one; of the program's only this is kept.
-    if (own && own->is_object() && own->find("task") != nullptr) change = *own;
-    change.set("enabled", enabled);
-    auto written = co_await write(name, to_json_text(change), deadline);
+    // An entry of the state store stays one; of the program's only the change is kept.
+    if (own && own->is_object() && own->find("task") != nullptr) value = *own;
+    value.set("enabled", since.has_value());
+    if (since) value.set("since", to_iso8601(*since));
+    auto written = co_await write(name, to_json_text(value), deadline);
     if (!written) co_return std::unexpected{std::move(written.error())};
     co_return Result<void>{};
 }

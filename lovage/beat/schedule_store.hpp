@@ -42,8 +42,11 @@ public:
     /// Removes an entry of the state store; one of the program is then as the program has it.
     /// Errors: not_found.
     [[nodiscard]] Awaitable<Result<void>> remove(std::string name, Deadline deadline);
-    /// Pauses or resumes an entry. Errors: not_found.
-    [[nodiscard]] Awaitable<Result<void>> enable(std::string name, bool enabled, Deadline deadline);
+    /// Its times do not come any more. Errors: not_found.
+    [[nodiscard]] Awaitable<Result<void>> pause(std::string name, Deadline deadline);
+    /// Its times after `now` come again; those of the pause do not. Errors: not_found.
+    [[nodiscard]] Awaitable<Result<void>> resume(std::string name, TimePoint now,
+                                                 Deadline deadline);
 
     /// What is remembered of the entries.
     [[nodiscard]] Awaitable<Result<std::map<std::string, EntryState>>> states(Deadline deadline);
@@ -53,6 +56,8 @@ public:
     [[nodiscard]] bool of_program(const std::string& name) const { return program_.contains(name); }
 
 private:
+    Awaitable<Result<void>> enable(std::string name, std::optional<TimePoint> since,
+                                   Deadline deadline);
     Awaitable<Result<bool>> write(std::string name, std::string value, Deadline deadline);
     void apply(Entries& entries, const std::string& name, const std::string& text) const;
 

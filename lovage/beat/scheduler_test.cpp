@@ -424,6 +424,40 @@ TEST_F(SchedulerTest, EntriesOfTheStateStoreComeAndGo) {
     EXPECT_FALSE(beat->scheduler.timetable().find("it")->entry.enabled);
 }
 
+TEST_F(SchedulerTest, AnEntryOfTheProgramIsPausedAndResumed) {
+    ScheduleStore schedule{*store_, ScheduleKeys{"app"}, {entry(every(60s))}};
+    const auto beat = start({entry(every(60s))});
+    ASSERT_TRUE(tick(*beat));
+    ASSERT_TRUE(loop_.run_blocking(schedule.pause("it", Deadline::in(5s))));
+    advance(5s);
+    ASSERT_TRUE(tick(*beat));
+    advance(10min);
+    ASSERT_TRUE(tick(*beat));
+    ASSERT_TRUE(loop_.run_blocking(schedule.resume("it", now_.wall, Deadline::in(5s))));
+    advance(5s);
+    ASSERT_TRUE(tick(*beat));
+    EXPECT_THAT(ledger_.order, IsEmpty());
+    advance(55s);
+    ASSERT_TRUE(tick(*beat));
+    EXPECT_THAT(ledger_.order, ElementsAre("it@10:11"));
+    EXPECT_EQ(stored("it").missed_count, 0U);
+    EXPECT_EQ(loop_.run_blocking(schedule.pause("no", Deadline::in(5s))).error().code,
+              Errc::not_found);
+}
+
+TEST_F(SchedulerTest, AnAddedEntryIsChangedAndRemoved) {
+    ScheduleStore schedule{*store_, ScheduleKeys{"app"}, {entry(every(60s))}};
+    EXPECT_EQ(loop_.run_blocking(schedule.put(entry(every(9s), "new"), Deadline::in(5s))), false);
+    EXPECT_EQ(loop_.run_blocking(schedule.put(entry(every(7s), "new"), Deadline::in(5s))), true);
+    const auto entries = loop_.run_blocking(schedule.entries(Deadline::in(5s)));
+    ASSERT_TRUE(entries);
+    EXPECT_THAT(*entries, SizeIs(2));
+    EXPECT_EQ(entries->at("new").schedule, Schedule{every(7s)});
+    ASSERT_TRUE(loop_.run_blocking(schedule.remove("new", Deadline::in(5s))));
+    EXPECT_THAT(loop_.run_blocking(schedule.remove("it", Deadline::in(5s))).error().detail,
+                testing::HasSubstr("only the program can"));
+}
+
 TEST_F(SchedulerTest, ABadEntryOfTheStateStoreHarmsNoOther) {
     write(ScheduleKeys{"app"}.entries() + "bad", "rubbish");
     write(ScheduleKeys{"app"}.states() + "it", "rubbish");

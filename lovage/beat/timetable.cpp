@@ -2,19 +2,10 @@
 
 namespace lovage {
 
-namespace {
-
-TimePoint due_of(const ScheduleEntry& entry, const EntryState& state, const TimeZone& zone) {
-    if (state.pending) return *state.pending;
-    return next_after(entry.schedule, state.decided_until, zone);
-}
-
-}  // namespace
-
 void Timetable::put(ScheduleEntry entry, EntryState state, std::uint64_t version) {
     const std::string name = entry.name;
     erase(name);
-    const TimePoint due = due_of(entry, state, zone_);
+    const TimePoint due = due_time(entry, state, zone_);
     const auto made = rows_.emplace(name, Row{std::move(entry), state, version, due}).first;
     order(name, made->second, due);
 }
@@ -25,7 +16,7 @@ void Timetable::update(const std::string& name, EntryState state, std::uint64_t 
     Row& row = found->second;
     row.state = state;
     row.version = version;
-    order(name, row, due_of(row.entry, state, zone_));
+    order(name, row, due_time(row.entry, state, zone_));
 }
 
 void Timetable::postpone(const std::string& name, TimePoint when) {

@@ -130,6 +130,20 @@ TEST(Decide, ADisabledEntryRests) {
         decide(resting, since("2026-01-01T10:00:00Z"), at("2026-01-02T10:00:00Z"), TimeZone{}));
 }
 
+TEST(Decide, TheTimesOfAPauseDoNotComeLater) {
+    ScheduleEntry resumed = entry(every(60s));
+    resumed.since = at("2026-01-01T12:00:10Z");
+    EntryState state = since("2026-01-01T10:00:00Z");
+    EXPECT_FALSE(decide(resumed, state, at("2026-01-01T12:00:20Z"), TimeZone{}));
+    EXPECT_EQ(due_time(resumed, state, TimeZone{}), at("2026-01-01T12:01:10Z"));
+
+    state.pending = at("2026-01-01T10:00:00Z");
+    const auto decision = decide(resumed, state, at("2026-01-01T12:00:20Z"), TimeZone{});
+    ASSERT_TRUE(decision);
+    EXPECT_FALSE(decision->fire);
+    EXPECT_FALSE(decision->state.pending);
+}
+
 // C34: the clock is set back.
 TEST(Decide, AClockThatIsSetBackBringsNoTimeAgain) {
     const auto decision = decide(entry(crontab("0 * * * *")), since("2026-01-01T10:00:00Z"),

@@ -253,12 +253,69 @@ TEST(Arguments, QuarantineHasFourActions) {
     EXPECT_THAT(problem_of({"quarantine"}), HasSubstr("a command is needed"));
 }
 
+TEST(Arguments, BeatTakesCelerysOptions) {
+    const Invocation invocation =
+        invocation_of({"beat", "-s", "celerybeat-schedule", "--max-interval", "60", "-l", "debug"});
+    EXPECT_EQ(std::get<BeatArguments>(invocation.command).schedule, "celerybeat-schedule");
+    ASSERT_EQ(invocation.flags.size(), 2U);
+    EXPECT_EQ(invocation.flags[0].name, "beat_max_loop_interval");
+    EXPECT_EQ(invocation.flags[0].value, "60");
+    EXPECT_EQ(parsed<BeatArguments>({"beat", "--health-port", "9100"}).health_port, 9100);
+
+    EXPECT_TRUE(parsed<WorkerArguments>({"worker", "-B", "-s", "x"}).beat);
+    EXPECT_FALSE(parsed<WorkerArguments>({"worker"}).beat);
+    EXPECT_THAT(problem_of({"worker", "-s", "x"}), HasSubstr("needs -B/--beat"));
+}
+
+TEST(Arguments, ScheduleNamesAnEntryAndWhatToDoWithIt) {
+    using enum ScheduleArguments::Action;
+    EXPECT_TRUE(parsed<ScheduleArguments>({"schedule", "list", "-j"}).json);
+    const auto paused = parsed<ScheduleArguments>({"schedule", "pause", "nightly", "-s", "other"});
+    EXPECT_EQ(paused.action, pause);
+    EXPECT_EQ(paused.name, "nightly");
+    EXPECT_EQ(paused.schedule, "other");
+    EXPECT_EQ(parsed<ScheduleArguments>({"schedule", "run", "nightly"}).action, run);
+
+    const auto added = parsed<ScheduleArguments>({"schedule",
+                                                  "add",
+                                                  "nightly",
+                                                  "report",
+                                                  "--crontab",
+                                                  "0 4 * * *",
+                                                  "-a",
+                                                  "[1]",
+                                                  "-k",
+                                                  R"({"x": 2})",
+                                                  "--queue",
+                                                  "slow",
+                                                  "--priority",
+                                                  "3",
+                                                  "--expires",
+                                                  "60",
+                                                  "--catch-up",
+                                                  "all",
+                                                  "--starting-deadline",
+                                                  "90"});
+    EXPECT_EQ(added.action, add);
+    EXPECT_EQ(to_json_text(added.entry),
+              R"({"task": "report", "schedule": "0 4 * * *", "args": [1], "kwargs": {"x": 2}, )"
+              R"("options": {"queue": "slow", "priority": 3, "expires": 60.0}, )"
+              R"("catch_up": "all", "starting_deadline": 90.0})");
+    EXPECT_EQ(to_json_text(parsed<ScheduleArguments>(
+                               {"schedule", "add", "tick", "t", "--every", "0.5", "--relative"})
+                               .entry),
+              R"({"task": "t", "schedule": 0.5, "relative": true, "options": {}})");
+    EXPECT_THAT(problem_of({"schedule", "add", "a", "t"}), HasSubstr("--crontab or --every"));
+    EXPECT_THAT(problem_of({"schedule", "add", "a", "t", "--every", "1", "--crontab", "* * * * *"}),
+                HasSubstr("--crontab or --every"));
+}
+
 TEST(Arguments, UnknownWordsAreAnsweredWithWhatWasMeant) {
     EXPECT_EQ(problem_of({"wroker"}), "Error: unknown command 'wroker'; did you mean 'worker'?");
-    EXPECT_EQ(
-        problem_of({"beat"}),
-        "Error: unknown command 'beat'; there are: worker, call, result, revoke, status, inspect, "
-        "control, purge, quarantine, events");
+    EXPECT_EQ(problem_of({"flower"}),
+              "Error: unknown command 'flower'; there are: worker, call, result, revoke, status, "
+              "inspect, "
+              "control, purge, quarantine, events, beat, schedule");
     EXPECT_EQ(problem_of({"worker", "--quues", "a"}),
               "Error: worker: unknown option '--quues'; did you mean '--queues'?");
     EXPECT_EQ(problem_of({"worker", "--concurency=3"}),

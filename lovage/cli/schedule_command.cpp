@@ -55,11 +55,9 @@ public:
     }
     Awaitable<Result<bool>> put(ScheduleStore* store) { return store->put(*entry, deadline_); }
     Awaitable<Result<void>> remove(ScheduleStore* store) { return store->remove(name, deadline_); }
-    Awaitable<Result<void>> pause(ScheduleStore* store) {
-        return store->enable(name, false, deadline_);
-    }
+    Awaitable<Result<void>> pause(ScheduleStore* store) { return store->pause(name, deadline_); }
     Awaitable<Result<void>> resume(ScheduleStore* store) {
-        return store->enable(name, true, deadline_);
+        return store->resume(name, wall_clock_now(), deadline_);
     }
 
     std::string name;
@@ -90,8 +88,7 @@ std::string shown_time(const std::optional<TimePoint>& time) {
 std::optional<TimePoint> next_time(const ScheduleEntry& entry, const EntryState* state,
                                    const TimeZone& zone) {
     if (!entry.enabled || state == nullptr) return std::nullopt;
-    if (state->pending) return state->pending;
-    return next_after(entry.schedule, state->decided_until, zone);
+    return due_time(entry, *state, zone);
 }
 
 Json listing_json(const Listing& listing, const TimeZone& zone) {

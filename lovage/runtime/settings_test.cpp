@@ -94,6 +94,15 @@ TEST(Settings, WhatTheProgramSetIsOnlyStrongerThanTheDefaults) {
     EXPECT_EQ(origin_of(settings, "task_ignore_result"), "program");
 }
 
+TEST(Settings, AScheduleIsReadFromTheEnvironmentAsJson) {
+    SettingsSources sources;
+    sources.environment = {{"CELERY_BEAT_SCHEDULE", R"({"a": {"task": "t", "schedule": 30.0}})"}};
+    EXPECT_EQ(to_json_text(settings_of(sources).beat_schedule),
+              R"({"a": {"task": "t", "schedule": 30.0}})");
+    sources.environment = {{"CELERY_BEAT_SCHEDULE", "[]"}};
+    EXPECT_FALSE(resolve_settings(sources));
+}
+
 TEST(Settings, EverySettingIsReadFromTheFile) {
     const Settings settings = settings_of(from_file(R"(
 broker_url = "amqp://u:secret@one//;amqp://two//"
@@ -146,9 +155,20 @@ event_queue_expires = 90
 event_queue_ttl = 2.5
 log_level = "DEBUG"
 log_format = "json"
+timezone = "Europe/Berlin"
+beat_max_loop_interval = 30
+beat_cron_starting_deadline = 90
 [task_routes]
 "*" = "rest"
+[beat_schedule.nightly]
+task = "report"
+schedule = "0 4 * * *"
 )"));
+    EXPECT_EQ(settings.timezone, "Europe/Berlin");
+    EXPECT_EQ(settings.beat_max_loop_interval, 30s);
+    EXPECT_EQ(settings.beat_cron_starting_deadline, 90s);
+    EXPECT_EQ(to_json_text(settings.beat_schedule),
+              R"({"nightly": {"task": "report", "schedule": "0 4 * * *"}})");
     EXPECT_EQ(settings.task_default_priority, 3);
     EXPECT_EQ(settings.task_queue_max_priority, 10);
     EXPECT_EQ(settings.task_default_queue_type, "quorum");

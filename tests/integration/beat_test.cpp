@@ -1,0 +1,131 @@
+#include "project.hpp"
+
+#include <fmt/core.h>
+
+#include <fstream>
+#include <set>
+#include <sstream>
+
+#include <signal.h>
+
+namespace lovage::integration {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::HasSubstr;
+
+class Beat : public Project {
+protected:
+    /// What `schedule list --json` says.
+    Json schedule() {
+        const Output list = run({"schedule", "list", "--json"});
+        EXPECT_EQ(list.ending, Ending{.exit_code = 0}) << list.err;
+        return value_or_throw(parse_json(list.out));
+    }
+    /// The process that leads, by the origin the leader's name begins with.
+    pid_t leader() {
+        const Json list = schedule();
+        const Json* name = list.find("leader");
+        if (!name->is_string() || !name->as_string().starts_with("gen")) return 0;
+        return std::stoi(name->as_string().substr(3));
+    }
+    bool wait_for_ends(std::size_t count) {
+        return ledger_.wait_until([&] { return ledger_.count("end", "tick") >= count; }, soon());
+    }
+    void add_tick() {
+        const Output added =
+            run({"schedule", "add", "tick", "ledger.work", "--every", "0.5", "-a", R"(["tick"])"});
+        ASSERT_EQ(added.ending, Ending{.exit_code = 0}) << added.err;
+        ASSERT_EQ(added.out, "tick: added\n");
+    }
+    /// The ids of the tasks that beats said they sent, of all logs.
+    std::multiset<std::string> sent_ids(const std::vector<std::string>& names) {
+        std::multiset<std::string> ids;
+        for (const std::string& name : names) {
+            std::ifstream file{folder_.path() / (name + ".err")};
+            for (std::string line; std::getline(file, line);) {
+                const std::string_view mark = "sent 'tick' (ledger.work) as ";
+                const std::size_t at = line.find(mark);
+                if (at != std::string::npos) ids.insert(line.substr(at + mark.size(), 36));
+            }
+        }
+        return ids;
+    }
+};
+
+// C44, C45 with real processes; the moments of a firing one by one are in scheduler_test.cpp.
+TEST_F(Beat, AnotherTakesOverWhenTheLeaderIsKilled) {
+    add_tick();
+    Process worker = start_worker("worker");
+    std::map<std::string, Process> beats;
+    for (const char* name : {"beat-1", "beat-2"}) beats.emplace(name, start(name, {"beat"}));
+    ASSERT_TRUE(wait_for_ends(3)) << logs();
+    const pid_t led = leader();
+    const auto dead =
+        std::ranges::find_if(beats, [led](const auto& beat) { return beat.second.pid() == led; });
+    ASSERT_NE(dead, beats.end());
+    dead->second.kill();
+    beats.erase(dead);
+
+    ASSERT_TRUE(wait_for_ends(ledger_.count("end", "tick") + 3)) << logs();
+    EXPECT_EQ(leader(), beats.begin()->second.pid());
+    Process& survivor = beats.begin()->second;
+    survivor.signal(SIGTERM);
+    EXPECT_EQ(survivor.wait(soon()), Ending{.exit_code = 0}) << logs();
+    stop(worker);
+    // Each id was sent once, but perhaps the one at whose moment the leader was killed.
+    const auto ids = sent_ids({"beat-1", "beat-2"});
+    EXPECT_GE(ids.size(), 6U);
+    EXPECT_LE(ids.size() - std::set<std::string>(ids.begin(), ids.end()).size(), 1U);
+    EXPECT_EQ(leader(), 0);
+}
+
+TEST_F(Beat, AWorkerRunsTheScheduleOfItsSettings) {
+    std::ofstream{folder_.path() / "lovage.toml"} << R"(
+[beat_schedule.tick]
+task = "ledger.work"
+schedule = 0.5
+args = ["tick"]
+)";
+    Process worker = start("worker", {"worker", "-B", "-c", "1"});
+    ASSERT_TRUE(wait_for_ends(2)) << logs();
+    worker.signal(SIGTERM);
+    EXPECT_EQ(worker.wait(soon()), Ending{.exit_code = 0}) << logs();
+
+    const Json list = schedule();
+    EXPECT_GE(*list.find("entries")->find("tick")->find("total_run_count")->as_int64(), 2);
+    const Output removed = run({"schedule", "remove", "tick"});
+    EXPECT_EQ(removed.ending, Ending{.exit_code = 1});
+    EXPECT_THAT(removed.err, HasSubstr("only the program can remove"));
+}
+
+TEST_F(Beat, AnEntryRunsWhenAPersonSaysSo) {
+    const Output added =
+        run({"schedule", "add", "yearly", "ledger.add", "--crontab", "0 0 1 1 *", "-a", "[40, 2]"});
+    ASSERT_EQ(added.ending, Ending{.exit_code = 0}) << added.err;
+    Process worker = start_worker("worker");
+    const Output sent = run({"schedule", "run", "yearly"});
+    ASSERT_EQ(sent.ending, Ending{.exit_code = 0}) << sent.err;
+    EXPECT_EQ(run({"result", sent.out.substr(0, 36), "-t", "60"}).out, "42\n");
+    stop(worker);
+    EXPECT_EQ(run({"schedule", "run", "nothing"}).ending, Ending{.exit_code = 1});
+}
+
+TEST_F(Beat, ABadScheduleStopsTheStart) {
+    for (const std::vector<std::string>& command :
+         {std::vector<std::string>{"beat"}, {"worker", "-B", "--pool", "threads"}}) {
+        Process bad = start("bad-" + command[0], command,
+                            {{"CELERY_BEAT_SCHEDULE",
+                              R"({"nightly": {"task": "report", "schedule": "61 * * * *"}})"}});
+        EXPECT_EQ(bad.wait(soon()), Ending{.exit_code = 2});
+        std::stringstream errors;
+        errors << std::ifstream{folder_.path() / ("bad-" + command[0] + ".err")}.rdbuf();
+        EXPECT_THAT(errors.str(), HasSubstr("CELERY_BEAT_SCHEDULE: beat_schedule: 'nightly': "
+                                            "schedule: crontab: minute '61': 61 is not within"));
+    }
+    Process lost = start("lost", {"beat"}, {{"CELERY_TIMEZONE", "Europe/Atlantis"}});
+    EXPECT_EQ(lost.wait(soon()), Ending{.exit_code = 2});
+}
+
+}  // namespace
+}  // namespace lovage::integration
