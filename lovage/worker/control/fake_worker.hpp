@@ -32,6 +32,7 @@ public:
 class FakeClient final : public Client {
 public:
     Awaitable<Result<void>> send(TaskSend, Deadline) override { co_return Result<void>{}; }
+    Awaitable<Result<void>> start_chord(ChordStart, Deadline) override { co_return Result<void>{}; }
     Awaitable<Result<std::optional<TaskMeta>>> result(std::string, Deadline) override {
         co_return std::nullopt;
     }
