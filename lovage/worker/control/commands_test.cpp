@@ -14,6 +14,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <lovage/results/memory/memory_state_store.hpp>
 #include <lovage/runtime/log.hpp>
 #include <lovage/worker/control/fake_worker.hpp>
 #include <tests/support/fixture.hpp>
@@ -67,7 +68,7 @@ std::shared_ptr<TaskRequest> request_of(const std::string& id, const TaskDefinit
 
 class Commands : public ::testing::Test {
 protected:
-    Commands() : worker{context.get_executor()} {
+    Commands() : worker{make_memory_state_store(context.get_executor(), "commands-test")} {
         log::configure({.level = log::Level::off});
         TaskDefinition task;
         task.name = "tasks.sleepy";
