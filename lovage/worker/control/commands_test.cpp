@@ -361,6 +361,9 @@ TEST_F(Commands, ShutdownIsNotAnswered) {
 TEST_F(Commands, LimitsReachTheWorker) {
     (void)ask("rate_limit", args(R"({"task_name": "tasks.sleepy", "rate_limit": "30/m"})"));
     EXPECT_EQ(worker.rates.at("tasks.sleepy"), RateLimit{0.5});
+    EXPECT_EQ(value_of("rate_limit", args(R"({"task_name": "tasks.sleepy", "rate_limit": "0"})")),
+              *ok("new rate limit set successfully"));
+    EXPECT_EQ(worker.rates.at("tasks.sleepy"), RateLimit{});
     (void)ask("time_limit", args(R"({"task_name": "tasks.sleepy", "soft": 1.5, "hard": "20"})"));
     EXPECT_EQ(worker.times.at("tasks.sleepy"), (TimeLimits{.soft = 1500ms, .hard = 20s}));
     (void)ask("time_limit", args(R"({"task_name": "tasks.sleepy"})"));
