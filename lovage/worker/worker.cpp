@@ -25,6 +25,8 @@ using namespace std::chrono_literals;
 
 constexpr auto kConnectAttempt = 10s;
 constexpr auto kCloseDeadline = 10s;
+/// How long a worker that could work waits for its mailbox.
+constexpr auto kMailbox = 2s;
 /// How long giving keys back may take; the others lapse.
 constexpr auto kKeysDeadline = 2s;
 /// How long idle slots may take for their finalisers.
@@ -207,6 +209,7 @@ Awaitable<Result<void>> Worker::Impl::run() {
         started_ = Clock::now();
         if (app.settings().worker_enable_remote_control) {
             mailbox_.emplace(core->loop().executor(), *this, core->broker());
+            (void)co_await mailbox_->open(Deadline::in(kMailbox));  // else serve() says why not
             scope_.spawn("remote control", mailbox_->serve());
         }
         ready = true;

@@ -297,7 +297,7 @@ Awaitable<void> Worker::Impl::take(std::vector<Delivery> deliveries) {
 void Worker::Impl::triage(RequestPtr request, Revocation revocation, TimePoint now,
                           std::vector<RequestPtr>& runnable) {
     const TaskMessage& message = request->message;
-    if (revocation != Revocation::none) {
+    if (revocation != Revocation::none || revoked_stamps_.revokes(message)) {
         settler_.revoke(std::move(request), "revoked");
     } else if (message.expires && *message.expires < now) {
         settler_.revoke(std::move(request), "expired");

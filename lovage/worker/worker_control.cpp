@@ -62,6 +62,27 @@ std::vector<std::string> Worker::Impl::revoke_held(const std::vector<std::string
     return held;
 }
 
+Result<RevokedStamps::Stamps> Worker::Impl::revoke_stamped(const RevokedStamps::Stamps& stamps,
+                                                           const RevokeOptions& how) {
+    if (!revoked_stamps_.add(stamps)) {
+        return fail(Errc::too_large, "this worker remembers no more revoked stamps");
+    }
+    RevokedStamps::Stamps held;
+    const auto note = [&](const TaskRequest& request) {
+        auto carried = RevokedStamps::common(request.message, stamps);
+        const bool concerned = !carried.empty();
+        for (auto& [header, values] : carried) held[header].merge(values);
+        return concerned;
+    };
+    for (const RequestPtr& request : watch_.running()) {
+        if (note(*request)) watch_.revoke(request, how);
+    }
+    for (const RequestPtr& request : waiting_.scheduled()) {
+        if (note(*request)) request->context->forbid_start();
+    }
+    return held;
+}
+
 void Worker::Impl::limit_rate(const TaskDefinition& task, RateLimit limit) {
     log::info("worker", "remote control: rate limit of {} is now {}", task.name, to_string(limit));
     admission_.set_limit(task, limit);

@@ -168,6 +168,24 @@ TEST_F(Commands, TerminateEndsWhatRunsAndStoresTheWish) {
         HasSubstr("unknown signal"));
 }
 
+TEST_F(Commands, RevokeByStampedHeadersAnswersAsCelery56) {
+    EXPECT_EQ(value_of("revoke_by_stamped_headers",
+                       args(R"({"headers": {"monitoring_id": ["m-8"]}, "terminate": false})")),
+              captured_value("revoke_by_stamped_headers_no_terminate", "5.6.3"));
+    EXPECT_EQ(worker.revoked_stamps, (RevokedStamps::Stamps{{"monitoring_id", {"m-8"}}}));
+    EXPECT_EQ(value_of("revoke_by_stamped_headers",
+                       args(R"({"headers": ["monitoring_id=m-7"], "terminate": true})")),
+              captured_value("revoke_by_stamped_headers_list", "5.6.3"));
+    worker.held_stamps = {{"monitoring_id", {"m-9"}}};
+    EXPECT_EQ(value_of("revoke_by_stamped_headers",
+                       args(R"({"headers": {"monitoring_id": ["m-9"]}, "terminate": true,
+                                "signal": "SIGKILL"})")),
+              captured_value("revoke_by_stamped_headers", "5.6.3"));
+    EXPECT_EQ(worker.signal, SIGKILL);
+    EXPECT_THAT(to_json_text(value_of("revoke_by_stamped_headers", args(R"({"headers": ["x"]})"))),
+                HasSubstr("name=value"));
+}
+
 TEST_F(Commands, ARevocationThatIsNotStoredIsAnError) {
     worker.fake_client.refusal = Error{Errc::disconnected, "redis is away"};
     EXPECT_THAT(to_json_text(value_of("revoke", args(R"({"task_id": "x"})"))),

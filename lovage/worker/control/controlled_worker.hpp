@@ -15,6 +15,7 @@
 #include <lovage/brokers/broker.hpp>
 #include <lovage/control/lamport_clock.hpp>
 #include <lovage/worker/pool.hpp>
+#include <lovage/worker/revoked_stamps.hpp>
 #include <lovage/worker/task_limits.hpp>
 
 namespace lovage {
@@ -93,6 +94,11 @@ public:
     /// Returns those it holds. That later deliveries do not run is the state store's affair.
     virtual std::vector<std::string> revoke_held(const std::vector<std::string>& task_ids,
                                                  const RevokeOptions& options) = 0;
+    /// Tasks with one of these stamps shall not start, here and until the worker ends; with
+    /// `terminate` those that run are ended. Returns the stamps of those it holds. Errors:
+    /// too_large.
+    virtual Result<RevokedStamps::Stamps> revoke_stamped(const RevokedStamps::Stamps& stamps,
+                                                         const RevokeOptions& options) = 0;
     /// In place of the task's own; per_second 0: none.
     virtual void limit_rate(const TaskDefinition& task, RateLimit limit) = 0;
     /// In place of the task's own limits; a limit that is not there comes from the settings.

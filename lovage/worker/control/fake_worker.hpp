@@ -102,6 +102,13 @@ public:
         signal = how.terminate ? how.signal : 0;
         return held;
     }
+    Result<RevokedStamps::Stamps> revoke_stamped(const RevokedStamps::Stamps& stamps,
+                                                 const RevokeOptions& how) override {
+        if (refusal) return std::unexpected{*refusal};
+        revoked_stamps = stamps;
+        signal = how.terminate ? how.signal : 0;
+        return held_stamps;
+    }
     void limit_rate(const TaskDefinition& task, RateLimit limit) override {
         rates[task.name] = limit;
     }
@@ -132,6 +139,8 @@ public:
     std::optional<Error> refusal;
     std::map<std::string, RateLimit> rates;
     std::map<std::string, TimeLimits> times;
+    RevokedStamps::Stamps revoked_stamps;
+    RevokedStamps::Stamps held_stamps;
     int signal = 0;
 
 private:

@@ -54,7 +54,7 @@ Awaitable<void> Mailbox::serve() {
     std::chrono::milliseconds wait = 100ms;
     while (true) {
         Error problem;
-        if (auto opened = co_await open()) {
+        if (auto opened = co_await open(Deadline::in(kOpen))) {
             wait = 100ms;
             problem = co_await receive();
         } else {
@@ -70,8 +70,8 @@ Awaitable<void> Mailbox::serve() {
     }
 }
 
-Awaitable<Result<void>> Mailbox::open() {
-    const Deadline deadline = Deadline::in(kOpen);
+Awaitable<Result<void>> Mailbox::open(Deadline deadline) {
+    if (consumer_) co_return Result<void>{};
     const ControlQueueOptions options = queue_options(worker_.settings());
     ControlTopology mailbox = names_.mailbox(worker_.node(), options);
     // Replies go to an exchange that is there: a publish to any other would cost the channel.
@@ -81,6 +81,10 @@ Awaitable<Result<void>> Mailbox::open() {
     if (done) done = co_await broker_.declare_queue(std::move(mailbox.queue), deadline);
     if (done) done = co_await broker_.bind(std::move(mailbox.binding), deadline);
     if (!done) co_return done;
+    co_return co_await make_consumer(deadline);
+}
+
+Awaitable<Result<void>> Mailbox::make_consumer(Deadline deadline) {
     ConsumeOptions consume;
     consume.queues.push_back(names_.mailbox_queue(worker_.node()));
     consume.prefetch = kPrefetch;

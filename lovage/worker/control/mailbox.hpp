@@ -26,13 +26,16 @@ public:
     /// Lifetime: `worker` and `broker` must outlive the mailbox.
     Mailbox(Executor executor, ControlledWorker& worker, Broker& broker);
 
+    /// Makes the queue, so that whoever hears that the worker is ready reaches it. Errors: the
+    /// broker's; serve() will try again.
+    [[nodiscard]] Awaitable<Result<void>> open(Deadline deadline);
     /// Serves until it is cancelled; whatever happens to the broker, it tries again.
     [[nodiscard]] Awaitable<void> serve();
     /// After serve() has ended: lets replies on their way leave, and gives the queue up.
     [[nodiscard]] Awaitable<void> close(Deadline deadline);
 
 private:
-    Awaitable<Result<void>> open();
+    Awaitable<Result<void>> make_consumer(Deadline deadline);
     /// Returns when nothing more can come.
     Awaitable<Error> receive();
     Awaitable<void> take(Delivery delivery);

@@ -14,6 +14,7 @@
 #include <gtest/gtest.h>
 #include <lovage/brokers/sqlite/sqlite_broker.hpp>
 #include <lovage/control/control_message.hpp>
+#include <lovage/core/task_message.hpp>
 #include <lovage/core/uuid.hpp>
 #include <lovage/runtime/url.hpp>
 #include <tests/support/memory_app.hpp>
@@ -63,7 +64,9 @@ private:
 };
 
 /// Broadcasts a request and returns the first reply; null after `wait`.
-Awaitable<Json> ask_over(std::shared_ptr<AppCore> core, ControlRequest request, Deadline deadline) {
+Awaitable<Json> ask_over(std::shared_ptr<AppCore> core, ControlRequest request,
+                         std::chrono::milliseconds wait) {
+    const Deadline deadline = Deadline::in(kLong);
     const ControlNames names;
     const std::string oid = uuid4();
     ControlTopology box = names.reply_box(oid);
@@ -78,7 +81,7 @@ Awaitable<Json> ask_over(std::shared_ptr<AppCore> core, ControlRequest request, 
     request.ticket = uuid4();
     request.reply_to = ReplyAddress{names.reply_exchange(), oid};
     value_or_throw(co_await broker.publish(control_publication(names, request), deadline));
-    auto deliveries = co_await consumer->receive(deadline);
+    auto deliveries = co_await consumer->receive(Deadline::in(wait));
     Json value;
     if (deliveries) {
         const auto reply = value_or_throw(decode_control_reply(deliveries->front().message));
@@ -89,8 +92,7 @@ Awaitable<Json> ask_over(std::shared_ptr<AppCore> core, ControlRequest request, 
 }
 
 Json ask(App& app, ControlRequest request, std::chrono::milliseconds wait = kLong) {
-    return app.core()->loop().run_blocking(
-        ask_over(app.core(), std::move(request), Deadline::in(wait)));
+    return app.core()->loop().run_blocking(ask_over(app.core(), std::move(request), wait));
 }
 
 Json ask(App& app, std::string method, Json arguments = Json::object()) {
@@ -187,6 +189,24 @@ TEST_P(RemoteControl, RevokesWhatWaitsAndWhatIsSentLater) {
     running.get(kLong);
     EXPECT_TRUE(worker.stop());
     EXPECT_EQ(runs, 0);
+}
+
+TEST_P(RemoteControl, RevokesByStamp) {
+    App app{"test", settings()};
+    app.task("count", [] { return 1; });
+    RunningWorker worker{app, 1};
+    const Json headers = Json::object({{"headers", Json::array({"batch=7"})}});
+    EXPECT_NE(ask(app, "revoke_by_stamped_headers", headers).find("ok"), nullptr);
+    for (const char* stamp : {"7", "8"}) {
+        TaskMessage message;
+        message.id = std::string{"stamped-"} + stamp;
+        message.task = "count";
+        message.stamped_headers = Json::array({"batch"});
+        message.stamps = Json::object({{"batch", Json::array({stamp})}});
+        publish(app, encode_task_message(message));
+    }
+    EXPECT_EQ(app.async_result("stamped-7").wait(kLong).status, "REVOKED");
+    EXPECT_EQ(app.async_result("stamped-8").wait(kLong).status, "SUCCESS");
 }
 
 TEST_P(RemoteControl, TerminatesWhatRuns) {

@@ -96,6 +96,60 @@ Awaitable<Answer> terminate(Call call) {
     co_return co_await revoke_with(std::move(call), true);
 }
 
+/// `headers` as a map: given as one, or as a list of "name=value".
+std::optional<Json> stamped_headers(const Json* value) {
+    if (value != nullptr && value->is_object()) return *value;
+    if (value == nullptr || !value->is_array()) return std::nullopt;
+    Json headers = Json::object();
+    for (const Json& item : value->as_array()) {
+        if (!item.is_string()) return std::nullopt;
+        const std::string& text = item.as_string();
+        const std::size_t equals = text.find('=');
+        if (equals == std::string::npos) return std::nullopt;
+        headers.set(text.substr(0, equals), text.substr(equals + 1));
+    }
+    return headers;
+}
+
+RevokedStamps::Stamps stamps_of(const Json& headers) {
+    RevokedStamps::Stamps stamps;
+    for (const auto& [header, value] : headers.as_object()) {
+        if (auto values = task_ids(&value)) stamps[header].insert(values->begin(), values->end());
+    }
+    return stamps;
+}
+
+/// Python's text for them: "{'k': {'v', 'w'}}".
+std::string shown_stamps(const RevokedStamps::Stamps& stamps) {
+    std::vector<std::string> parts;
+    for (const auto& [header, values] : stamps) {
+        std::vector<std::string> shown;
+        for (const std::string& value : values) shown.push_back(python_repr(value));
+        parts.push_back(fmt::format("{}: {{{}}}", python_repr(header), fmt::join(shown, ", ")));
+    }
+    return fmt::format("{{{}}}", fmt::join(parts, ", "));
+}
+
+Awaitable<Answer> revoke_by_stamped_headers(Call call) {
+    const auto headers = stamped_headers(call.argument("headers"));
+    if (!headers) co_return error("headers should be a map, or a list of name=value");
+    RevokeOptions options;
+    options.terminate = call.flag("terminate");
+    if (const auto signal = signal_of(call.argument("signal"))) options.signal = *signal;
+    const auto held = call.worker->revoke_stamped(stamps_of(*headers), options);
+    if (!held) co_return error(held.error().detail);
+    if (!options.terminate) {
+        co_return ok(fmt::format("headers {} flagged as revoked, but not terminated",
+                                 python_repr(*headers)));
+    }
+    if (held->empty()) {
+        co_return ok(fmt::format("headers {} were not terminated", python_repr(*headers)));
+    }
+    // Wire: what Python's repr() makes of the map that Celery collects them in.
+    co_return ok(
+        fmt::format("headers defaultdict(<class 'set'>, {}) revoked", shown_stamps(*held)));
+}
+
 /// The task that an argument names; nullptr: there is none.
 const TaskDefinition* named_task(const Call& call) {
     const Json* const name = call.argument("task_name");
@@ -153,6 +207,7 @@ Awaitable<Answer> time_limit(Call call) {
 }
 
 constexpr std::string_view kTaskId[]{"task_id"};
+constexpr std::string_view kHeaders[]{"headers"};
 constexpr std::string_view kTerminate[]{"signal", "task_id"};
 constexpr std::string_view kRateLimit[]{"task_name", "rate_limit"};
 
@@ -162,6 +217,7 @@ std::span<const Command> task_commands() {
     static constexpr Command kCommands[]{
         {"revoke", "", kTaskId, std::nullopt, revoke},
         {"terminate", "", kTerminate, std::nullopt, terminate},
+        {"revoke_by_stamped_headers", "", kHeaders, std::nullopt, revoke_by_stamped_headers},
         {"rate_limit", "", kRateLimit, std::nullopt, rate_limit},
         {"time_limit", "", {}, std::nullopt, time_limit},
     };

@@ -25,6 +25,7 @@
 #include <lovage/worker/pool.hpp>
 #include <lovage/worker/progress_watch.hpp>
 #include <lovage/worker/revocations.hpp>
+#include <lovage/worker/revoked_stamps.hpp>
 #include <lovage/worker/settler.hpp>
 #include <lovage/worker/task_limits.hpp>
 #include <lovage/worker/task_metrics.hpp>
@@ -74,6 +75,8 @@ public:
     void request_warm_stop() override;
     std::vector<std::string> revoke_held(const std::vector<std::string>& task_ids,
                                          const RevokeOptions& how) override;
+    Result<RevokedStamps::Stamps> revoke_stamped(const RevokedStamps::Stamps& stamps,
+                                                 const RevokeOptions& how) override;
     void limit_rate(const TaskDefinition& task, RateLimit limit) override;
     void limit_time(const TaskDefinition& task, TimeLimits limits) override;
     Awaitable<Result<void>> add_queue(QueueSource source, Deadline deadline) override;
@@ -177,6 +180,7 @@ private:
     Admission admission_;
     KeyGate gate_;
     TaskLimits limits_;
+    RevokedStamps revoked_stamps_;
     /// How many attempts of each task have ended that had begun.
     std::unordered_map<const TaskDefinition*, std::uint64_t> begun_;
     LamportClock clock_;

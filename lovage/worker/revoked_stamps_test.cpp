@@ -1,0 +1,44 @@
+#include <lovage/worker/revoked_stamps.hpp>
+
+#include <string>
+
+#include <gtest/gtest.h>
+
+namespace lovage {
+namespace {
+
+TaskMessage stamped(Json stamps) {
+    TaskMessage message;
+    message.stamps = std::move(stamps);
+    return message;
+}
+
+TEST(RevokedStamps, MatchByHeaderAndValue) {
+    RevokedStamps revoked;
+    EXPECT_FALSE(revoked.revokes(stamped(Json::object({{"batch", "7"}}))));
+    ASSERT_TRUE(revoked.add({{"batch", {"7", "8"}}}));
+    EXPECT_TRUE(revoked.revokes(stamped(Json::object({{"batch", "7"}}))));
+    EXPECT_TRUE(revoked.revokes(stamped(Json::raw(R"({"batch": ["1", "8"]})"))));
+    EXPECT_FALSE(revoked.revokes(stamped(Json::object({{"batch", "9"}}))));
+    EXPECT_FALSE(revoked.revokes(stamped(Json::object({{"other", "7"}}))));
+    EXPECT_FALSE(revoked.revokes(stamped(Json{})));
+}
+
+TEST(RevokedStamps, TellWhichOnesAMessageCarries) {
+    const TaskMessage message = stamped(Json::object({{"a", Json::array({"1", "2"})}, {"b", "3"}}));
+    EXPECT_EQ(RevokedStamps::common(message, {{"a", {"2", "9"}}, {"c", {"3"}}}),
+              (RevokedStamps::Stamps{{"a", {"2"}}}));
+}
+
+TEST(RevokedStamps, AreBounded) {
+    RevokedStamps revoked;
+    RevokedStamps::Stamps many;
+    for (std::size_t i = 0; i < RevokedStamps::kValuesMost; ++i) {
+        many["batch"].insert(std::to_string(i));
+    }
+    EXPECT_TRUE(revoked.add(many));
+    EXPECT_FALSE(revoked.add({{"batch", {"one more"}}}));
+}
+
+}  // namespace
+}  // namespace lovage
