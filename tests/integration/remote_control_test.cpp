@@ -84,6 +84,15 @@ TEST_P(RemoteControlOver, NoQueueIsLeftBehind) {
     EXPECT_THAT(queues(), ElementsAre("one@h.celery.pidbox"));
 }
 
+TEST_P(RemoteControlOver, ResultsNeedNotBeInReach) {
+    const FakeNode node{answering_, "one@h", pong};
+    Settings settings = settings_;
+    settings.result_backend = "redis://127.0.0.1:1/0";  // nobody serves that port
+    App asking{"asking", settings};
+    EXPECT_THAT(asking.control().broadcast(control::ping(), {.timeout = kLong, .limit = 1}),
+                ElementsAre(Key("one@h")));
+}
+
 TEST_P(RemoteControlOver, AReplyOfMebibytesArrives) {
     const std::string text(std::size_t{3} << 20U, 'x');
     const FakeNode node{answering_, "one@h",
