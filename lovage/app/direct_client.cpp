@@ -23,6 +23,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
+/// How long the events of the last sends may take to leave.
+constexpr auto kLastEvents = 2s;
+
 /// Nothing was done and trying again may help.
 bool worth_retrying(Errc code) {
     return code == Errc::disconnected || code == Errc::unavailable ||
@@ -50,12 +53,13 @@ DirectClient::DirectClient(AppCore& core) : core_{core}, unique_{core} {
     duplicate_ = sends.with({"duplicate"});
     const Settings& settings = core_.settings();
     if (!settings.task_send_sent_event) return;
+    // Also while the app closes: what was sent last is told of, too.
     events_.emplace(core_.loop().executor(), settings.event_exchange,
-                    [this] { return core_.connected() ? &core_.broker() : nullptr; });
+                    [this] { return &core_.broker(); });
 }
 
 Awaitable<void> DirectClient::close(Deadline deadline) {
-    if (events_) co_await events_->finish(deadline);
+    if (events_) co_await events_->finish(deadline.no_later_than(kLastEvents));
 }
 
 void DirectClient::tell(const TaskSend& task) {

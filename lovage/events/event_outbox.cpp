@@ -6,6 +6,22 @@
 
 namespace lovage {
 
+namespace {
+
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+
+/// A broker that says no is left alone for that long: each no costs it a channel.
+constexpr auto kRefusedPause = 30s;
+
+/// It cannot be reached, or not now.
+bool is_away(Errc code) {
+    return code == Errc::disconnected || code == Errc::deadline_exceeded ||
+           code == Errc::unknown_outcome || code == Errc::unavailable || code == Errc::cancelled;
+}
+
+}  // namespace
+
 /// A message between being taken from the line and its end, however that comes.
 class EventOutbox::Flight {
 public:
@@ -63,6 +79,9 @@ void EventOutbox::send(std::string routing_key, Message message, std::size_t eve
     if (closed_ || held() >= limits_.messages || bytes_ + bytes > limits_.bytes) {
         return drop(events, "the broker does not take them fast enough");
     }
+    if (!declared_ && Clock::now() < refused_until_) {
+        return drop(events, "the exchange cannot be declared");
+    }
     Item item;
     item.publication.exchange = exchange_;
     item.publication.routing_key = std::move(routing_key);
@@ -102,6 +121,9 @@ Awaitable<bool> EventOutbox::declare() {
             co_await broker->declare_exchange(std::move(exchange), Deadline::in(limits_.patience));
     }
     declared_ = declared.has_value();
+    if (!declared_ && !is_away(declared.error().code)) {
+        refused_until_ = Clock::now() + kRefusedPause;
+    }
     if (!declared_) drop_waiting("exchange '" + exchange_ + "': " + declared.error().message());
     co_return declared_;
 }

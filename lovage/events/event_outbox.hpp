@@ -30,7 +30,8 @@ public:
         std::chrono::milliseconds patience = std::chrono::seconds{5};  ///< For one message.
     };
 
-    /// `exchange` is declared before the first message: a durable topic exchange. `broker` returns
+    /// `exchange` is declared before the first message: a durable topic exchange. A broker that
+    /// refuses that is asked again half a minute later, not with every message. `broker` returns
     /// nullptr while there is none. Lifetime: what it returns must outlive the outbox.
     EventOutbox(Executor executor, std::string exchange, std::function<Broker*()> broker)
         : EventOutbox{std::move(executor), std::move(exchange), std::move(broker), Limits{}} {}
@@ -66,6 +67,7 @@ private:
     std::size_t bytes_ = 0;
     bool pumping_ = false;
     bool declared_ = false;
+    std::chrono::steady_clock::time_point refused_until_;
     bool closed_ = false;
     bool dropping_ = false;  // since the last message that went out
     std::uint64_t dropped_ = 0;

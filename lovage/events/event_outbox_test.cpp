@@ -27,7 +27,7 @@ public:
 
     Awaitable<Result<void>> declare_exchange(ExchangeDeclaration exchange, Deadline) override {
         declared.push_back(std::move(exchange));
-        co_return declare_fails ? fail(Errc::disconnected, "away") : Result<void>{};
+        co_return declare_fails ? fail(declare_error, "no") : Result<void>{};
     }
     Awaitable<Result<void>> publish(Publication publication, Deadline deadline) override {
         published.push_back(publication.routing_key + ":" + publication.message.body);
@@ -47,6 +47,7 @@ public:
     bool mandatory = false;
     bool held = false;
     bool declare_fails = false;
+    Errc declare_error = Errc::disconnected;
     bool publish_fails = false;
 
 private:
@@ -142,6 +143,18 @@ TEST_F(Outbox, ABrokerThatIsAwayIsAskedAgainWithTheNextEvent) {
         send("worker.heartbeat", "3");
         EXPECT_THAT(broker_->published, ElementsAre("worker.heartbeat:3"));
         EXPECT_EQ(broker_->declared.size(), 3U);
+    });
+}
+
+TEST_F(Outbox, ABrokerThatRefusesTheExchangeIsLeftAlone) {
+    make();
+    on_loop([&] {
+        broker_->declare_fails = true;
+        broker_->declare_error = Errc::conflict;
+        send("worker.online", "1");
+        send("worker.heartbeat", "2");
+        EXPECT_EQ(outbox_->dropped(), 2U);
+        EXPECT_EQ(broker_->declared.size(), 1U);
     });
 }
 

@@ -67,6 +67,19 @@ TEST_P(Events, HoldNothingUpWhenNobodyListens) {
     EXPECT_TRUE(worker.stop());
 }
 
+TEST_P(Events, OfAProgramThatSendsAndEndsAreNotLost) {
+    App app{"test", settings_};
+    EventFollower follower{app};
+    settings_.task_send_sent_event = true;
+    std::string id;
+    {
+        App producer{"producer", settings_};
+        id = producer.send_task("add", Json::array({1, 2})).id();
+    }
+    follower.until_one("task-sent");
+    EXPECT_EQ(follower.state.task(id)->args, "(1, 2)");
+}
+
 TEST_P(Events, TellOfTheWorkersStartAndEnd) {
     App app{"test", settings_};
     EventFollower follower{app};
