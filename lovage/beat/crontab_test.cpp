@@ -113,7 +113,8 @@ TEST(Crontab, ReadsTheTextFormInCronsOrder) {
                                              .month_of_year = "4"}));
     EXPECT_EQ(crontab({.minute = std::vector{0, 30}, .day_of_week = "mon"}).text(),
               "0,30 * * * mon");
-    EXPECT_EQ(crontab({.minute = "0, 30", .hour = " 5\n"}).text(), "0,30 5 * * *");
+    // What follows a range is ignored, and must not become part of it.
+    EXPECT_EQ(crontab({.minute = "0, 30", .hour = "8-9\t9"}).text(), "0,30 8,9 * * *");
     EXPECT_EQ(crontab("*/30 * * * 1"), crontab("0,30 * * * mon"));
 }
 

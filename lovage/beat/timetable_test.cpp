@@ -190,6 +190,16 @@ TEST(Timetable, APendingTimeIsDueAtOnce) {
     EXPECT_THAT(table.due(at("2026-01-01T10:00:01Z")), ElementsAre("it"));
 }
 
+TEST(Timetable, APendingTimeStaysPostponedWhenItsEntryIsReadAgain) {
+    Timetable table{TimeZone{}};
+    EntryState state = since("2026-01-01T10:00:00Z");
+    state.pending = at("2026-01-01T10:00:00Z");
+    table.put(entry(every(60s)), state, 1);
+    table.postpone("it", at("2026-01-01T10:00:30Z"));
+    table.put(entry(every(60s)), state, 1);
+    EXPECT_EQ(table.next(), at("2026-01-01T10:00:30Z"));
+}
+
 TEST(Timetable, ADisabledEntryIsKeptAndNeverDue) {
     Timetable table{TimeZone{}};
     ScheduleEntry resting = entry(every(60s));
