@@ -7,6 +7,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <lovage/beat/detail/test_entries.hpp>
 #include <tests/support/fixture.hpp>
 
 namespace lovage {
@@ -14,11 +15,9 @@ namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing_support::at;
 using testing_support::load_fixture;
 
-TimePoint at(std::string_view text) {
-    return value_or_throw(parse_iso8601(text));
-}
 TimeZone zone(std::string_view name) {
     return value_or_throw(TimeZone::load(name));
 }

@@ -7,22 +7,18 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <lovage/beat/detail/test_entries.hpp>
 #include <tests/support/fixture.hpp>
 
 namespace lovage {
 namespace {
 
+using testing_support::at;
+using testing_support::entry;
 using namespace std::chrono_literals;
 using testing::ElementsAre;
 using testing::IsEmpty;
 
-TimePoint at(std::string_view text) {
-    return value_or_throw(parse_iso8601(text));
-}
-
-ScheduleEntry entry(Schedule schedule, std::string name = "it") {
-    return {.name = std::move(name), .task = "task", .schedule = std::move(schedule)};
-}
 EntryState since(std::string_view text) {
     return {.decided_until = at(text)};
 }
