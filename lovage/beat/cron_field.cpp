@@ -1,5 +1,7 @@
 #include <lovage/beat/cron_field.hpp>
 
+#include <lovage/runtime/detail/printable.hpp>
+
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -91,8 +93,8 @@ public:
     }
 
     [[nodiscard]] std::unexpected<Error> wrong(std::string_view what) const {
-        return fail(Errc::invalid_argument,
-                    fmt::format("crontab: {} '{}': {}", range_.name, text_, what));
+        return fail(Errc::invalid_argument, detail::printable_line(fmt::format(
+                                                "crontab: {} '{}': {}", range_.name, text_, what)));
     }
 
 private:
@@ -140,7 +142,7 @@ private:
         const std::string_view word = text.substr(0, word_length(text));
         if (word.empty()) return wrong("a '/' without a step");
         const std::optional<int> step = python_int(word);
-        if (!step) return wrong(fmt::format("the step '{}' is no number", word));
+        if (!step) return wrong(fmt::format("the step '{}' is no number", word.substr(0, 100)));
         if (*step == 0) return wrong("a step of zero");
         Values kept;
         for (std::size_t i = 0; i < values.size(); i += static_cast<std::size_t>(*step)) {
@@ -153,7 +155,8 @@ private:
         if (text.starts_with('-')) return wrong("a negative number");
         if (const auto value = python_int(text)) return in_range(*value);
         if (const auto value = number_of_name(text)) return in_range(*value);
-        return wrong(fmt::format("'{}' is neither a number nor the name of a day or month", text));
+        return wrong(fmt::format("'{}' is neither a number nor the name of a day or month",
+                                 text.substr(0, 100)));
     }
 
     CronRange range_;

@@ -1,5 +1,7 @@
 #include <lovage/beat/crontab.hpp>
 
+#include <lovage/runtime/detail/printable.hpp>
+
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -25,14 +27,14 @@ constexpr CronRange kDayOfWeek{"day_of_week", 0, 6};
 constexpr CronRange kDayOfMonth{"day_of_month", 1, 31};
 constexpr CronRange kMonthOfYear{"month_of_year", 1, 12};
 
-/// A field that was taken, as it can stand in the text form: blanks around numbers mean nothing.
-std::string text_of(const CronSpec& spec) {
-    if (const auto* given = std::get_if<std::string>(&spec)) {
-        std::string text = *given;
-        std::erase_if(text, [](char c) { return c == ' ' || (c >= '\t' && c <= '\r'); });
-        return text;
+/// A field as it can stand in the text form: as it was written, or, where white space would make
+/// several of it, by its values.
+std::string text_of(const CronSpec& spec, const CronSet& values) {
+    const auto is_space = [](char c) { return c == ' ' || (c >= '\t' && c <= '\r'); };
+    if (const auto* text = std::get_if<std::string>(&spec)) {
+        if (std::ranges::none_of(*text, is_space)) return *text;
     }
-    return fmt::format("{}", fmt::join(std::get<std::vector<int>>(spec), ","));
+    return fmt::format("{}", fmt::join(values.values(), ","));
 }
 
 bool date_exists(const CronSet& days, const CronSet& months) {
@@ -66,7 +68,7 @@ Result<Crontab> Crontab::parse(std::string_view text) {
         return fail(Errc::invalid_argument,
                     fmt::format("crontab: '{}' is not five fields with one blank between them: "
                                 "minute hour day-of-month month day-of-week",
-                                text.substr(0, 100)));
+                                detail::printable_line(text.substr(0, 100))));
     }
     return from({.minute = parts[0],
                  .hour = parts[1],
@@ -91,7 +93,7 @@ Result<Crontab> Crontab::from(const CrontabFields& fields) {
         auto set = expand_cron_field(*field.range, *field.spec);
         if (!set) return std::unexpected{std::move(set.error())};
         *field.set = *set;
-        made.text_ += (made.text_.empty() ? "" : " ") + text_of(*field.spec);
+        made.text_ += (made.text_.empty() ? "" : " ") + text_of(*field.spec, *set);
     }
     if (!date_exists(made.day_of_month_, made.month_of_year_)) {
         return fail(Errc::invalid_argument,

@@ -1,5 +1,7 @@
 #include <lovage/beat/schedule_json.hpp>
 
+#include <lovage/runtime/detail/printable.hpp>
+
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -21,8 +23,8 @@ public:
     MapReader(std::string where, const Json& map) : where_{std::move(where)}, map_{map} {}
 
     [[nodiscard]] std::unexpected<Error> wrong(std::string_view key, std::string_view what) const {
-        return fail(Errc::invalid_argument,
-                    fmt::format("beat_schedule: '{}': {} {}", where_, key, what));
+        return fail(Errc::invalid_argument, detail::printable_line(fmt::format(
+                                                "beat_schedule: '{}': {} {}", where_, key, what)));
     }
 
     /// Calls `take` with the value of `key` if it is there and not null; false: it is not of the
@@ -226,14 +228,15 @@ Result<void> check_entry_name(std::string_view name) {
     if (!name.empty() && name.size() <= kNameMax) return {};
     return fail(Errc::invalid_argument,
                 fmt::format("beat_schedule: the name '{}' does not have 1 to {} bytes",
-                            name.substr(0, 100), kNameMax));
+                            detail::printable_line(name.substr(0, 100)), kNameMax));
 }
 
 Result<ScheduleEntry> read_schedule_entry(std::string_view name, const Json& entry) {
     if (auto fits = check_entry_name(name); !fits) return std::unexpected{std::move(fits.error())};
     const std::string key{name};
     if (!entry.is_object()) {
-        return fail(Errc::invalid_argument, fmt::format("beat_schedule: '{}' is no map", key));
+        return fail(Errc::invalid_argument,
+                    fmt::format("beat_schedule: '{}' is no map", detail::printable_line(key)));
     }
     MapReader reader{key, entry};
     reader.refuse_others({"task", "schedule", "args", "kwargs", "options", "relative", "enabled",

@@ -12,16 +12,16 @@ namespace {
 
 using namespace std::chrono_literals;
 
-ScheduleEntry read(std::string_view json) {
+ScheduleEntry read_entry(std::string_view json) {
     return value_or_throw(read_schedule_entry("it", value_or_throw(parse_json(json))));
 }
-std::string refusal(std::string_view json) {
+std::string entry_refusal(std::string_view json) {
     const auto entry = read_schedule_entry("it", value_or_throw(parse_json(json)));
     return entry ? "read" : entry.error().detail;
 }
 
 TEST(BeatSchedule, ReadsACeleryEntry) {
-    const ScheduleEntry entry = read(
+    const ScheduleEntry entry = read_entry(
         R"({"task": "report", "schedule": 30.5, "args": [1, "two"], "kwargs": {"x": null},
             "options": {"queue": "slow", "expires": 12, "priority": 3, "time_limit": 1.5},
             "relative": false})");
@@ -40,7 +40,7 @@ TEST(BeatSchedule, ReadsACeleryEntry) {
 
 TEST(BeatSchedule, ReadsSchedulesInAllForms) {
     const auto schedule = [](std::string_view json) {
-        return read(R"({"task": "t", "schedule": )" + std::string{json} + "}").schedule;
+        return read_entry(R"({"task": "t", "schedule": )" + std::string{json} + "}").schedule;
     };
     const Schedule quarter = crontab("*/15 8-17 * * mon");
     EXPECT_EQ(schedule(R"("*/15 8-17 * * mon")"), quarter);
@@ -53,31 +53,31 @@ TEST(BeatSchedule, ReadsSchedulesInAllForms) {
               Schedule{every(1min)});
     EXPECT_EQ(schedule(R"({"every": 3600, "relative": true})"),
               Schedule{value_or_throw(Interval::from(1h, true))});
-    EXPECT_EQ(read(R"({"task": "t", "schedule": 3600, "relative": true})").schedule,
+    EXPECT_EQ(read_entry(R"({"task": "t", "schedule": 3600, "relative": true})").schedule,
               Schedule{value_or_throw(Interval::from(1h, true))});
 }
 
 TEST(BeatSchedule, SaysWhatIsWrong) {
-    EXPECT_EQ(refusal("[]"), "beat_schedule: 'it' is no map");
-    EXPECT_EQ(refusal(R"({"schedule": 1})"), "beat_schedule: 'it': task is missing");
-    EXPECT_EQ(refusal(R"({"task": "t"})"), "beat_schedule: 'it': schedule is missing");
-    EXPECT_EQ(refusal(R"({"task": "t", "schedule": "61 * * * *"})"),
+    EXPECT_EQ(entry_refusal("[]"), "beat_schedule: 'it' is no map");
+    EXPECT_EQ(entry_refusal(R"({"schedule": 1})"), "beat_schedule: 'it': task is missing");
+    EXPECT_EQ(entry_refusal(R"({"task": "t"})"), "beat_schedule: 'it': schedule is missing");
+    EXPECT_EQ(entry_refusal(R"({"task": "t", "schedule": "61 * * * *"})"),
               "beat_schedule: 'it': schedule: crontab: minute '61': 61 is not within 0 to 59");
-    EXPECT_EQ(refusal(R"({"task": "t", "schedule": true})"),
+    EXPECT_EQ(entry_refusal(R"({"task": "t", "schedule": true})"),
               "beat_schedule: 'it': schedule: is no number of seconds");
-    EXPECT_EQ(refusal(R"({"task": "t", "schedule": {"every": 1, "hour": 2}})"),
+    EXPECT_EQ(entry_refusal(R"({"task": "t", "schedule": {"every": 1, "hour": 2}})"),
               "beat_schedule: 'it': schedule: 'hour' does not go with 'every'");
-    EXPECT_EQ(refusal(R"({"task": "t", "schedule": {"hours": 2}})"),
+    EXPECT_EQ(entry_refusal(R"({"task": "t", "schedule": {"hours": 2}})"),
               "beat_schedule: 'it': schedule: 'hours' is no field of a crontab");
-    EXPECT_EQ(refusal(R"({"task": "t", "schedule": {"hour": 2.5}})"),
+    EXPECT_EQ(entry_refusal(R"({"task": "t", "schedule": {"hour": 2.5}})"),
               "beat_schedule: 'it': schedule: hour is neither text, nor a number, nor numbers");
-    EXPECT_EQ(refusal(R"({"task": "t", "schedule": 1, "arguments": []})"),
+    EXPECT_EQ(entry_refusal(R"({"task": "t", "schedule": 1, "arguments": []})"),
               "beat_schedule: 'it': arguments is not known here");
-    EXPECT_EQ(refusal(R"({"task": "t", "schedule": 1, "args": {}})"),
+    EXPECT_EQ(entry_refusal(R"({"task": "t", "schedule": 1, "args": {}})"),
               "beat_schedule: 'it': args is not a list");
-    EXPECT_EQ(refusal(R"({"task": "t", "schedule": 1, "options": {"exchange": "x"}})"),
+    EXPECT_EQ(entry_refusal(R"({"task": "t", "schedule": 1, "options": {"exchange": "x"}})"),
               "beat_schedule: 'it' options': exchange is not known here");
-    EXPECT_EQ(refusal(R"({"task": "t", "schedule": 1, "catch_up": "some"})"),
+    EXPECT_EQ(entry_refusal(R"({"task": "t", "schedule": 1, "catch_up": "some"})"),
               "beat_schedule: 'it': catch_up is not 'latest' or 'all'");
     EXPECT_FALSE(read_schedule_entry("", Json::object()));
     EXPECT_FALSE(read_schedule_entry(std::string(201, 'x'), Json::object()));
@@ -90,7 +90,7 @@ TEST(BeatSchedule, WritesWhatItReads) {
         {R"({"task": "t", "schedule": "0 4 * * *", "args": [1], "kwargs": {"a": 2}, "options": {}})",
          R"({"task": "t", "schedule": 0.5, "args": [], "kwargs": {}, "options": {"queue": "q", "priority": 0, "expires": 60, "countdown": 1.5, "time_limit": 3, "soft_time_limit": 2, "headers": {"h": 1}, "ignore_result": true}, "enabled": false, "catch_up": "all", "starting_deadline": 90})",
          R"({"task": "t", "schedule": {"every": 86400, "relative": true}, "args": [], "kwargs": {}, "options": {"expires": "2027-01-01T00:00:00+00:00"}})"}) {
-        EXPECT_EQ(to_json_text(write_schedule_entry(read(json))), json);
+        EXPECT_EQ(to_json_text(write_schedule_entry(read_entry(json))), json);
     }
 }
 

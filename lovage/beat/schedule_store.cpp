@@ -1,6 +1,7 @@
 #include <lovage/beat/schedule_store.hpp>
 
 #include <lovage/beat/schedule_json.hpp>
+#include <lovage/runtime/detail/printable.hpp>
 #include <lovage/runtime/log.hpp>
 
 #include <utility>
@@ -27,7 +28,8 @@ void change(ScheduleEntry& entry, const Json& change) {
 }
 
 Error no_entry(const std::string& name) {
-    return {Errc::not_found, fmt::format("the schedule has no entry '{}'", name)};
+    return {Errc::not_found,
+            fmt::format("the schedule has no entry '{}'", detail::printable_line(name))};
 }
 
 }  // namespace

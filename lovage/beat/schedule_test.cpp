@@ -6,17 +6,16 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <lovage/beat/detail/test_entries.hpp>
 #include <tests/support/fixture.hpp>
 
 namespace lovage {
 namespace {
 
+using testing_support::at;
 using namespace std::chrono_literals;
 using testing_support::load_fixture;
 
-TimePoint at(std::string_view text) {
-    return value_or_throw(parse_iso8601(text));
-}
 TimeZone berlin() {
     return value_or_throw(TimeZone::load("Europe/Berlin"));
 }

@@ -15,6 +15,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <lovage/beat/detail/test_entries.hpp>
 #include <lovage/beat/schedule_json.hpp>
 #include <lovage/results/memory/memory_state_store.hpp>
 #include <lovage/runtime/log.hpp>
@@ -23,14 +24,12 @@
 namespace lovage {
 namespace {
 
+using testing_support::at;
+using testing_support::entry;
 using namespace std::chrono_literals;
 using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::SizeIs;
-
-TimePoint at(std::string_view text) {
-    return value_or_throw(parse_iso8601(text));
-}
 
 /// What a killed process does: nothing any more.
 struct Killed : std::runtime_error {
@@ -110,10 +109,6 @@ Awaitable<Result<void>> deliver(Ledger* ledger, Fate* fate, Firing firing) {
     fate->pass();
     if (ledger->loses_answers) co_return fail(Errc::unknown_outcome, "no answer");
     co_return Result<void>{};
-}
-
-ScheduleEntry entry(Schedule schedule, std::string name = "it") {
-    return {.name = std::move(name), .task = "task", .schedule = std::move(schedule)};
 }
 
 /// A state store, a broker's ledger and a clock that several beats share.

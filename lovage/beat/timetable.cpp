@@ -1,11 +1,17 @@
 #include <lovage/beat/timetable.hpp>
 
+#include <algorithm>
+
 namespace lovage {
 
 void Timetable::put(ScheduleEntry entry, EntryState state, std::uint64_t version) {
     const std::string name = entry.name;
+    TimePoint due = due_time(entry, state, zone_);
+    const Row* const before = find(name);
+    if (before != nullptr && state.pending && before->state.pending == state.pending) {
+        due = std::max(due, before->due);
+    }
     erase(name);
-    const TimePoint due = due_time(entry, state, zone_);
     const auto made = rows_.emplace(name, Row{std::move(entry), state, version, due}).first;
     order(name, made->second, due);
 }

@@ -27,7 +27,7 @@ public:
 
     explicit Timetable(TimeZone zone) : zone_{std::move(zone)} {}
 
-    /// Adds an entry, or replaces the one of its name.
+    /// Adds an entry, or replaces the one of its name; a pending time stays postponed.
     void put(ScheduleEntry entry, EntryState state, std::uint64_t version);
     /// What is remembered of an entry that is there has changed. One that is not is left alone.
     void update(const std::string& name, EntryState state, std::uint64_t version);

@@ -7,22 +7,18 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <lovage/beat/detail/test_entries.hpp>
 #include <tests/support/fixture.hpp>
 
 namespace lovage {
 namespace {
 
+using testing_support::at;
+using testing_support::entry;
 using namespace std::chrono_literals;
 using testing::ElementsAre;
 using testing::IsEmpty;
 
-TimePoint at(std::string_view text) {
-    return value_or_throw(parse_iso8601(text));
-}
-
-ScheduleEntry entry(Schedule schedule, std::string name = "it") {
-    return {.name = std::move(name), .task = "task", .schedule = std::move(schedule)};
-}
 EntryState since(std::string_view text) {
     return {.decided_until = at(text)};
 }
@@ -188,6 +184,16 @@ TEST(Timetable, APendingTimeIsDueAtOnce) {
     state.pending = at("2026-01-01T10:00:00Z");
     table.put(entry(every(60s)), state, 1);
     EXPECT_THAT(table.due(at("2026-01-01T10:00:01Z")), ElementsAre("it"));
+}
+
+TEST(Timetable, APendingTimeStaysPostponedWhenItsEntryIsReadAgain) {
+    Timetable table{TimeZone{}};
+    EntryState state = since("2026-01-01T10:00:00Z");
+    state.pending = at("2026-01-01T10:00:00Z");
+    table.put(entry(every(60s)), state, 1);
+    table.postpone("it", at("2026-01-01T10:00:30Z"));
+    table.put(entry(every(60s)), state, 1);
+    EXPECT_EQ(table.next(), at("2026-01-01T10:00:30Z"));
 }
 
 TEST(Timetable, ADisabledEntryIsKeptAndNeverDue) {
