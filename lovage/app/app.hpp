@@ -117,6 +117,13 @@ public:
     /// To ask and tell workers, Python's included: Celery's `app.control`.
     [[nodiscard]] RemoteControl control() const { return RemoteControl{core_}; }
 
+    /// The group that was saved as `group_id`, here or by Celery (GroupResult.save()). Throws
+    /// LovageError, with not_found when there is none.
+    template <class T = Json>
+    [[nodiscard]] GroupResult<T> group_result(const std::string& group_id) const {
+        return {core_, detail::saved_group(core_, group_id)};
+    }
+
     [[nodiscard]] const TaskRegistry& tasks() const noexcept;
     /// Loop, connections and client, for worker, HTTP server and tools.
     [[nodiscard]] const std::shared_ptr<AppCore>& core() const noexcept { return core_; }

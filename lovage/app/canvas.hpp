@@ -13,7 +13,7 @@
 
 #include <lovage/app/async_result.hpp>
 #include <lovage/app/canvas_send.hpp>
-#include <lovage/app/detail/fits.hpp>
+#include <lovage/app/fits.hpp>
 #include <lovage/app/group_result.hpp>
 #include <lovage/app/send_options.hpp>
 #include <lovage/awaitable.hpp>

@@ -46,6 +46,13 @@ public:
     /// Makes a chord's size known, before its last part is sent. Doing it again does no harm.
     virtual Awaitable<Result<void>> start_chord(ChordStart chord, Deadline deadline) = 0;
 
+    // Groups under their id, as Celery's nested tuples; see ResultBackend.
+    virtual Awaitable<Result<void>> save_group(std::string group_id, Json result,
+                                               Deadline deadline) = 0;
+    virtual Awaitable<Result<std::optional<Json>>> saved_group(std::string group_id,
+                                                               Deadline deadline) = 0;
+    virtual Awaitable<Result<void>> forget_group(std::string group_id, Deadline deadline) = 0;
+
     virtual Awaitable<Result<std::optional<TaskMeta>>> result(std::string task_id,
                                                               Deadline deadline) = 0;
     /// Waits for a ready state. Errors: deadline_exceeded.

@@ -191,6 +191,25 @@ Awaitable<Result<void>> DirectClient::start_chord(ChordStart chord, Deadline dea
     co_return co_await core_.results().start_chord(std::move(chord), deadline);
 }
 
+Awaitable<Result<void>> DirectClient::save_group(std::string group_id, Json result,
+                                                 Deadline deadline) {
+    if (auto connected = co_await core_.connect(deadline); !connected) co_return connected;
+    co_return co_await core_.results().save_group(std::move(group_id), std::move(result), deadline);
+}
+
+Awaitable<Result<std::optional<Json>>> DirectClient::saved_group(std::string group_id,
+                                                                 Deadline deadline) {
+    if (auto connected = co_await core_.connect(deadline); !connected) {
+        co_return std::unexpected{std::move(connected.error())};
+    }
+    co_return co_await core_.results().saved_group(std::move(group_id), deadline);
+}
+
+Awaitable<Result<void>> DirectClient::forget_group(std::string group_id, Deadline deadline) {
+    if (auto connected = co_await core_.connect(deadline); !connected) co_return connected;
+    co_return co_await core_.results().forget_group(std::move(group_id), deadline);
+}
+
 Awaitable<Result<std::optional<TaskMeta>>> DirectClient::result(std::string task_id,
                                                                 Deadline deadline) {
     if (auto connected = co_await core_.connect(deadline); !connected) {

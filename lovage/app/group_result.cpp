@@ -153,7 +153,7 @@ Awaitable<Result<void>> revoke_group(GroupRequest request, RevokeOptions options
     co_return co_await for_members(&all);
 }
 
-Awaitable<Result<void>> forget_group(GroupRequest request) {
+Awaitable<Result<void>> forget_group(GroupRequest request, std::string group_id) {
     co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation{});
     if (auto connected = co_await request.core->connect(request.deadline); !connected) {
         co_return connected;
@@ -162,7 +162,34 @@ Awaitable<Result<void>> forget_group(GroupRequest request) {
     all.work = [&](std::size_t index) {
         return request.core->client().forget(request.ids[index], request.deadline);
     };
-    co_return co_await for_members(&all);
+    if (auto done = co_await for_members(&all); !done) co_return done;
+    co_return co_await request.core->client().forget_group(std::move(group_id), request.deadline);
+}
+
+Awaitable<Result<void>> save_group(GroupRequest request, std::string group_id) {
+    if (auto connected = co_await request.core->connect(request.deadline); !connected) {
+        co_return connected;
+    }
+    // Wire: Celery's nested tuples (celery-wire reference, section 11.4).
+    const auto id_tuple = [](const std::string& id) { return Json{Json::Array{Json{id}, Json{}}}; };
+    Json members = Json::array();
+    for (const std::string& id : request.ids) {
+        members.push_back(Json{Json::Array{id_tuple(id), Json{}}});
+    }
+    Json result{Json::Array{id_tuple(group_id), std::move(members)}};
+    co_return co_await request.core->client().save_group(std::move(group_id), std::move(result),
+                                                         request.deadline);
+}
+
+Awaitable<Result<Json>> find_group(std::shared_ptr<AppCore> core, std::string group_id,
+                                   Deadline deadline) {
+    if (auto connected = co_await core->connect(deadline); !connected) {
+        co_return std::unexpected{std::move(connected.error())};
+    }
+    auto found = co_await core->client().saved_group(group_id, deadline);
+    if (!found) co_return std::unexpected{std::move(found.error())};
+    if (!*found) co_return fail(Errc::not_found, "no group is saved as " + group_id);
+    co_return std::move(**found);
 }
 
 }  // namespace
@@ -184,7 +211,11 @@ Awaitable<Result<void>> GroupResultBase::revoke_async(Deadline deadline,
     return on_loop(core_, revoke_group({core_, members_, deadline}, options));
 }
 Awaitable<Result<void>> GroupResultBase::forget_async(Deadline deadline) const {
-    return on_loop(core_, forget_group({core_, members_, deadline}));
+    return on_loop(core_, forget_group({core_, members_, deadline}, id_));
+}
+
+Awaitable<Result<void>> GroupResultBase::save_async(Deadline deadline) const {
+    return on_loop(core_, save_group({core_, members_, deadline}, id_));
 }
 
 std::vector<TaskMeta> GroupResultBase::wait(std::chrono::milliseconds timeout,
@@ -212,5 +243,22 @@ void GroupResultBase::revoke(RevokeOptions options) const {
 void GroupResultBase::forget() const {
     value_or_throw(core_->loop().run_blocking(forget_async(Deadline::in(kGroupReadTimeout))));
 }
+void GroupResultBase::save() const {
+    value_or_throw(core_->loop().run_blocking(save_async(Deadline::in(kGroupReadTimeout))));
+}
+
+namespace detail {
+
+Awaitable<Result<Json>> saved_group_async(const std::shared_ptr<AppCore>& core,
+                                          std::string group_id, Deadline deadline) {
+    return on_loop(core, find_group(core, std::move(group_id), deadline));
+}
+
+Json saved_group(const std::shared_ptr<AppCore>& core, const std::string& group_id) {
+    return value_or_throw(core->loop().run_blocking(
+        saved_group_async(core, group_id, Deadline::in(kGroupReadTimeout))));
+}
+
+}  // namespace detail
 
 }  // namespace lovage

@@ -56,8 +56,10 @@ public:
     /// AsyncResultBase::revoke_async() for every member.
     [[nodiscard]] Awaitable<Result<void>> revoke_async(Deadline deadline,
                                                        RevokeOptions options = {}) const;
-    /// Forgets every member's result.
+    /// Forgets every member's result, and the group if it was saved.
     [[nodiscard]] Awaitable<Result<void>> forget_async(Deadline deadline) const;
+    /// Keeps the members' ids under the group's, for App::group_result(). Expires like a result.
+    [[nodiscard]] Awaitable<Result<void>> save_async(Deadline deadline) const;
 
     // Blocking API: throws LovageError; never call it on the app's own loop.
 
@@ -67,6 +69,7 @@ public:
     [[nodiscard]] bool ready() const { return counts().ready(); }
     void revoke(RevokeOptions options = {}) const;
     void forget() const;
+    void save() const;
 
 protected:
     [[nodiscard]] const std::shared_ptr<AppCore>& core() const noexcept { return core_; }
@@ -120,6 +123,13 @@ private:
         return values;
     }
 };
+
+namespace detail {
+/// What GroupResultBase::save() kept. Throws LovageError with not_found when there is nothing.
+[[nodiscard]] Json saved_group(const std::shared_ptr<AppCore>& core, const std::string& group_id);
+[[nodiscard]] Awaitable<Result<Json>> saved_group_async(const std::shared_ptr<AppCore>& core,
+                                                        std::string group_id, Deadline deadline);
+}  // namespace detail
 
 /// The end of sending a canvas that ends in a group; see Sent.
 template <class T>

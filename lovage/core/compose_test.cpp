@@ -87,7 +87,7 @@ TEST(Compose, ChainsAreOpenedAndGroupsOfOneAreTheirMember) {
 TEST(Compose, ASingleTaskIsAChainOfOne) {
     EXPECT_EQ(joined({named("a")}), "chain(a)");
     EXPECT_EQ(joined({group_of({"a", "b"})}), "group(a, b)");
-    EXPECT_FALSE(chain_of({}));
+    EXPECT_FALSE(chain_of(std::vector<Signature>{}));
 }
 
 TEST(Compose, WhatWasLinkedToAChainStaysWhenItIsOpened) {

@@ -22,7 +22,7 @@ Signature decoded(const Json& value) {
     EXPECT_TRUE(signature) << signature.error().message();
     return signature.value_or(Signature{});
 }
-Signature parsed(std::string_view text) {
+Signature read_signature(std::string_view text) {
     return decoded(value_or_throw(parse_json_shallow(text, 0)));
 }
 std::string refusal(std::string_view text) {
@@ -111,11 +111,11 @@ TEST(Signature, EveryKindOfSignatureIsReadAndWrittenBackToTheByte) {
 }
 
 TEST(Signature, WhatIsMissingIsWhatCeleryAssumes) {
-    const Signature signature = parsed(R"({"task": "t"})");
+    const Signature signature = read_signature(R"({"task": "t"})");
     EXPECT_EQ(to_json_text(encode_signature(signature)),
               R"({"task": "t", "args": [], "kwargs": {}, "options": {}, "subtask_type": null, )"
               R"("immutable": false})");
-    EXPECT_EQ(parsed(R"({"task": "t", "args": null, "kwargs": null, "options": null,
+    EXPECT_EQ(read_signature(R"({"task": "t", "args": null, "kwargs": null, "options": null,
                           "subtask_type": null, "immutable": null})"),
               signature);
 }
@@ -124,13 +124,13 @@ TEST(Signature, UnknownKeysAndTheOldChordSizeAreKept) {
     const std::string text =
         R"({"task": "t", "args": [], "kwargs": {}, "options": {}, "subtask_type": null, )"
         R"("immutable": true, "chord_size": 3, "of_tomorrow": {"a": [1]}})";
-    const Signature signature = parsed(text);
+    const Signature signature = read_signature(text);
     EXPECT_EQ(signature.chord_size, 3);
     EXPECT_EQ(to_json_text(encode_signature(signature)), text);
 }
 
 TEST(Signature, ArgumentsKeepTheirText) {
-    const Signature signature = parsed(R"({"task": "t", "args": [1.0,  "\u00e9", 1e400]})");
+    const Signature signature = read_signature(R"({"task": "t", "args": [1.0,  "\u00e9", 1e400]})");
     EXPECT_EQ(to_json_text(signature.args), R"([1.0,  "\u00e9", 1e400])");
 }
 
@@ -173,20 +173,20 @@ TEST(Signature, AListHasAtMostSoManyMembers) {
 }
 
 TEST(Signature, AChordWithoutItsPartsIsAnError) {
-    const Signature chord =
-        parsed(R"({"task": "celery.chord", "subtask_type": "chord", "kwargs": {"header": []}})");
+    const Signature chord = read_signature(
+        R"({"task": "celery.chord", "subtask_type": "chord", "kwargs": {"header": []}})");
     const auto parts = parts_of(chord);
     ASSERT_FALSE(parts);
     EXPECT_EQ(parts.error().detail, "chord 'celery.chord' has no 'body'");
-    const Signature group = parsed(R"({"task": "celery.group", "subtask_type": "group"})");
+    const Signature group = read_signature(R"({"task": "celery.group", "subtask_type": "group"})");
     EXPECT_EQ(tasks_of(group).error().detail, "group 'celery.group' has no 'tasks'");
 }
 
 TEST(Signature, AHeaderIsAListAGroupOrASingleSignature) {
     const auto header_of = [](const std::string& header) {
-        const Signature chord =
-            parsed(R"({"task": "celery.chord", "subtask_type": "chord", "kwargs": {"header": )" +
-                   header + R"(, "body": {"task": "b"}}})");
+        const Signature chord = read_signature(
+            R"({"task": "celery.chord", "subtask_type": "chord", "kwargs": {"header": )" + header +
+            R"(, "body": {"task": "b"}}})");
         std::vector<std::string> names;
         for (const Signature& task :
              value_or_throw(tasks_of(value_or_throw(parts_of(chord)).header)))

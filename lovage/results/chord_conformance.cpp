@@ -143,4 +143,26 @@ TEST_P(ResultConformance, AChordIsForgottenSomeTimeAfterItsLastPart) {
     EXPECT_THAT(shown(connection->add_chord_part(part("b", 1, "2"))), ElementsAre());
 }
 
+TEST_P(ResultConformance, ASavedGroupIsFoundByItsId) {
+    const auto one = open();
+    const auto other = open();
+    const Json result = Json::raw(R"([["g", null], [[["a", null], null], [["b", null], null]]])");
+    EXPECT_EQ(value_or_throw(one->saved_group("g")), std::nullopt);
+    ASSERT_TRUE(one->save_group("g", result));
+    ASSERT_TRUE(one->save_group("g", result));
+    EXPECT_EQ(value_or_throw(other->saved_group("g")), result);
+    EXPECT_EQ(value_or_throw(other->get("g")), std::nullopt);  // a group is no task
+    ASSERT_TRUE(other->forget_group("g"));
+    EXPECT_EQ(value_or_throw(one->saved_group("g")), std::nullopt);
+}
+
+TEST_P(ResultConformance, ASavedGroupExpiresLikeARecord) {
+    const auto connection = open();
+    ASSERT_TRUE(connection->save_group("g", Json::array()));
+    clock_.advance(kExpires - 1min);
+    EXPECT_NE(value_or_throw(connection->saved_group("g")), std::nullopt);
+    clock_.advance(2min);
+    EXPECT_EQ(value_or_throw(connection->saved_group("g")), std::nullopt);
+}
+
 }  // namespace lovage::conformance

@@ -61,6 +61,15 @@ Result<ChordReturns> ResultConnection::add_chord_part(ChordPart part) {
 Result<void> ResultConnection::end_chord(const std::string& group_id) {
     return loop_.run_blocking(backend_->end_chord(group_id, soon()));
 }
+Result<void> ResultConnection::save_group(const std::string& group_id, Json result) {
+    return loop_.run_blocking(backend_->save_group(group_id, std::move(result), soon()));
+}
+Result<std::optional<Json>> ResultConnection::saved_group(const std::string& group_id) {
+    return loop_.run_blocking(backend_->saved_group(group_id, soon()));
+}
+Result<void> ResultConnection::forget_group(const std::string& group_id) {
+    return loop_.run_blocking(backend_->forget_group(group_id, soon()));
+}
 Result<void> ResultConnection::ping() {
     return loop_.run_blocking(backend_->ping(soon()));
 }

@@ -100,6 +100,9 @@ public:
     [[nodiscard]] Result<void> start_chord(ChordStart chord);
     [[nodiscard]] Result<ChordReturns> add_chord_part(ChordPart part);
     [[nodiscard]] Result<void> end_chord(const std::string& group_id);
+    [[nodiscard]] Result<void> save_group(const std::string& group_id, Json result);
+    [[nodiscard]] Result<std::optional<Json>> saved_group(const std::string& group_id);
+    [[nodiscard]] Result<void> forget_group(const std::string& group_id);
     [[nodiscard]] Result<void> ping();
     [[nodiscard]] std::string display_url() const { return backend_->display_url(); }
 

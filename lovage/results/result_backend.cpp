@@ -1,11 +1,18 @@
 #include <lovage/results/result_backend.hpp>
 
+#include <utility>
+
 namespace lovage {
 namespace {
 
 std::unexpected<Error> no_chords(const ResultBackend& backend) {
     return fail(Errc::invalid_argument,
                 "the result backend " + backend.display_url() + " does not count chords");
+}
+
+/// Where a group is kept by drivers without a format of their own for it: a record like a task's.
+std::string group_record_id(const std::string& group_id) {
+    return "group/" + group_id;
 }
 
 }  // namespace
@@ -28,6 +35,27 @@ Awaitable<Result<ChordReturns>> ResultBackend::add_chord_part(ChordPart, Deadlin
 }
 Awaitable<Result<void>> ResultBackend::end_chord(std::string, Deadline) {
     co_return no_chords(*this);
+}
+
+Awaitable<Result<void>> ResultBackend::save_group(std::string group_id, Json result,
+                                                  Deadline deadline) {
+    TaskMeta record;
+    record.task_id = group_record_id(group_id);
+    record.status = states::kSuccess;
+    record.result = std::move(result);
+    auto stored = co_await store(std::move(record), deadline);
+    if (!stored) co_return std::unexpected{std::move(stored.error())};
+    co_return Result<void>{};
+}
+Awaitable<Result<std::optional<Json>>> ResultBackend::saved_group(std::string group_id,
+                                                                  Deadline deadline) {
+    auto record = co_await get(group_record_id(group_id), deadline);
+    if (!record) co_return std::unexpected{std::move(record.error())};
+    if (!*record) co_return std::optional<Json>{};
+    co_return std::optional<Json>{std::move((*record)->result)};
+}
+Awaitable<Result<void>> ResultBackend::forget_group(std::string group_id, Deadline deadline) {
+    return forget(group_record_id(group_id), deadline);
 }
 
 }  // namespace lovage

@@ -68,6 +68,16 @@ public:
     /// Forgets the chord: a part that returns again finds nothing to complete.
     virtual Awaitable<Result<void>> end_chord(std::string group_id, Deadline deadline);
 
+    // Groups that were saved, for who knows no more than their id. Kept as long as a record.
+
+    /// Keeps `result`, the group's result as Celery's nested tuples.
+    virtual Awaitable<Result<void>> save_group(std::string group_id, Json result,
+                                               Deadline deadline);
+    /// What was saved; nothing when it was not, or has expired.
+    virtual Awaitable<Result<std::optional<Json>>> saved_group(std::string group_id,
+                                                               Deadline deadline);
+    virtual Awaitable<Result<void>> forget_group(std::string group_id, Deadline deadline);
+
     /// Whether the backend answers now, for health checks.
     virtual Awaitable<Result<void>> ping(Deadline deadline) = 0;
 

@@ -241,6 +241,19 @@ TEST_P(Canvases, ARevokedGroupDoesNotStart) {
     EXPECT_TRUE(eventually([this] { return noted() == std::vector<std::string>{"three"}; }));
 }
 
+TEST_P(Canvases, ASavedGroupIsFoundByItsId) {
+    const RunningWorker worker{app_, 2};
+    const auto result = group({add_.s(1, 1), add_.s(2, 2)}).delay();
+    EXPECT_THROW((void)app_.group_result(result.id()), LovageError);
+    result.save();
+    const auto found = app_.group_result<std::int64_t>(result.id());
+    EXPECT_EQ(found.task_ids(), result.task_ids());
+    EXPECT_EQ(found.get(kLong), (Numbers{2, 4}));
+    found.forget();
+    EXPECT_THROW((void)app_.group_result(result.id()), LovageError);
+    EXPECT_EQ(result.counts().waiting(), 2U);
+}
+
 TEST_P(Canvases, DictionariesRun) {
     const RunningWorker worker{app_, 2};
     const Json dictionary = (group({add_.s(1, 1), add_.s(2, 2)}) | total_.s()).to_dict();

@@ -104,23 +104,41 @@ Json structure_of(const redis::Reply& record) {
     return result != nullptr ? *result : Json{};
 }
 
+/// Wire: Celery's record of a group.
+std::string group_text(const Json& result) {
+    return to_json_text(Json::object({{"result", result}}));
+}
+
+void set(redis::Commands& commands, const std::string& key, std::string_view value,
+         std::string_view ttl_seconds) {
+    if (ttl_seconds == "0") {
+        commands.add({"SET", key, value});
+    } else {
+        commands.add({"SET", key, value, "EX", ttl_seconds});
+    }
+}
+
 }  // namespace
 
 redis::Commands start_chord(const RedisKeys& keys, const ChordStart& chord,
                             std::string_view ttl_seconds) {
     redis::Commands commands;
-    const auto set = [&](const std::string& key, std::string_view value) {
-        if (ttl_seconds == "0") {
-            commands.add({"SET", key, value});
-        } else {
-            commands.add({"SET", key, value, "EX", ttl_seconds});
-        }
-    };
     if (!chord.structure.is_null()) {
-        set(keys.group(chord.group_id), to_json_text(Json::object({{"result", chord.structure}})));
+        set(commands, keys.group(chord.group_id), group_text(chord.structure), ttl_seconds);
     }
-    set(keys.chord_size(chord.group_id), redis::Number{chord.size});
+    set(commands, keys.chord_size(chord.group_id), redis::Number{chord.size}, ttl_seconds);
     return commands;
+}
+
+redis::Commands save_group(const RedisKeys& keys, std::string_view group_id, const Json& result,
+                           std::string_view ttl_seconds) {
+    redis::Commands commands;
+    set(commands, keys.group(group_id), group_text(result), ttl_seconds);
+    return commands;
+}
+
+Json read_group(const redis::Reply& record) {
+    return structure_of(record);
 }
 
 redis::Commands add_chord_part(const RedisKeys& keys, const ChordPart& part,

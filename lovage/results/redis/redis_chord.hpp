@@ -26,6 +26,10 @@ namespace lovage::detail {
 /// cannot be read).
 [[nodiscard]] Result<ChordReturns> read_chord_returns(const redis::Reply& reply,
                                                       std::string_view group_id);
+/// A group under Celery's key (celery-wire reference, section 11.4), and what such a key holds.
+[[nodiscard]] redis::Commands save_group(const RedisKeys& keys, std::string_view group_id,
+                                         const Json& result, std::string_view ttl_seconds);
+[[nodiscard]] Json read_group(const redis::Reply& record);
 [[nodiscard]] redis::Commands end_chord(const RedisKeys& keys, std::string_view group_id);
 
 }  // namespace lovage::detail

@@ -122,6 +122,17 @@ public:
     Awaitable<Result<void>> end_chord(std::string group_id, Deadline deadline) override {
         return aged().end_chord(std::move(group_id), deadline);
     }
+    Awaitable<Result<void>> save_group(std::string group_id, Json result,
+                                       Deadline deadline) override {
+        return aged().save_group(std::move(group_id), std::move(result), deadline);
+    }
+    Awaitable<Result<std::optional<Json>>> saved_group(std::string group_id,
+                                                       Deadline deadline) override {
+        return aged().saved_group(std::move(group_id), deadline);
+    }
+    Awaitable<Result<void>> forget_group(std::string group_id, Deadline deadline) override {
+        return aged().forget_group(std::move(group_id), deadline);
+    }
     Awaitable<Result<void>> ping(Deadline deadline) override { return inner_->ping(deadline); }
     [[nodiscard]] std::string display_url() const override { return inner_->display_url(); }
 

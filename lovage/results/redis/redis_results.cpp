@@ -90,6 +90,11 @@ public:
     Awaitable<Result<void>> start_chord(ChordStart chord, Deadline deadline) override;
     Awaitable<Result<ChordReturns>> add_chord_part(ChordPart part, Deadline deadline) override;
     Awaitable<Result<void>> end_chord(std::string group_id, Deadline deadline) override;
+    Awaitable<Result<void>> save_group(std::string group_id, Json result,
+                                       Deadline deadline) override;
+    Awaitable<Result<std::optional<Json>>> saved_group(std::string group_id,
+                                                       Deadline deadline) override;
+    Awaitable<Result<void>> forget_group(std::string group_id, Deadline deadline) override;
     Awaitable<Result<void>> ping(Deadline deadline) override;
 
     [[nodiscard]] std::string display_url() const override { return options_.server.display_url(); }
@@ -282,6 +287,32 @@ Awaitable<Result<ChordReturns>> RedisResults::add_chord_part(ChordPart part, Dea
 
 Awaitable<Result<void>> RedisResults::end_chord(std::string group_id, Deadline deadline) {
     auto done = co_await run(detail::end_chord(keys_, group_id), deadline);
+    if (!done) co_return std::unexpected{std::move(done.error())};
+    co_return Result<void>{};
+}
+
+// ---- Groups
+
+Awaitable<Result<void>> RedisResults::save_group(std::string group_id, Json result,
+                                                 Deadline deadline) {
+    if (!connected_) co_return not_connected();
+    const auto reply = co_await connections_->client.run_one(
+        detail::save_group(keys_, group_id, result, ttl_seconds_), kRepeatable, deadline);
+    if (!reply) co_return std::unexpected{reply.error()};
+    co_return Result<void>{};
+}
+
+Awaitable<Result<std::optional<Json>>> RedisResults::saved_group(std::string group_id,
+                                                                 Deadline deadline) {
+    const auto reply = co_await run({"GET", keys_.group(group_id)}, deadline);
+    if (!reply) co_return std::unexpected{reply.error()};
+    Json result = detail::read_group(*reply);
+    if (result.is_null()) co_return std::optional<Json>{};
+    co_return std::optional<Json>{std::move(result)};
+}
+
+Awaitable<Result<void>> RedisResults::forget_group(std::string group_id, Deadline deadline) {
+    auto done = co_await run({"DEL", keys_.group(group_id)}, deadline);
     if (!done) co_return std::unexpected{std::move(done.error())};
     co_return Result<void>{};
 }

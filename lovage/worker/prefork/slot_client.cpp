@@ -118,6 +118,28 @@ Awaitable<Result<void>> SlotClient::start_chord(ChordStart chord, Deadline deadl
     return tell(std::move(call), deadline);
 }
 
+Awaitable<Result<void>> SlotClient::save_group(std::string group_id, Json result,
+                                               Deadline deadline) {
+    Call call;
+    call.kind = Call::Kind::save_group;
+    call.chord = {std::move(group_id), 0, std::move(result)};
+    return tell(std::move(call), deadline);
+}
+
+Awaitable<Result<std::optional<Json>>> SlotClient::saved_group(std::string group_id,
+                                                               Deadline deadline) {
+    auto answer = co_await ask(about(Call::Kind::saved_group, std::move(group_id)), deadline);
+    if (!answer) co_return std::unexpected{std::move(answer.error())};
+    if (!answer->meta) co_return std::nullopt;
+    auto result = parse_json(*answer->meta, {.bytes = answer->meta->size()});
+    if (!result) co_return std::unexpected{std::move(result.error())};
+    co_return std::move(*result);
+}
+
+Awaitable<Result<void>> SlotClient::forget_group(std::string group_id, Deadline deadline) {
+    return tell(about(Call::Kind::forget_group, std::move(group_id)), deadline);
+}
+
 Awaitable<Result<std::optional<TaskMeta>>> SlotClient::result(std::string task_id,
                                                               Deadline deadline) {
     auto answer = co_await ask(about(Call::Kind::result, std::move(task_id)), deadline);

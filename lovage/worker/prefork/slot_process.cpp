@@ -249,6 +249,18 @@ Awaitable<Answer> SlotProcess::carry_out(Call call) {
         case Call::Kind::start_chord:
             note(co_await client.start_chord(std::move(call.chord), deadline));
             break;
+        case Call::Kind::save_group:
+            note(co_await client.save_group(std::move(call.chord.group_id),
+                                            std::move(call.chord.structure), deadline));
+            break;
+        case Call::Kind::saved_group: {
+            auto found = co_await client.saved_group(std::move(call.task_id), deadline);
+            if (note(found) && *found) answer.meta = to_json_text(**found);
+            break;
+        }
+        case Call::Kind::forget_group:
+            note(co_await client.forget_group(std::move(call.task_id), deadline));
+            break;
         case Call::Kind::result: {
             auto found = co_await client.result(std::move(call.task_id), deadline);
             if (note(found) && *found) answer.meta = (*found)->to_json();

@@ -396,6 +396,12 @@ Result<Interrupt> read_interrupt(std::string_view payload) {
     return interrupt;
 }
 
+namespace {
+bool is_about_a_chord(Call::Kind kind) {
+    return kind == Call::Kind::start_chord || kind == Call::Kind::save_group;
+}
+}  // namespace
+
 bool append(std::string& out, const Call& message) {
     return append_frame(out, FrameKind::call, [&](ByteWriter& writer) {
         writer.number(message.id);
@@ -403,7 +409,7 @@ bool append(std::string& out, const Call& message) {
         writer.signed_number(message.timeout.count());
         if (message.kind == Call::Kind::send) {
             write_send(writer, message.send);
-        } else if (message.kind == Call::Kind::start_chord) {
+        } else if (is_about_a_chord(message.kind)) {
             writer.text(message.chord.group_id);
             writer.signed_number(message.chord.size);
             write_json(writer, message.chord.structure);
@@ -420,13 +426,13 @@ Result<Call> read_call(std::string_view payload) {
     Call call;
     call.id = in.number<std::uint64_t>();
     const auto kind = in.number<std::uint8_t>();
-    if (kind > static_cast<std::uint8_t>(Call::Kind::start_chord)) in.refuse();
+    if (kind > static_cast<std::uint8_t>(Call::Kind::forget_group)) in.refuse();
     call.kind = static_cast<Call::Kind>(kind);
     call.timeout = std::chrono::milliseconds{in.signed_number()};
     if (call.timeout.count() < 0) in.refuse();
     if (call.kind == Call::Kind::send) {
         call.send = read_send(in);
-    } else if (call.kind == Call::Kind::start_chord) {
+    } else if (is_about_a_chord(call.kind)) {
         call.chord.group_id = in.text();
         call.chord.size = in.signed_number();
         call.chord.structure = read_json(in);

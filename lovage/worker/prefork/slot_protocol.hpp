@@ -120,20 +120,24 @@ struct Call {
         is_known,
         revoke,
         start_chord,
+        save_group,
+        saved_group,
+        forget_group,
     };
     std::uint64_t id = 0;
     Kind kind = Kind::result;
     std::chrono::milliseconds timeout{0};
-    TaskSend send;         ///< Kind::send
-    ChordStart chord;      ///< Kind::start_chord
-    std::string task_id;   ///< all others
+    TaskSend send;  ///< Kind::send
+    /// Kind::start_chord; Kind::save_group, whose result is the structure.
+    ChordStart chord;
+    std::string task_id;   ///< all others; a group's, too
     RevokeOptions revoke;  ///< Kind::revoke
 };
 
 struct Answer {
     std::uint64_t id = 0;
     std::optional<Error> error;
-    std::optional<std::string> meta;  ///< result, wait: the record's JSON text
+    std::optional<std::string> meta;  ///< result, wait, saved_group: JSON text
     bool flag = false;                ///< is_known
 };
 
