@@ -33,6 +33,15 @@ class FakeClient final : public Client {
 public:
     Awaitable<Result<void>> send(TaskSend, Deadline) override { co_return Result<void>{}; }
     Awaitable<Result<void>> start_chord(ChordStart, Deadline) override { co_return Result<void>{}; }
+    Awaitable<Result<void>> save_group(std::string, Json, Deadline) override {
+        co_return Result<void>{};
+    }
+    Awaitable<Result<std::optional<Json>>> saved_group(std::string, Deadline) override {
+        co_return std::nullopt;
+    }
+    Awaitable<Result<void>> forget_group(std::string, Deadline) override {
+        co_return Result<void>{};
+    }
     Awaitable<Result<std::optional<TaskMeta>>> result(std::string, Deadline) override {
         co_return std::nullopt;
     }
