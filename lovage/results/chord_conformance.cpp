@@ -104,6 +104,19 @@ TEST_P(ResultConformance, OnlyThePartThatCompletedAChordCompletesItAgain) {
     EXPECT_THAT(shown(connection->add_chord_part(part("a", 0, "1"))), ElementsAre());
 }
 
+TEST_P(ResultConformance, APartBeyondASizeThatWasTooSmallCompletesTheChordAnew) {
+    const auto connection = open();
+    ASSERT_TRUE(connection->start_chord({"g", 2, {}}));
+    EXPECT_THAT(shown(connection->add_chord_part(part("a", 0, "1"))), ElementsAre());
+    EXPECT_THAT(shown(connection->add_chord_part(part("b", 1, "2"))),
+                ElementsAre("a SUCCESS 1", "b SUCCESS 2"));
+    EXPECT_THAT(shown(connection->add_chord_part(part("c", 2, "3"))),
+                ElementsAre("a SUCCESS 1", "b SUCCESS 2", "c SUCCESS 3"));
+    EXPECT_THAT(shown(connection->add_chord_part(part("b", 1, "2"))), ElementsAre());
+    EXPECT_THAT(shown(connection->add_chord_part(part("c", 2, "3"))),
+                ElementsAre("a SUCCESS 1", "b SUCCESS 2", "c SUCCESS 3"));
+}
+
 TEST_P(ResultConformance, AChordOfUnknownSizeIsNotComplete) {
     const auto connection = open();
     EXPECT_THAT(shown(connection->add_chord_part(part("a", 0, "1"))), ElementsAre());

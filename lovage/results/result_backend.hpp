@@ -62,8 +62,9 @@ public:
     /// result replaces the earlier one, unless that was a SUCCESS. Whoever is told that the chord
     /// is complete sends the body and then calls end_chord(). The part that completed it is told
     /// the same when it returns again before that, since its worker may have died; no other part
-    /// is. Errors: too_large (it is complete, and the results together are
-    /// larger than one result may be).
+    /// that returns again is. One that returns for the first time is, too: the size was too small.
+    /// Errors: too_large (it is complete, and the results together are larger than one result may
+    /// be).
     virtual Awaitable<Result<ChordReturns>> add_chord_part(ChordPart part, Deadline deadline);
     /// Forgets the chord: a part that returns again finds nothing to complete.
     virtual Awaitable<Result<void>> end_chord(std::string group_id, Deadline deadline);

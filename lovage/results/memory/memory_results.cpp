@@ -96,7 +96,7 @@ public:
         }
         ChordReturns returns;
         const bool all = chord.size && std::cmp_greater_equal(chord.parts.size(), *chord.size);
-        if (all && chord.completed_by.empty()) chord.completed_by = task_id;
+        if (all && (added || chord.completed_by.empty())) chord.completed_by = task_id;
         returns.complete = all && chord.completed_by == task_id;
         if (!returns.complete) return returns;
         std::size_t together = 0;

@@ -16,7 +16,8 @@ namespace {
 /// entry, how all entries of its task begin, seconds to live (0: for good), the most bytes of all
 /// entries together, its task.
 ///
-/// Returns nothing while parts are missing, or when another part has completed the chord; else the
+/// Returns nothing while parts are missing, or when the part returns again and another one
+/// has completed the chord; else the
 /// group's record or null, and every entry in order. "too large" and the bytes when these are too
 /// many.
 ///
@@ -59,7 +60,7 @@ for _, entry in ipairs(entries) do
 end
 if distinct < size then return {} end
 local completed_by = redis.call('GET', KEYS[5])
-if completed_by and completed_by ~= ARGV[6] then return {} end
+if earlier and completed_by and completed_by ~= ARGV[6] then return {} end
 redis.call('SET', KEYS[5], ARGV[6])
 if ARGV[4] ~= '0' then redis.call('EXPIRE', KEYS[5], ARGV[4]) end
 if bytes > tonumber(ARGV[5]) then return {'too large', tostring(bytes)} end

@@ -115,7 +115,7 @@ Result<ChordReturns> add_part(Connection& connection, const ChordPart& part,
     if (!count) return std::unexpected(count.error());
     ChordReturns returns;
     if (!count->size || count->returned < *count->size) return returns;
-    if (count->completed_by.value_or(part.task_id) != part.task_id) return returns;
+    if (!*further && count->completed_by.value_or(part.task_id) != part.task_id) return returns;
     const auto completed = connection.run("UPDATE chord SET completed_by = ? WHERE group_id = ?",
                                           part.task_id, part.group_id);
     if (!completed) return std::unexpected(completed.error());
