@@ -5,7 +5,7 @@ import unittest
 import uuid
 
 import celery.canvas
-from celery.result import AsyncResult
+from celery.result import AsyncResult, GroupResult
 
 import fleet
 from harness import PATIENCE, until
@@ -108,6 +108,15 @@ class Canvases(unittest.TestCase):
                 self.assertRegex(failure["exc_message"][0], r"Dependency .* raised ValueError\('part'\)")
                 fleet.await_mark(body)
                 self.assertEqual(fleet.stack.marks().count(body), 1)
+
+    def test_saved_groups_are_found_by_the_other_side(self):
+        members = [on("cpp", "add", i, i) for i in range(3)]
+        saved = self.start({"group": members}, save=True)
+        restored = GroupResult.restore(saved["id"], app=fleet.tasks.app)
+        self.assertEqual(restored.get(timeout=PATIENCE), [0, 2, 4])
+        theirs = celery.group([fleet.tasks.add.s(i).set(queue="py") for i in range(3)], app=fleet.tasks.app).apply_async()
+        theirs.save()
+        self.assertEqual(fleet.client.ask("restore", id=theirs.id), [part.id for part in theirs.results])
 
     def test_it_has_the_id_it_is_sent_under(self):
         task_id = str(uuid.uuid4())

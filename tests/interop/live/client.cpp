@@ -120,13 +120,18 @@ Untyped canvas(const lovage::App& app, const Json& wanted) {
     return made;
 }
 
+Json ids_of(const lovage::GroupResultBase& group) {
+    Json members = Json::array();
+    for (const std::string& id : group.task_ids()) members.push_back(id);
+    return members;
+}
+
 /// The id of what it ends with, and those of the members when that is a group.
 Json apply_canvas(const lovage::App& app, const Json& request) {
     const auto result =
         lovage::as_group(canvas(app, member(request, "canvas"))).apply_async(send_options(request));
-    Json members = Json::array();
-    for (const std::string& id : result.task_ids()) members.push_back(id);
-    return Json::object({{"id", result.id()}, {"members", std::move(members)}});
+    if (request.find("save") != nullptr) result.save();
+    return Json::object({{"id", result.id()}, {"members", ids_of(result)}});
 }
 
 Json answer(const lovage::App& app, const Json& request) {
@@ -138,6 +143,7 @@ Json answer(const lovage::App& app, const Json& request) {
             .id();
     }
     if (what == "canvas") return apply_canvas(app, request);
+    if (what == "restore") return ids_of(app.group_result(text(request, "id")));
     const auto result = app.async_result(text(request, "id"));
     if (what == "get") return value(app, request);
     if (what == "state") return result.state();

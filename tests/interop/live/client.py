@@ -6,7 +6,7 @@ import traceback
 
 import celery
 import celery.canvas
-from celery.result import AsyncResult
+from celery.result import AsyncResult, GroupResult
 
 import tasks
 
@@ -38,6 +38,8 @@ def canvas(wanted):
 def answer(request):
     if request["do"] == "canvas":
         result = canvas(request["canvas"]).apply_async(**({"task_id": request["task_id"]} if "task_id" in request else {}))
+        if "save" in request:
+            result.save(backend=tasks.app.backend)
         return {"id": result.id, "members": [part.id for part in getattr(result, "results", None) or [result]]}
     if request["do"] == "send":
         options = {name: request[name] for name in ("queue", "task_id", "countdown", "expires", "priority", "headers",
@@ -45,6 +47,8 @@ def answer(request):
         if "eta" in request:
             options["eta"] = datetime.datetime.fromisoformat(request["eta"])
         return tasks.app.send_task(request["task"], tuple(request["args"]), request["kwargs"], **options).id
+    if request["do"] == "restore":
+        return [part.id for part in GroupResult.restore(request["id"], app=tasks.app).results]
     result = AsyncResult(request["id"], app=tasks.app)
     if request["do"] == "get":
         value = result.get(timeout=request["timeout"])
