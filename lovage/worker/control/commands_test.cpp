@@ -14,6 +14,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <lovage/results/memory/memory_state_store.hpp>
 #include <lovage/runtime/log.hpp>
 #include <lovage/worker/control/fake_worker.hpp>
 #include <tests/support/fixture.hpp>
@@ -67,7 +68,7 @@ std::shared_ptr<TaskRequest> request_of(const std::string& id, const TaskDefinit
 
 class Commands : public ::testing::Test {
 protected:
-    Commands() : worker{context.get_executor()} {
+    Commands() : worker{make_memory_state_store(context.get_executor(), "commands-test")} {
         log::configure({.level = log::Level::off});
         TaskDefinition task;
         task.name = "tasks.sleepy";
@@ -360,6 +361,9 @@ TEST_F(Commands, ShutdownIsNotAnswered) {
 TEST_F(Commands, LimitsReachTheWorker) {
     (void)ask("rate_limit", args(R"({"task_name": "tasks.sleepy", "rate_limit": "30/m"})"));
     EXPECT_EQ(worker.rates.at("tasks.sleepy"), RateLimit{0.5});
+    EXPECT_EQ(value_of("rate_limit", args(R"({"task_name": "tasks.sleepy", "rate_limit": "0"})")),
+              *ok("new rate limit set successfully"));
+    EXPECT_EQ(worker.rates.at("tasks.sleepy"), RateLimit{});
     (void)ask("time_limit", args(R"({"task_name": "tasks.sleepy", "soft": 1.5, "hard": "20"})"));
     EXPECT_EQ(worker.times.at("tasks.sleepy"), (TimeLimits{.soft = 1500ms, .hard = 20s}));
     (void)ask("time_limit", args(R"({"task_name": "tasks.sleepy"})"));

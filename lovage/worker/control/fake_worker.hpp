@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include <lovage/results/memory/memory_state_store.hpp>
+#include <lovage/results/state_store.hpp>
 #include <lovage/worker/control/controlled_worker.hpp>
 
 namespace lovage::control {
@@ -63,8 +63,7 @@ public:
 /// A worker of which a test decides everything, with the captures' name.
 class FakeWorker final : public ControlledWorker {
 public:
-    explicit FakeWorker(Executor executor)
-        : store_{make_memory_state_store(std::move(executor), "remote-control-test")} {}
+    explicit FakeWorker(std::unique_ptr<StateStore> store) : store_{std::move(store)} {}
 
     const std::string& node() const override { return name; }
     const Settings& settings() const override { return own_settings; }

@@ -170,8 +170,9 @@ Awaitable<Answer> rate_limit(Call call) {
     const TaskDefinition* const task = named_task(call);
     if (task == nullptr) co_return error("unknown task");
     call.worker->limit_rate(*task, *limit);
-    co_return ok(limit->per_second == 0 ? "rate limit disabled successfully"
-                                        : "new rate limit set successfully");
+    // Wire: "0" is a new limit by these words, 0 and "" are none.
+    co_return ok(call.flag("rate_limit") ? "new rate limit set successfully"
+                                         : "rate limit disabled successfully");
 }
 
 /// Seconds; nothing when it is not there. Errors: no such number.

@@ -138,7 +138,8 @@ class Control(unittest.TestCase):
 
     def test_limits_are_set_and_refused(self):
         self.assertEqual(control("rate_limit", "tasks.add", "5/m"), {"ok": "new rate limit set successfully"})
-        self.assertEqual(control("rate_limit", "tasks.add", "0"), {"ok": "rate limit disabled successfully"})
+        self.assertEqual(control("rate_limit", "tasks.add", "0"), {"ok": "new rate limit set successfully"})
+        self.assertEqual(ask("rate_limit", task_name="tasks.add", rate_limit=0), {"ok": "rate limit disabled successfully"})
         self.assertEqual(ask("rate_limit", task_name="no.such", rate_limit="1/s"), {"error": "unknown task"})
         self.assertEqual(control("time_limit", "tasks.spin", "10", "20"), {"ok": "time limits set successfully"})
         self.assertEqual(ask("time_limit", task_name="tasks.spin", soft=None, hard=None), {"ok": "time limits set successfully"})
