@@ -14,7 +14,8 @@ namespace lovage::cli {
 inline constexpr int kSuccess = 0;
 inline constexpr int kFailure = 1;
 inline constexpr int kUsage = 2;
-inline constexpr int kUnreachable = 69;  ///< Broker or result backend cannot be reached, or no worker replies.
+inline constexpr int kUnreachable =
+    69;  ///< Broker or result backend cannot be reached, or no worker replies.
 
 /// Where a command writes what it was asked for, what went wrong, and where it reads an answer
 /// from.
