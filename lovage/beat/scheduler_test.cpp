@@ -440,6 +440,25 @@ TEST_F(SchedulerTest, AnEntryOfTheProgramIsPausedAndResumed) {
               Errc::not_found);
 }
 
+TEST_F(SchedulerTest, AnAddedEntryIsPausedAndResumed) {
+    ScheduleStore schedule{*store_, ScheduleKeys{"app"}, {}};
+    ASSERT_TRUE(loop_.run_blocking(schedule.put(entry(every(60s), "added"), Deadline::in(5s))));
+    const auto beat = start({});
+    ASSERT_TRUE(tick(*beat));
+    ASSERT_TRUE(loop_.run_blocking(schedule.pause("added", Deadline::in(5s))));
+    advance(5s);
+    ASSERT_TRUE(tick(*beat));
+    advance(10min);
+    ASSERT_TRUE(loop_.run_blocking(schedule.resume("added", now_.wall, Deadline::in(5s))));
+    advance(5s);
+    ASSERT_TRUE(tick(*beat));
+    EXPECT_THAT(ledger_.order, IsEmpty());
+    advance(55s);
+    ASSERT_TRUE(tick(*beat));
+    EXPECT_THAT(ledger_.order, ElementsAre("added@10:11"));
+    EXPECT_EQ(stored("added").missed_count, 0U);
+}
+
 TEST_F(SchedulerTest, AnAddedEntryIsChangedAndRemoved) {
     ScheduleStore schedule{*store_, ScheduleKeys{"app"}, {entry(every(60s))}};
     EXPECT_EQ(loop_.run_blocking(schedule.put(entry(every(9s), "new"), Deadline::in(5s))), false);
