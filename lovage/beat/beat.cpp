@@ -128,7 +128,7 @@ Awaitable<bool> Beat::Impl::connect() {
 
 Awaitable<microseconds> Beat::Impl::tick() {
     const bool led = scheduler_->leads();
-    const auto wait = co_await scheduler_->tick({wall_clock_now(), Deadline::Clock::now()});
+    const auto wait = co_await scheduler_->tick();
     if (scheduler_->leads() != led && options_.on_change) options_.on_change();
     if (!wait) {
         report(wait.error());

@@ -27,6 +27,10 @@ bool is_final(const Error& error) {
 
 }  // namespace
 
+BeatMoment real_moment() {
+    return {wall_clock_now(), Deadline::Clock::now()};
+}
+
 Scheduler::Scheduler(StateStore& store, std::vector<ScheduleEntry> entries,
                      SchedulerOptions options, Send send)
     : store_{store},
@@ -51,18 +55,21 @@ Scheduler::Scheduler(StateStore& store, std::vector<ScheduleEntry> entries,
                .with({options_.schedule});
 }
 
-Awaitable<Result<microseconds>> Scheduler::tick(BeatMoment now) {
+Awaitable<Result<microseconds>> Scheduler::tick() {
+    const BeatMoment now = options_.now();
     if (auto led = co_await lead(now); !led) co_return std::unexpected{std::move(led.error())};
     if (leads()) {
         if (auto done = co_await load(now); !done)
             co_return std::unexpected{std::move(done.error())};
         for (const std::string& name : table_.due(now.wall)) {
-            if (auto done = co_await fire(name, now); !done) {
+            // Much that is due must not outlast the lease: the next tick renews it and goes on.
+            if (options_.now().steady >= renew_at_) break;
+            if (auto done = co_await fire(name); !done) {
                 co_return std::unexpected{std::move(done.error())};
             }
         }
     }
-    co_return until_next(now);
+    co_return until_next(options_.now());
 }
 
 Awaitable<Result<void>> Scheduler::lead(BeatMoment now) {
@@ -117,7 +124,8 @@ Awaitable<Result<void>> Scheduler::load(BeatMoment now) {
         }
     }
     loaded_ = true;
-    reload_at_ = now.steady + options_.reload;
+    // From its end on: one that took long must leave time for what is due.
+    reload_at_ = options_.now().steady + options_.reload;
     entries_known_.set(static_cast<double>(table_.rows().size()));
     co_return Result<void>{};
 }
@@ -171,14 +179,19 @@ Awaitable<Result<void>> Scheduler::drop(std::string name, std::uint64_t version)
     co_return Result<void>{};
 }
 
-Awaitable<Result<void>> Scheduler::fire(std::string name, BeatMoment now) {
+Awaitable<Result<void>> Scheduler::fire(std::string name) {
     const Timetable::Row* row = table_.find(name);
     if (row == nullptr) co_return Result<void>{};
+    const BeatMoment now = options_.now();
     const auto decision = decide(row->entry, row->state, now.wall, table_.zone());
     if (!decision) co_return Result<void>{};
     const ScheduleEntry entry = row->entry;
     const bool claimed_before = row->state.pending.has_value();
-    if (decision->state != row->state) {
+    // A time that was claimed before is claimed anew, though nothing changes but the version: what
+    // is known of it may be old, and whoever claimed it may just have noted it as sent.
+    const bool claims_anew =
+        claimed_before && decision->fire && !attempt(name, *decision->fire).sent;
+    if (claims_anew || decision->state != row->state) {
         const EntryState before = row->state;
         const auto saved = co_await save(name, decision->state);
         if (!saved) co_return std::unexpected{saved.error()};
@@ -189,13 +202,19 @@ Awaitable<Result<void>> Scheduler::fire(std::string name, BeatMoment now) {
         attempts_.erase(name);
         co_return Result<void>{};
     }
-    const auto known = attempts_.try_emplace(name, Attempt{.time = *decision->fire}).first;
-    if (known->second.time != *decision->fire) known->second = Attempt{.time = *decision->fire};
+    (void)attempt(name, *decision->fire);
     Firing firing{.entry = entry,
                   .task_id = firing_id(options_.schedule, name, *decision->fire),
                   .time = *decision->fire,
                   .again = claimed_before};
     co_return co_await send(std::move(firing), now.wall);
+}
+
+/// What this scheduler knows of a time; nothing yet, when it is another than the last one.
+Scheduler::Attempt& Scheduler::attempt(const std::string& name, TimePoint time) {
+    Attempt& known = attempts_.try_emplace(name, Attempt{.time = time}).first->second;
+    if (known.time != time) known = Attempt{.time = time};
+    return known;
 }
 
 /// Sends a pending time, unless only the note of it is missing, and notes what became of it.

@@ -27,6 +27,8 @@ struct BeatMoment {
     Deadline::Clock::time_point steady;
 };
 
+[[nodiscard]] BeatMoment real_moment();
+
 /// One time of one entry, on its way.
 struct Firing {
     ScheduleEntry entry;
@@ -43,6 +45,8 @@ struct SchedulerOptions {
     std::chrono::milliseconds lease = std::chrono::seconds{15};
     /// How often entries of the state store are read.
     std::chrono::milliseconds reload = std::chrono::seconds{5};
+    /// The clocks.
+    std::function<BeatMoment()> now = real_moment;
 };
 
 /// Sends what is due and remembers it, so that each time of each entry is one task, with however
@@ -50,9 +54,9 @@ struct SchedulerOptions {
 ///
 /// The order of one time: it is noted as pending (a compare-and-set that only one scheduler can
 /// win), sent under an id that follows from entry and time, noted as sent. Who dies in between
-/// leaves a pending time; the next one sends it again, under the same id. The lease only keeps the
-/// others from trying: the version of an entry's state is the fencing token, and one who believes
-/// to lead a moment too long fails there.
+/// leaves a pending time; the next one claims it anew and sends it again, under the same id. The
+/// lease only keeps the others from trying: the version of an entry's state is the fencing token,
+/// and one who believes to lead a moment too long fails there.
 ///
 /// Celery differs: two beats send everything twice, and a time whose send failed is lost.
 ///
@@ -66,9 +70,9 @@ public:
     Scheduler(StateStore& store, std::vector<ScheduleEntry> entries, SchedulerOptions options,
               Send send);
 
-    /// Does what is due and says how long there is nothing to do. Errors: those of the state store;
-    /// the next tick goes on where this one ended.
-    [[nodiscard]] Awaitable<Result<std::chrono::microseconds>> tick(BeatMoment now);
+    /// Does what is due, until the lease has to be renewed, and says how long there is nothing to
+    /// do. Errors: those of the state store; the next tick goes on where this one ended.
+    [[nodiscard]] Awaitable<Result<std::chrono::microseconds>> tick();
     /// Lets another one lead at once.
     [[nodiscard]] Awaitable<void> resign(Deadline deadline);
 
@@ -81,7 +85,7 @@ private:
     Awaitable<Result<void>> load_states(ScheduleStore::Entries* wanted);
     Awaitable<Result<void>> begin(ScheduleEntry entry, TimePoint now);
     Awaitable<Result<void>> drop(std::string name, std::uint64_t version);
-    Awaitable<Result<void>> fire(std::string name, BeatMoment now);
+    Awaitable<Result<void>> fire(std::string name);
     Awaitable<Result<void>> send(Firing firing, TimePoint now);
     Awaitable<Result<void>> settle(std::string name, EntryState state);
     /// False: somebody else has changed it, and what they wrote is known now.
@@ -108,6 +112,7 @@ private:
         bool sent = false;  ///< Only the note is missing.
     };
     std::map<std::string, Attempt> attempts_;
+    [[nodiscard]] Attempt& attempt(const std::string& name, TimePoint time);
 
     metrics::Gauge leading_;
     metrics::Gauge entries_known_;

@@ -1,6 +1,7 @@
 #include <lovage/beat/scheduler.hpp>
 
 #include <chrono>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -92,6 +93,8 @@ struct Ledger {
     std::vector<std::string> order;  ///< "entry@10:00"
     std::optional<Error> refuses;
     bool loses_answers = false;
+    /// What happens while a message is on its way, but not while it happens.
+    std::function<Awaitable<void>(Firing)> meanwhile;
 
     [[nodiscard]] int duplicates() const {
         int count = 0;
@@ -105,6 +108,10 @@ Awaitable<Result<void>> deliver(Ledger* ledger, Fate* fate, Firing firing) {
     if (ledger->refuses) co_return std::unexpected{*ledger->refuses};
     if (ledger->messages[firing.task_id]++ == 0) {
         ledger->order.push_back(firing.entry.name + '@' + to_iso8601(firing.time).substr(11, 5));
+    }
+    if (auto meanwhile = std::exchange(ledger->meanwhile, nullptr)) {
+        co_await meanwhile(firing);
+        ledger->meanwhile = std::move(meanwhile);
     }
     fate->pass();
     if (ledger->loses_answers) co_return fail(Errc::unknown_outcome, "no answer");
@@ -123,7 +130,10 @@ protected:
             : store{*test.store_, fate},
               scheduler{store,
                         std::move(entries),
-                        {.schedule = "app", .holder = std::move(holder), .zone = {}},
+                        {.schedule = "app",
+                         .holder = std::move(holder),
+                         .zone = {},
+                         .now = [&test] { return test.now_; }},
                         [this, &test](Firing firing) {
                             return deliver(&test.ledger_, &fate, std::move(firing));
                         }} {}
@@ -151,7 +161,20 @@ protected:
         advance(std::chrono::floor<std::chrono::milliseconds>(at(when) - now_.wall));
     }
     Result<std::chrono::microseconds> tick(Beat& beat) {
-        return loop_.run_blocking(beat.scheduler.tick(now_));
+        return loop_.run_blocking(beat.scheduler.tick());
+    }
+    /// Two seconds pass, and `other` looks whether it is to lead.
+    static Awaitable<void> pass_time(SchedulerTest* test, Beat* other) {
+        test->advance(2s);
+        (void)co_await other->scheduler.tick();
+    }
+    /// Another beat notes a pending time as sent.
+    static Awaitable<void> note_as_sent(StateStore* store, std::string key) {
+        const auto found = value_or_throw(co_await store->get(key, Deadline::in(5s)));
+        EntryState state = value_or_throw(read_entry_state(found.value().value));
+        state.pending.reset();
+        value_or_throw(co_await store->compare_and_set(
+            key, found.value().version, write_entry_state(state), std::nullopt, Deadline::in(5s)));
     }
     /// False: it was killed.
     bool survives(Beat& beat) {
@@ -261,6 +284,52 @@ TEST_F(SchedulerTest, TwoThatBothBelieveToLeadSendEachTimeOnce) {
     ASSERT_TRUE(tick(*first));
     EXPECT_THAT(ledger_.order, SizeIs(2));
     EXPECT_EQ(ledger_.duplicates(), 0);
+}
+
+// What is due together takes longer than the lease, and a follower watches.
+TEST_F(SchedulerTest, ALeaderWithMuchToSendKeepsItsLease) {
+    std::vector<ScheduleEntry> entries;
+    for (char name = 'a'; name <= 'l'; ++name) {
+        entries.push_back(entry(crontab("* * * * *"), {name}));
+    }
+    const auto leader = start(entries);
+    const auto follower = start(entries);
+    ASSERT_TRUE(tick(*leader));
+    ASSERT_TRUE(tick(*follower));
+    for (int i = 0; i < 12; ++i) {
+        advance(5s);
+        ASSERT_TRUE(tick(*follower));
+        if (i == 11) {
+            ledger_.meanwhile = [this, &follower](Firing) {
+                return pass_time(this, follower.get());
+            };
+        }
+        ASSERT_TRUE(tick(*leader));
+    }
+    EXPECT_THAT(ledger_.order, testing::Not(SizeIs(entries.size())));
+    while (tick(*leader).value() == 0s) {
+    }
+    EXPECT_THAT(ledger_.order, SizeIs(entries.size()));
+    EXPECT_EQ(ledger_.duplicates(), 0);
+    EXPECT_TRUE(leader->scheduler.leads());
+    EXPECT_FALSE(follower->scheduler.leads());
+}
+
+// What a beat knows of a pending time may be old: the one that claimed it still worked.
+TEST_F(SchedulerTest, ATimeThatAnotherBeatHasNotedIsNotSentAgain) {
+    const ScheduleKeys keys{"app"};
+    for (const char* name : {"a", "b"}) {
+        const EntryState state{.decided_until = now_.wall, .pending = now_.wall};
+        write(keys.states() + name, write_entry_state(state));
+    }
+    const auto beat = start({entry(every(60s), "a"), entry(every(60s), "b")});
+    ledger_.meanwhile = [this, key = keys.states() + "b"](Firing) {
+        return note_as_sent(store_.get(), key);
+    };
+    ASSERT_TRUE(tick(*beat));
+    ledger_.meanwhile = nullptr;
+    ASSERT_TRUE(tick(*beat));
+    EXPECT_THAT(ledger_.order, ElementsAre("a@10:00"));
 }
 
 // C45 and the test: whoever leads is killed at the firing moment, 200 times, at every step
