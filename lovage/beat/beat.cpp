@@ -99,7 +99,8 @@ Awaitable<Result<void>> Beat::Impl::run() {
         core_->state(), std::move(*entries),
         SchedulerOptions{.schedule = options_.schedule,
                          .holder = core_->origin() + ' ' + uuid4(),
-                         .zone = *zone},
+                         .zone = *zone,
+                         .stopping = [this] { return stopping_; }},
         [core = core_](Firing firing) { return send_firing(core, std::move(firing)); });
     microseconds longest = std::chrono::minutes{5};
     if (settings.beat_max_loop_interval.count() > 0) longest = settings.beat_max_loop_interval;

@@ -63,7 +63,7 @@ Awaitable<Result<microseconds>> Scheduler::tick() {
             co_return std::unexpected{std::move(done.error())};
         for (const std::string& name : table_.due(now.wall)) {
             // Much that is due must not outlast the lease: the next tick renews it and goes on.
-            if (options_.now().steady >= renew_at_) break;
+            if (options_.stopping() || options_.now().steady >= renew_at_) break;
             if (auto done = co_await fire(name); !done) {
                 co_return std::unexpected{std::move(done.error())};
             }

@@ -47,6 +47,8 @@ struct SchedulerOptions {
     std::chrono::milliseconds reload = std::chrono::seconds{5};
     /// The clocks.
     std::function<BeatMoment()> now = real_moment;
+    /// Whether to leave what is due for later; asked between one entry and the next.
+    std::function<bool()> stopping = [] { return false; };
 };
 
 /// Sends what is due and remembers it, so that each time of each entry is one task, with however

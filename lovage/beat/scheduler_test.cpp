@@ -133,7 +133,8 @@ protected:
                         {.schedule = "app",
                          .holder = std::move(holder),
                          .zone = {},
-                         .now = [&test] { return test.now_; }},
+                         .now = [&test] { return test.now_; },
+                         .stopping = [&test] { return test.stopping_; }},
                         [this, &test](Firing firing) {
                             return deliver(&test.ledger_, &fate, std::move(firing));
                         }} {}
@@ -167,6 +168,10 @@ protected:
     static Awaitable<void> pass_time(SchedulerTest* test, Beat* other) {
         test->advance(2s);
         (void)co_await other->scheduler.tick();
+    }
+    static Awaitable<void> ask_to_stop(SchedulerTest* test) {
+        test->stopping_ = true;
+        co_return;
     }
     /// Another beat notes a pending time as sent.
     static Awaitable<void> note_as_sent(StateStore* store, std::string key) {
@@ -203,6 +208,7 @@ protected:
     std::unique_ptr<StateStore> store_;
     Ledger ledger_;
     int started_ = 0;
+    bool stopping_ = false;
 };
 
 TEST_F(SchedulerTest, SendsEachTimeAndRemembersIt) {
@@ -392,6 +398,16 @@ TEST_F(SchedulerTest, ATimeWhoseSendFailedIsTriedAgain) {
     ASSERT_TRUE(tick(*beat));
     EXPECT_THAT(ledger_.order, ElementsAre("it@10:01"));
     EXPECT_EQ(stored("it").total_run_count, 1U);
+}
+
+TEST_F(SchedulerTest, WhoIsToStopSendsOneMoreAtMost) {
+    const auto beat = start({entry(every(60s), "a"), entry(every(60s), "b")});
+    ASSERT_TRUE(tick(*beat));
+    advance(60s);
+    ledger_.meanwhile = [this](Firing) { return ask_to_stop(this); };
+    ASSERT_TRUE(tick(*beat));
+    EXPECT_THAT(ledger_.order, ElementsAre("a@10:01"));
+    EXPECT_EQ(stored("a").total_run_count, 1U);
 }
 
 TEST_F(SchedulerTest, ASendWithoutAnAnswerIsMadeAgainUnderTheSameId) {
