@@ -91,6 +91,7 @@ private:
 struct Ledger {
     std::map<std::string, int> messages;
     std::vector<std::string> order;  ///< "entry@10:00"
+    int attempts = 0;
     std::optional<Error> refuses;
     bool loses_answers = false;
     /// What happens while a message is on its way, but not while it happens.
@@ -105,6 +106,7 @@ struct Ledger {
 
 Awaitable<Result<void>> deliver(Ledger* ledger, Fate* fate, Firing firing) {
     fate->pass();
+    ++ledger->attempts;
     if (ledger->refuses) co_return std::unexpected{*ledger->refuses};
     if (ledger->messages[firing.task_id]++ == 0) {
         ledger->order.push_back(firing.entry.name + '@' + to_iso8601(firing.time).substr(11, 5));
@@ -398,6 +400,22 @@ TEST_F(SchedulerTest, ATimeWhoseSendFailedIsTriedAgain) {
     ASSERT_TRUE(tick(*beat));
     EXPECT_THAT(ledger_.order, ElementsAre("it@10:01"));
     EXPECT_EQ(stored("it").total_run_count, 1U);
+}
+
+// Entries are read again every five seconds.
+TEST_F(SchedulerTest, ATimeWhoseSendFailsIsTriedLessAndLessOften) {
+    const auto beat = start({entry(every(10min))});
+    ASSERT_TRUE(tick(*beat));
+    advance(10min);
+    ledger_.refuses = Error{Errc::disconnected, "away"};
+    std::vector<int> tries;
+    for (int second = 0; second < 100; ++second) {
+        const int before = ledger_.attempts;
+        ASSERT_TRUE(tick(*beat));
+        if (ledger_.attempts > before) tries.push_back(second);
+        advance(1s);
+    }
+    EXPECT_THAT(tries, ElementsAre(0, 1, 3, 7, 15, 31, 61, 91));
 }
 
 TEST_F(SchedulerTest, WhoIsToStopSendsOneMoreAtMost) {
