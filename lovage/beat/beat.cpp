@@ -100,6 +100,7 @@ Awaitable<Result<void>> Beat::Impl::run() {
         SchedulerOptions{.schedule = options_.schedule,
                          .holder = core_->origin() + ' ' + uuid4(),
                          .zone = *zone,
+                         .cron_deadline = cron_deadline(settings),
                          .stopping = [this] { return stopping_; }},
         [core = core_](Firing firing) { return send_firing(core, std::move(firing)); });
     microseconds longest = std::chrono::minutes{5};

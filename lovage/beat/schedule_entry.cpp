@@ -3,6 +3,7 @@
 #include <lovage/core/uuid.hpp>
 
 #include <algorithm>
+#include <variant>
 
 namespace lovage {
 
@@ -40,6 +41,12 @@ TimePoint decided_until(const ScheduleEntry& entry, const EntryState& state) {
 }
 
 }  // namespace
+
+void set_cron_deadline(ScheduleEntry& entry, std::optional<std::chrono::seconds> deadline) {
+    if (!entry.starting_deadline && std::holds_alternative<Crontab>(entry.schedule)) {
+        entry.starting_deadline = deadline;
+    }
+}
 
 TimePoint due_time(const ScheduleEntry& entry, const EntryState& state, const TimeZone& zone) {
     if (state.pending) return *state.pending;

@@ -36,6 +36,10 @@ struct ScheduleEntry {
     std::optional<TimePoint> since;
 };
 
+/// Gives a crontab without a `starting_deadline` of its own this one: the setting
+/// `beat_cron_starting_deadline`, if there is one.
+void set_cron_deadline(ScheduleEntry& entry, std::optional<std::chrono::seconds> deadline);
+
 /// What is remembered of an entry from one time to the next.
 struct EntryState {
     /// Up to here everything is decided: the next time is the first one after it. Of a new entry,

@@ -35,8 +35,9 @@ Error no_entry(const std::string& name) {
 }  // namespace
 
 ScheduleStore::ScheduleStore(StateStore& store, ScheduleKeys keys,
-                             std::vector<ScheduleEntry> program)
-    : store_{store}, keys_{std::move(keys)} {
+                             std::vector<ScheduleEntry> program,
+                             std::optional<std::chrono::seconds> cron_deadline)
+    : store_{store}, keys_{std::move(keys)}, cron_deadline_{cron_deadline} {
     for (ScheduleEntry& entry : program) {
         const std::string name = entry.name;
         program_.insert_or_assign(name, std::move(entry));
@@ -50,6 +51,7 @@ Awaitable<Result<ScheduleStore::Entries>> ScheduleStore::entries(Deadline deadli
     for (const auto& [key, value] : *stored) {
         apply(entries, key.substr(keys_.entries().size()), value.value);
     }
+    for (auto& [name, entry] : entries) set_cron_deadline(entry, cron_deadline_);
     co_return entries;
 }
 

@@ -6,6 +6,7 @@
 #include <lovage/results/state_store.hpp>
 #include <lovage/runtime/deadline.hpp>
 
+#include <chrono>
 #include <map>
 #include <optional>
 #include <string>
@@ -32,8 +33,10 @@ class ScheduleStore {
 public:
     using Entries = std::map<std::string, ScheduleEntry>;
 
-    /// `program` are the entries of the program. Lifetime: `store` must outlive this.
-    ScheduleStore(StateStore& store, ScheduleKeys keys, std::vector<ScheduleEntry> program);
+    /// `program` are the entries of the program; `cron_deadline` holds for crontabs that have no
+    /// deadline of their own, wherever they come from. Lifetime: `store` must outlive this.
+    ScheduleStore(StateStore& store, ScheduleKeys keys, std::vector<ScheduleEntry> program,
+                  std::optional<std::chrono::seconds> cron_deadline = std::nullopt);
 
     /// All entries by name. One that cannot be read is logged and left out.
     [[nodiscard]] Awaitable<Result<Entries>> entries(Deadline deadline);
@@ -64,6 +67,7 @@ private:
     StateStore& store_;
     ScheduleKeys keys_;
     Entries program_;
+    std::optional<std::chrono::seconds> cron_deadline_;
 };
 
 }  // namespace lovage

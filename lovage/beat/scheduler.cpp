@@ -36,7 +36,7 @@ Scheduler::Scheduler(StateStore& store, std::vector<ScheduleEntry> entries,
     : store_{store},
       options_{std::move(options)},
       keys_{options_.schedule},
-      entries_{store, keys_, std::move(entries)},
+      entries_{store, keys_, std::move(entries), options_.cron_deadline},
       send_{std::move(send)},
       lease_{store, keys_.leader(), options_.holder, options_.lease},
       table_{options_.zone} {

@@ -42,6 +42,8 @@ struct SchedulerOptions {
     std::string schedule;  ///< Beats of the same one are each other's stand-ins.
     std::string holder;    ///< Who this is, for people and for the lease; unique.
     TimeZone zone;
+    /// Of crontabs that have none of their own.
+    std::optional<std::chrono::seconds> cron_deadline = std::nullopt;
     std::chrono::milliseconds lease = std::chrono::seconds{15};
     /// How often entries of the state store are read.
     std::chrono::milliseconds reload = std::chrono::seconds{5};

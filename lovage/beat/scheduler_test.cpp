@@ -562,6 +562,23 @@ TEST_F(SchedulerTest, AnAddedEntryIsPausedAndResumed) {
     EXPECT_EQ(stored("added").missed_count, 0U);
 }
 
+TEST_F(SchedulerTest, TheDeadlineOfCrontabsHoldsForAddedEntries) {
+    ScheduleEntry strict = entry(crontab("0 4 * * *"), "strict");
+    strict.starting_deadline = 5s;
+    ScheduleStore schedule{
+        *store_, ScheduleKeys{"app"}, {entry(crontab("0 5 * * *"), "program")}, 90s};
+    for (const ScheduleEntry& added :
+         {entry(crontab("0 4 * * *"), "added"), entry(every(60s), "interval"), std::move(strict)}) {
+        ASSERT_TRUE(loop_.run_blocking(schedule.put(added, Deadline::in(5s))));
+    }
+    const auto entries = loop_.run_blocking(schedule.entries(Deadline::in(5s)));
+    ASSERT_TRUE(entries);
+    EXPECT_EQ(entries->at("added").starting_deadline, 90s);
+    EXPECT_EQ(entries->at("program").starting_deadline, 90s);
+    EXPECT_EQ(entries->at("interval").starting_deadline, std::nullopt);
+    EXPECT_EQ(entries->at("strict").starting_deadline, 5s);
+}
+
 TEST_F(SchedulerTest, AnAddedEntryIsChangedAndRemoved) {
     ScheduleStore schedule{*store_, ScheduleKeys{"app"}, {entry(every(60s))}};
     EXPECT_EQ(loop_.run_blocking(schedule.put(entry(every(9s), "new"), Deadline::in(5s))), false);
