@@ -48,11 +48,19 @@ Awaitable<Result<ScheduleStore::Entries>> ScheduleStore::entries(Deadline deadli
     auto stored = co_await store_.list(keys_.entries(), kScheduleEntriesMax, deadline);
     if (!stored) co_return std::unexpected{std::move(stored.error())};
     Entries entries = program_;
+    listed_.clear();
+    listed_all_ = stored->size() < kScheduleEntriesMax;
     for (const auto& [key, value] : *stored) {
-        apply(entries, key.substr(keys_.entries().size()), value.value);
+        const std::string name = key.substr(keys_.entries().size());
+        apply(entries, name, value.value);
+        listed_.insert(name);
     }
     for (auto& [name, entry] : entries) set_cron_deadline(entry, cron_deadline_);
     co_return entries;
+}
+
+bool ScheduleStore::may_have(const std::string& name) const {
+    return !listed_all_ || of_program(name) || listed_.contains(name);
 }
 
 void ScheduleStore::apply(Entries& entries, const std::string& name,

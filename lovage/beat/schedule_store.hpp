@@ -9,6 +9,7 @@
 #include <chrono>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -40,6 +41,9 @@ public:
 
     /// All entries by name. One that cannot be read is logged and left out.
     [[nodiscard]] Awaitable<Result<Entries>> entries(Deadline deadline);
+    /// Whether there is an entry of that name as far as the last entries() can tell: one that
+    /// cannot be read, or was beyond what is listed, is there, too.
+    [[nodiscard]] bool may_have(const std::string& name) const;
     /// Adds an entry or replaces the one of its name. True: there was one.
     [[nodiscard]] Awaitable<Result<bool>> put(ScheduleEntry entry, Deadline deadline);
     /// Removes an entry of the state store; one of the program is then as the program has it.
@@ -67,6 +71,8 @@ private:
     StateStore& store_;
     ScheduleKeys keys_;
     Entries program_;
+    std::set<std::string> listed_;  ///< Names in the state store.
+    bool listed_all_ = false;
     std::optional<std::chrono::seconds> cron_deadline_;
 };
 

@@ -114,7 +114,11 @@ Awaitable<Result<void>> Scheduler::load(BeatMoment now) {
         if (!wanted->contains(name)) gone.emplace_back(name, row.version);
     }
     for (const auto& [name, version] : gone) {
-        if (auto done = co_await drop(name, version); !done) co_return done;
+        if (entries_.may_have(name)) {
+            forget(name);
+        } else if (auto done = co_await drop(name, version); !done) {
+            co_return done;
+        }
     }
     for (auto& [name, entry] : *wanted) {
         if (const Timetable::Row* row = table_.find(name)) {
@@ -131,7 +135,8 @@ Awaitable<Result<void>> Scheduler::load(BeatMoment now) {
 }
 
 /// What is remembered of the entries; what is remembered of entries that are gone is dropped, so
-/// that one which comes back later is new.
+/// that one which comes back later is new. An entry that is there and cannot be read, because a
+/// newer version wrote it, is not gone.
 Awaitable<Result<void>> Scheduler::load_states(ScheduleStore::Entries* wanted) {
     auto stored = co_await store_.list(keys_.states(), 2 * kScheduleEntriesMax, store_deadline());
     if (!stored) co_return std::unexpected{std::move(stored.error())};
@@ -139,6 +144,7 @@ Awaitable<Result<void>> Scheduler::load_states(ScheduleStore::Entries* wanted) {
     for (const auto& [key, value] : *stored) {
         const std::string name = key.substr(keys_.states().size());
         const auto found = wanted->find(name);
+        if (found == wanted->end() && entries_.may_have(name)) continue;
         const auto state = read_entry_state(value.value);
         if (found == wanted->end() || !state) {
             if (!state) log::error("beat", "what was remembered of '{}' is unreadable", name);
@@ -174,9 +180,13 @@ Awaitable<Result<void>> Scheduler::drop(std::string name, std::uint64_t version)
     auto erased =
         co_await store_.compare_and_erase(keys_.states() + name, version, store_deadline());
     if (!erased && erased.error().code != Errc::conflict) co_return erased;
+    forget(name);
+    co_return Result<void>{};
+}
+
+void Scheduler::forget(const std::string& name) {
     table_.erase(name);
     attempts_.erase(name);
-    co_return Result<void>{};
 }
 
 Awaitable<Result<void>> Scheduler::fire(std::string name) {

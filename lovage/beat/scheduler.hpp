@@ -89,6 +89,7 @@ private:
     Awaitable<Result<void>> load_states(ScheduleStore::Entries* wanted);
     Awaitable<Result<void>> begin(ScheduleEntry entry, TimePoint now);
     Awaitable<Result<void>> drop(std::string name, std::uint64_t version);
+    void forget(const std::string& name);
     Awaitable<Result<void>> fire(std::string name);
     Awaitable<Result<void>> send(Firing firing, TimePoint now);
     Awaitable<Result<void>> settle(std::string name, EntryState state);

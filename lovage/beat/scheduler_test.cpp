@@ -602,6 +602,37 @@ TEST_F(SchedulerTest, ABadEntryOfTheStateStoreHarmsNoOther) {
     EXPECT_THAT(ledger_.order, ElementsAre("it@10:01"));
 }
 
+// A newer version of the program has written it, and an older one leads for a while.
+TEST_F(SchedulerTest, AnEntryThatCannotBeReadKeepsWhatIsRemembered) {
+    const std::string key = ScheduleKeys{"app"}.entries() + "added";
+    const std::string readable = R"({"task": "task", "schedule": 60})";
+    const std::string unreadable = R"({"task": "task", "schedule": 60, "newer": true})";
+    write(key, readable);
+    auto beat = start({});
+    ASSERT_TRUE(tick(*beat));
+    advance(60s);
+    ledger_.refuses = Error{Errc::disconnected, "away"};
+    ASSERT_TRUE(tick(*beat));
+    const EntryState pending = stored("added");
+    ASSERT_TRUE(pending.pending);
+
+    write(key, unreadable);
+    advance(5s);
+    ASSERT_TRUE(tick(*beat));
+    EXPECT_EQ(beat->scheduler.timetable().find("added"), nullptr);
+    EXPECT_EQ(stored("added"), pending);
+    loop_.run_blocking(beat->scheduler.resign(Deadline::in(5s)));
+    beat = start({});
+    ASSERT_TRUE(tick(*beat));
+    EXPECT_EQ(stored("added"), pending);
+
+    write(key, readable);
+    ledger_.refuses.reset();
+    advance(5s);
+    ASSERT_TRUE(tick(*beat));
+    EXPECT_THAT(ledger_.order, ElementsAre("added@10:01"));
+}
+
 TEST_F(SchedulerTest, AnEntryThatWasGoneIsNewWhenItComesBack) {
     for (const auto& entries : {std::vector{entry(every(60s))}, std::vector<ScheduleEntry>{}}) {
         const auto beat = start(entries);
