@@ -53,6 +53,14 @@ TimePoint due_time(const ScheduleEntry& entry, const EntryState& state, const Ti
     return next_after(entry.schedule, decided_until(entry, state), zone);
 }
 
+std::optional<TimePoint> silent_until(const ScheduleEntry& entry, const EntryState& state,
+                                      TimePoint now) {
+    constexpr std::chrono::minutes kTolerance{1};  // clocks of two machines differ a little
+    const TimePoint until = decided_until(entry, state);
+    if (!entry.enabled || until <= now + kTolerance) return std::nullopt;
+    return until;
+}
+
 std::optional<Decision> decide(const ScheduleEntry& entry, const EntryState& state, TimePoint now,
                                const TimeZone& zone) {
     if (!entry.enabled) return std::nullopt;

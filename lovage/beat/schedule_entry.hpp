@@ -63,6 +63,10 @@ struct Decision {
 /// When there is something to do about an entry next.
 [[nodiscard]] TimePoint due_time(const ScheduleEntry& entry, const EntryState& state,
                                  const TimeZone& zone);
+/// Up to when no time comes, if that is more than a minute after `now`: what is decided, or since
+/// when the entry is resumed, was written by a clock that was ahead. Nothing: all is well.
+[[nodiscard]] std::optional<TimePoint> silent_until(const ScheduleEntry& entry,
+                                                    const EntryState& state, TimePoint now);
 /// Pure. Nothing: the entry has nothing due at `now`.
 [[nodiscard]] std::optional<Decision> decide(const ScheduleEntry& entry, const EntryState& state,
                                              TimePoint now, const TimeZone& zone);

@@ -128,10 +128,24 @@ Awaitable<Result<void>> Scheduler::load(BeatMoment now) {
         }
     }
     loaded_ = true;
+    warn_of_silence(now.wall);
     // From its end on: one that took long must leave time for what is due.
     reload_at_ = options_.now().steady + options_.reload;
     entries_known_.set(static_cast<double>(table_.rows().size()));
     co_return Result<void>{};
+}
+
+/// Says once of each entry that it waits for a clock that was ahead.
+void Scheduler::warn_of_silence(TimePoint now) {
+    for (const auto& [name, row] : table_.rows()) {
+        const auto until = silent_until(row.entry, row.state, now);
+        if (!until) {
+            silent_.erase(name);
+        } else if (silent_.insert(name).second) {
+            log::warning("beat", "'{}' does not come before {}: a clock that was ahead had it so",
+                         name, to_iso8601(*until));
+        }
+    }
 }
 
 /// What is remembered of the entries; what is remembered of entries that are gone is dropped, so
@@ -187,6 +201,7 @@ Awaitable<Result<void>> Scheduler::drop(std::string name, std::uint64_t version)
 void Scheduler::forget(const std::string& name) {
     table_.erase(name);
     attempts_.erase(name);
+    silent_.erase(name);
 }
 
 Awaitable<Result<void>> Scheduler::fire(std::string name) {

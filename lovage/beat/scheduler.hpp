@@ -15,6 +15,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -90,6 +91,7 @@ private:
     Awaitable<Result<void>> begin(ScheduleEntry entry, TimePoint now);
     Awaitable<Result<void>> drop(std::string name, std::uint64_t version);
     void forget(const std::string& name);
+    void warn_of_silence(TimePoint now);
     Awaitable<Result<void>> fire(std::string name);
     Awaitable<Result<void>> send(Firing firing, TimePoint now);
     Awaitable<Result<void>> settle(std::string name, EntryState state);
@@ -117,6 +119,7 @@ private:
         bool sent = false;  ///< Only the note is missing.
     };
     std::map<std::string, Attempt> attempts_;
+    std::set<std::string> silent_;  ///< Entries that were warned of.
     [[nodiscard]] Attempt& attempt(const std::string& name, TimePoint time);
 
     metrics::Gauge leading_;

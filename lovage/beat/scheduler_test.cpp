@@ -1,5 +1,6 @@
 #include <lovage/beat/scheduler.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <functional>
 #include <map>
@@ -499,6 +500,22 @@ TEST_F(SchedulerTest, AWallClockThatJumpsBringsNoTimeTwice) {
     ASSERT_TRUE(tick(*beat));
     EXPECT_THAT(ledger_.order, ElementsAre("it@11:00", "it@11:10"));
     EXPECT_EQ(ledger_.duplicates(), 0);
+}
+
+TEST_F(SchedulerTest, AnEntryThatAClockAheadHasSilencedIsToldOnce) {
+    write(ScheduleKeys{"app"}.states() + "it",
+          write_entry_state({.decided_until = at("2027-01-01T10:00:00Z")}));
+    const auto beat = start({entry(every(60s)), entry(every(60s), "other")});
+    log::configure({.level = log::Level::warning, .background = false});
+    testing::internal::CaptureStderr();
+    for (int i = 0; i < 3; ++i) {
+        ASSERT_TRUE(tick(*beat));
+        advance(5s);
+    }
+    log::configure({.level = log::Level::off});
+    const std::string lines = testing::internal::GetCapturedStderr();
+    EXPECT_EQ(std::ranges::count(lines, '\n'), 1) << lines;
+    EXPECT_THAT(lines, testing::HasSubstr("'it' does not come before 2027-01-01T10:00:00"));
 }
 
 TEST_F(SchedulerTest, EntriesOfTheStateStoreComeAndGo) {
