@@ -2,6 +2,7 @@
 
 #include <lovage/app/app_core.hpp>
 #include <lovage/beat/scheduler.hpp>
+#include <lovage/core/task_message.hpp>
 #include <lovage/core/uuid.hpp>
 #include <lovage/runtime/log.hpp>
 #include <lovage/runtime/notifier.hpp>
@@ -24,9 +25,13 @@ constexpr seconds kAnswerPatience{5};
 constexpr seconds kPauseAfterFailure{2};
 constexpr milliseconds kShortestPause{1};
 
+/// Wire: Celery's beat hands its arguments over as a list, which `argsrepr` shows.
 detail::Call call_of(const ScheduleEntry& entry) {
-    return {
-        .task = entry.task, .args = entry.args, .kwargs = entry.kwargs, .options = entry.options};
+    return {.task = entry.task,
+            .args = entry.args,
+            .kwargs = entry.kwargs,
+            .options = entry.options,
+            .argsrepr = celery_repr(entry.args, false)};
 }
 
 /// Whether the task of a firing has left a record: then it was sent.
