@@ -207,15 +207,14 @@ void Scheduler::forget(const std::string& name) {
 Awaitable<Result<void>> Scheduler::fire(std::string name) {
     const Timetable::Row* row = table_.find(name);
     if (row == nullptr) co_return Result<void>{};
-    const BeatMoment now = options_.now();
-    const auto decision = decide(row->entry, row->state, now.wall, table_.zone());
+    const auto decision = decide(row->entry, row->state, options_.now().wall, table_.zone());
     if (!decision) co_return Result<void>{};
     const ScheduleEntry entry = row->entry;
     const bool claimed_before = row->state.pending.has_value();
     // A time that was claimed before is claimed anew, though nothing changes but the version: what
     // is known of it may be old, and whoever claimed it may just have noted it as sent.
     const bool claims_anew =
-        claimed_before && decision->fire && !attempt(name, *decision->fire).sent;
+        claimed_before && decision->fire && !attempt(name, *decision->fire).sent_at;
     if (claims_anew || decision->state != row->state) {
         const EntryState before = row->state;
         const auto saved = co_await save(name, decision->state);
@@ -232,7 +231,7 @@ Awaitable<Result<void>> Scheduler::fire(std::string name) {
                   .task_id = firing_id(options_.schedule, name, *decision->fire),
                   .time = *decision->fire,
                   .again = claimed_before};
-    co_return co_await send(std::move(firing), now.wall);
+    co_return co_await send(std::move(firing));
 }
 
 /// What this scheduler knows of a time; nothing yet, when it is another than the last one.
@@ -243,11 +242,12 @@ Scheduler::Attempt& Scheduler::attempt(const std::string& name, TimePoint time) 
 }
 
 /// Sends a pending time, unless only the note of it is missing, and notes what became of it.
-Awaitable<Result<void>> Scheduler::send(Firing firing, TimePoint now) {
+Awaitable<Result<void>> Scheduler::send(Firing firing) {
     const std::string name = firing.entry.name;
     const TimePoint time = firing.time;
-    if (!attempts_.at(name).sent) {
+    if (!attempts_.at(name).sent_at) {
         const auto sent = co_await send_(firing);
+        const TimePoint now = options_.now().wall;
         const Timetable::Row* row = table_.find(name);
         if (row == nullptr || row->state.pending != time) co_return Result<void>{};
         if (!sent && !is_final(sent.error())) {
@@ -264,14 +264,14 @@ Awaitable<Result<void>> Scheduler::send(Firing firing, TimePoint now) {
             ++state.missed_count;
             co_return co_await settle(name, state);
         }
-        attempts_.at(name).sent = true;
+        attempts_.at(name).sent_at = now;
         tasks_.with({options_.schedule, name, "sent"}).increment();
         lag_.observe(std::max(std::chrono::duration<double>{now - time}.count(), 0.0));
         log::info("beat", "sent '{}' ({}) as {}", name, firing.entry.task, firing.task_id);
     }
     EntryState state = table_.find(name)->state;
     state.pending.reset();
-    state.last_run_at = now;
+    state.last_run_at = attempts_.at(name).sent_at;
     ++state.total_run_count;
     co_return co_await settle(name, state);
 }

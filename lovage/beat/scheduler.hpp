@@ -93,7 +93,7 @@ private:
     void forget(const std::string& name);
     void warn_of_silence(TimePoint now);
     Awaitable<Result<void>> fire(std::string name);
-    Awaitable<Result<void>> send(Firing firing, TimePoint now);
+    Awaitable<Result<void>> send(Firing firing);
     Awaitable<Result<void>> settle(std::string name, EntryState state);
     /// False: somebody else has changed it, and what they wrote is known now.
     Awaitable<Result<bool>> save(std::string name, EntryState state);
@@ -116,7 +116,7 @@ private:
     struct Attempt {
         TimePoint time;
         unsigned failed = 0;
-        bool sent = false;  ///< Only the note is missing.
+        std::optional<TimePoint> sent_at;  ///< Only the note is missing.
     };
     std::map<std::string, Attempt> attempts_;
     std::set<std::string> silent_;  ///< Entries that were warned of.

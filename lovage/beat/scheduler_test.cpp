@@ -172,6 +172,10 @@ protected:
         test->advance(2s);
         (void)co_await other->scheduler.tick();
     }
+    static Awaitable<void> lose_store(MortalStore* store) {
+        store->away = true;
+        co_return;
+    }
     static Awaitable<void> ask_to_stop(SchedulerTest* test) {
         test->stopping_ = true;
         co_return;
@@ -387,6 +391,31 @@ TEST_F(SchedulerTest, ALeaderKilledAtTheFiringMomentLosesAndDoublesNothing) {
     EXPECT_EQ(ledger_.duplicates(), sent_unnoted);
     EXPECT_EQ(stored("it").total_run_count, static_cast<std::uint64_t>(kKills));
     EXPECT_EQ(stored("it").missed_count, 0U);
+}
+
+TEST_F(SchedulerTest, ATaskRanLastWhenItsSendHadEnded) {
+    const auto beat = start({entry(every(60s))});
+    const auto other = start({});
+    ASSERT_TRUE(tick(*beat));
+    advance(60s);
+    ledger_.meanwhile = [this, &other](Firing) { return pass_time(this, other.get()); };
+    ASSERT_TRUE(tick(*beat));
+    EXPECT_EQ(stored("it").last_run_at, at("2026-01-01T10:01:02Z"));
+}
+
+// The broker took it, and the store was away when it was to be noted.
+TEST_F(SchedulerTest, ATaskRanWhenItWasSentAndNotWhenThatWasNoted) {
+    const auto beat = start({entry(every(60s))});
+    ASSERT_TRUE(tick(*beat));
+    advance(60s);
+    ledger_.meanwhile = [&beat](Firing) { return lose_store(&beat->store); };
+    EXPECT_FALSE(tick(*beat));
+    beat->store.away = false;
+    advance(2s);
+    ASSERT_TRUE(tick(*beat));
+    EXPECT_EQ(ledger_.attempts, 1);
+    EXPECT_EQ(stored("it").last_run_at, at("2026-01-01T10:01:00Z"));
+    EXPECT_EQ(stored("it").total_run_count, 1U);
 }
 
 TEST_F(SchedulerTest, ATimeWhoseSendFailedIsTriedAgain) {
