@@ -28,8 +28,9 @@ struct ScheduleKeys {
 /// The entries of a schedule as people change them while beats run, which notice within seconds.
 ///
 /// An entry of the state store takes the place of the program's of its name; one that only says
-/// whether it is enabled leaves the rest to the program. Belongs to the store's loop; not
-/// thread-safe.
+/// whether it is enabled leaves the rest to the program. Changes have the error conflict, too:
+/// somebody else changed the same entry meanwhile, and nothing was done. Belongs to the store's
+/// loop; not thread-safe.
 class ScheduleStore {
 public:
     using Entries = std::map<std::string, ScheduleEntry>;
@@ -65,7 +66,6 @@ public:
 private:
     Awaitable<Result<void>> enable(std::string name, std::optional<TimePoint> since,
                                    Deadline deadline);
-    Awaitable<Result<bool>> write(std::string name, std::string value, Deadline deadline);
     void apply(Entries& entries, const std::string& name, const std::string& text) const;
 
     StateStore& store_;

@@ -59,7 +59,9 @@ public:
     MortalStore(StateStore& store, Fate& fate) : store_{store}, fate_{fate} {}
 
     Awaitable<Result<std::optional<StateEntry>>> get(std::string key, Deadline deadline) override {
-        return store_.get(std::move(key), deadline);
+        auto found = co_await store_.get(std::move(key), deadline);
+        if (const auto meddle = std::exchange(after_get, nullptr)) co_await meddle();
+        co_return found;
     }
     Awaitable<Result<std::uint64_t>> compare_and_set(std::string key, std::uint64_t expected,
                                                      std::string value,
@@ -82,6 +84,8 @@ public:
     }
 
     bool away = false;
+    /// What another process does, once, right after something was read.
+    std::function<Awaitable<void>()> after_get;
 
 private:
     StateStore& store_;
@@ -175,6 +179,9 @@ protected:
     static Awaitable<void> lose_store(MortalStore* store) {
         store->away = true;
         co_return;
+    }
+    static Awaitable<void> change_entry(ScheduleStore* schedule, ScheduleEntry entry) {
+        (void)co_await schedule->put(std::move(entry), Deadline::in(5s));
     }
     static Awaitable<void> ask_to_stop(SchedulerTest* test) {
         test->stopping_ = true;
@@ -606,6 +613,21 @@ TEST_F(SchedulerTest, AnAddedEntryIsPausedAndResumed) {
     ASSERT_TRUE(tick(*beat));
     EXPECT_THAT(ledger_.order, ElementsAre("added@10:11"));
     EXPECT_EQ(stored("added").missed_count, 0U);
+}
+
+TEST_F(SchedulerTest, APauseDoesNotUndoWhatAnotherChangesMeanwhile) {
+    Fate fate;
+    MortalStore store{*store_, fate};
+    ScheduleStore schedule{store, ScheduleKeys{"app"}, {}};
+    ASSERT_TRUE(loop_.run_blocking(schedule.put(entry(every(60s), "added"), Deadline::in(5s))));
+    ScheduleStore others{*store_, ScheduleKeys{"app"}, {}};
+    store.after_get = [&others] { return change_entry(&others, entry(every(20s), "added")); };
+    const auto paused = loop_.run_blocking(schedule.pause("added", Deadline::in(5s)));
+    ASSERT_FALSE(paused);
+    EXPECT_EQ(paused.error().code, Errc::conflict);
+    const auto entries = loop_.run_blocking(schedule.entries(Deadline::in(5s)));
+    EXPECT_EQ(entries.value().at("added").schedule, Schedule{every(20s)});
+    ASSERT_TRUE(loop_.run_blocking(schedule.pause("added", Deadline::in(5s))));
 }
 
 TEST_F(SchedulerTest, TheDeadlineOfCrontabsHoldsForAddedEntries) {
