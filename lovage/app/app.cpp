@@ -118,6 +118,7 @@ PreparedSend prepare(AppCore& core, detail::Call call) {
     }
     message.args = std::move(call.args);
     message.kwargs = std::move(call.kwargs);
+    message.argsrepr = std::move(call.argsrepr);
     message.user_headers = std::move(call.options.headers);
     add_trace_context(message.user_headers, call.options.trace);
     prepared.trail = inherit(message);

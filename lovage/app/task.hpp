@@ -30,6 +30,8 @@ struct Call {
     Json args = Json::array();
     Json kwargs = Json::object();
     SendOptions options;
+    /// The arguments as text for people; empty: as Celery's `apply_async` with a tuple has it.
+    std::string argsrepr = {};
 };
 [[nodiscard]] Awaitable<Sent<Json>> send_call(const std::shared_ptr<AppCore>& core, Call call);
 /// Throws SendError; returns the id.

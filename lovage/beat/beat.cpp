@@ -2,6 +2,7 @@
 
 #include <lovage/app/app_core.hpp>
 #include <lovage/beat/scheduler.hpp>
+#include <lovage/core/task_message.hpp>
 #include <lovage/core/uuid.hpp>
 #include <lovage/runtime/log.hpp>
 #include <lovage/runtime/notifier.hpp>
@@ -24,9 +25,13 @@ constexpr seconds kAnswerPatience{5};
 constexpr seconds kPauseAfterFailure{2};
 constexpr milliseconds kShortestPause{1};
 
+/// Wire: Celery's beat hands its arguments over as a list, which `argsrepr` shows.
 detail::Call call_of(const ScheduleEntry& entry) {
-    return {
-        .task = entry.task, .args = entry.args, .kwargs = entry.kwargs, .options = entry.options};
+    return {.task = entry.task,
+            .args = entry.args,
+            .kwargs = entry.kwargs,
+            .options = entry.options,
+            .argsrepr = celery_repr(entry.args, false)};
 }
 
 /// Whether the task of a firing has left a record: then it was sent.
@@ -99,7 +104,9 @@ Awaitable<Result<void>> Beat::Impl::run() {
         core_->state(), std::move(*entries),
         SchedulerOptions{.schedule = options_.schedule,
                          .holder = core_->origin() + ' ' + uuid4(),
-                         .zone = *zone},
+                         .zone = *zone,
+                         .cron_deadline = cron_deadline(settings),
+                         .stopping = [this] { return stopping_; }},
         [core = core_](Firing firing) { return send_firing(core, std::move(firing)); });
     microseconds longest = std::chrono::minutes{5};
     if (settings.beat_max_loop_interval.count() > 0) longest = settings.beat_max_loop_interval;
@@ -128,7 +135,7 @@ Awaitable<bool> Beat::Impl::connect() {
 
 Awaitable<microseconds> Beat::Impl::tick() {
     const bool led = scheduler_->leads();
-    const auto wait = co_await scheduler_->tick({wall_clock_now(), Deadline::Clock::now()});
+    const auto wait = co_await scheduler_->tick();
     if (scheduler_->leads() != led && options_.on_change) options_.on_change();
     if (!wait) {
         report(wait.error());

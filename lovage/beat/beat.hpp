@@ -40,7 +40,8 @@ public:
     /// Serves until request_stop(). Waits for broker and state store when they are down, saying so.
     /// Run it on the app's loop, once. Errors: a setting that can never work.
     [[nodiscard]] Awaitable<Result<void>> run();
-    /// Ends after what is being sent, and lets another beat lead at once. Any number of times.
+    /// Ends after the one task that is being sent, and lets another beat lead at once. Any number
+    /// of times.
     void request_stop() noexcept;
 
     /// On the loop.

@@ -41,13 +41,12 @@ Result<std::vector<ScheduleEntry>> program_entries(App& app) {
     // Later ones replace earlier ones of the same name.
     std::vector<ScheduleEntry> all = beat_schedule(app).entries();
     for (ScheduleEntry& entry : *configured) all.push_back(std::move(entry));
-    if (!settings.beat_cron_starting_deadline) return all;
-    for (ScheduleEntry& entry : all) {
-        if (entry.starting_deadline || !std::holds_alternative<Crontab>(entry.schedule)) continue;
-        entry.starting_deadline =
-            std::chrono::ceil<std::chrono::seconds>(*settings.beat_cron_starting_deadline);
-    }
     return all;
+}
+
+std::optional<std::chrono::seconds> cron_deadline(const Settings& settings) {
+    if (!settings.beat_cron_starting_deadline) return std::nullopt;
+    return std::chrono::ceil<std::chrono::seconds>(*settings.beat_cron_starting_deadline);
 }
 
 }  // namespace lovage

@@ -4,8 +4,10 @@
 #include <lovage/beat/schedule_entry.hpp>
 #include <lovage/core/error.hpp>
 
+#include <chrono>
 #include <cstddef>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -46,8 +48,10 @@ private:
 [[nodiscard]] BeatSchedule& beat_schedule(App& app);
 
 /// All entries that the program brings along: those of its code, with those of the setting
-/// `beat_schedule` in their place or beside them, and the deadline of the setting
-/// `beat_cron_starting_deadline`. Errors: invalid_argument.
+/// `beat_schedule` in their place or beside them. Errors: invalid_argument.
 [[nodiscard]] Result<std::vector<ScheduleEntry>> program_entries(App& app);
+/// What the setting `beat_cron_starting_deadline` says, which holds for all entries: see
+/// ScheduleStore.
+[[nodiscard]] std::optional<std::chrono::seconds> cron_deadline(const Settings& settings);
 
 }  // namespace lovage

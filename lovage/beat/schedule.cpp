@@ -16,12 +16,14 @@ using std::chrono::seconds;
 constexpr microseconds kShortest = std::chrono::milliseconds{10};
 constexpr microseconds kLongest = std::chrono::years{100};
 
-/// The unit that a relative interval is rounded to.
-seconds unit_of(microseconds every) {
-    if (every >= std::chrono::days{1}) return std::chrono::days{1};
-    if (every >= std::chrono::hours{1}) return std::chrono::hours{1};
-    if (every >= std::chrono::minutes{1}) return std::chrono::minutes{1};
-    return seconds{1};
+/// The unit that the times of an interval are rounded down to; nothing: they are not.
+std::optional<seconds> unit_of(const Interval& interval) {
+    if (!interval.relative()) return std::nullopt;
+    for (const seconds unit :
+         {seconds{std::chrono::days{1}}, seconds{std::chrono::hours{1}}, seconds{60}}) {
+        if (interval.every() >= unit) return unit;
+    }
+    return std::nullopt;
 }
 
 /// `when` rounded down on the wall clock of its zone.
@@ -84,9 +86,10 @@ Result<Interval> Interval::from(microseconds every, bool relative) {
 
 TimePoint Interval::next_after(TimePoint last, const TimeZone& zone) const {
     const TimePoint next = last + every_;
-    if (!relative_) return next;
+    const auto unit = unit_of(*this);
+    if (!unit) return next;
     // Where the clock is set back, rounding down could reach `last` again.
-    const TimePoint rounded = round_down(next, unit_of(every_), zone);
+    const TimePoint rounded = round_down(next, *unit, zone);
     return rounded > last ? rounded : next;
 }
 
@@ -112,14 +115,13 @@ std::optional<LatestTime> latest_until(const Schedule& schedule, TimePoint last,
     }
     const auto& interval = std::get<Interval>(schedule);
     // Whole intervals at once; the last ones one by one, since the clock may have been changed.
-    const seconds unit = unit_of(interval.every());
-    const microseconds step =
-        interval.relative() ? interval.every() - interval.every() % unit : interval.every();
+    const auto unit = unit_of(interval);
+    const microseconds step = unit ? interval.every() - interval.every() % *unit : interval.every();
     const auto whole = std::max<std::int64_t>((now - first) / step - 2, 0);
     LatestTime latest{first, static_cast<std::uint64_t>(whole)};
     if (whole > 0) {
         latest.time = first + whole * step;
-        if (interval.relative()) latest.time = round_down(latest.time, unit, zone);
+        if (unit) latest.time = round_down(latest.time, *unit, zone);
     }
     for (TimePoint next = interval.next_after(latest.time, zone); next <= now;
          next = interval.next_after(latest.time, zone)) {

@@ -21,7 +21,7 @@ namespace lovage {
 class Interval {
 public:
     /// 10 ms to 100 years. `relative`: rounded down to the unit of `every` (days, hours, minutes;
-    /// below a minute: seconds) on the zone's wall clock, so that every hour means on the hour.
+    /// below a minute: not at all) on the zone's wall clock, so that every hour means on the hour.
     /// Errors: invalid_argument.
     [[nodiscard]] static Result<Interval> from(std::chrono::microseconds every,
                                                bool relative = false);

@@ -3,6 +3,7 @@
 #include <lovage/core/uuid.hpp>
 
 #include <algorithm>
+#include <variant>
 
 namespace lovage {
 
@@ -41,9 +42,23 @@ TimePoint decided_until(const ScheduleEntry& entry, const EntryState& state) {
 
 }  // namespace
 
+void set_cron_deadline(ScheduleEntry& entry, std::optional<std::chrono::seconds> deadline) {
+    if (!entry.starting_deadline && std::holds_alternative<Crontab>(entry.schedule)) {
+        entry.starting_deadline = deadline;
+    }
+}
+
 TimePoint due_time(const ScheduleEntry& entry, const EntryState& state, const TimeZone& zone) {
     if (state.pending) return *state.pending;
     return next_after(entry.schedule, decided_until(entry, state), zone);
+}
+
+std::optional<TimePoint> silent_until(const ScheduleEntry& entry, const EntryState& state,
+                                      TimePoint now) {
+    constexpr std::chrono::minutes kTolerance{1};  // clocks of two machines differ a little
+    const TimePoint until = decided_until(entry, state);
+    if (!entry.enabled || until <= now + kTolerance) return std::nullopt;
+    return until;
 }
 
 std::optional<Decision> decide(const ScheduleEntry& entry, const EntryState& state, TimePoint now,

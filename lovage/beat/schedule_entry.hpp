@@ -36,6 +36,10 @@ struct ScheduleEntry {
     std::optional<TimePoint> since;
 };
 
+/// Gives a crontab without a `starting_deadline` of its own this one: the setting
+/// `beat_cron_starting_deadline`, if there is one.
+void set_cron_deadline(ScheduleEntry& entry, std::optional<std::chrono::seconds> deadline);
+
 /// What is remembered of an entry from one time to the next.
 struct EntryState {
     /// Up to here everything is decided: the next time is the first one after it. Of a new entry,
@@ -59,6 +63,10 @@ struct Decision {
 /// When there is something to do about an entry next.
 [[nodiscard]] TimePoint due_time(const ScheduleEntry& entry, const EntryState& state,
                                  const TimeZone& zone);
+/// Up to when no time comes, if that is more than a minute after `now`: what is decided, or since
+/// when the entry is resumed, was written by a clock that was ahead. Nothing: all is well.
+[[nodiscard]] std::optional<TimePoint> silent_until(const ScheduleEntry& entry,
+                                                    const EntryState& state, TimePoint now);
 /// Pure. Nothing: the entry has nothing due at `now`.
 [[nodiscard]] std::optional<Decision> decide(const ScheduleEntry& entry, const EntryState& state,
                                              TimePoint now, const TimeZone& zone);

@@ -277,6 +277,12 @@ Result<ScheduleEntry> read_schedule_entry(std::string_view name, const Json& ent
     });
     reader.read("starting_deadline", "a number of seconds",
                 [&](const Json& value) { return assign_duration(value, made.starting_deadline); });
+    reader.read("since", "a time", [&](const Json& value) {
+        const auto time = value.is_string() ? parse_iso8601(value.as_string())
+                                            : Result<TimePoint>{fail(Errc::malformed, "")};
+        if (time) made.since = *time;
+        return time.has_value();
+    });
     if (reader.error()) return std::unexpected{std::move(*reader.error())};
     if (made.task.empty()) return reader.wrong("task", "is missing");
     if (const Json* options = entry.find("options"); options != nullptr && options->is_object()) {

@@ -7,6 +7,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fmt/core.h>
+
 namespace lovage {
 namespace {
 
@@ -79,6 +81,11 @@ TEST(BeatSchedule, SaysWhatIsWrong) {
               "beat_schedule: 'it' options': exchange is not known here");
     EXPECT_EQ(entry_refusal(R"({"task": "t", "schedule": 1, "catch_up": "some"})"),
               "beat_schedule: 'it': catch_up is not 'latest' or 'all'");
+    for (const char* since : {"3", R"("noon")"}) {
+        EXPECT_EQ(
+            entry_refusal(fmt::format(R"({{"task": "t", "schedule": 1, "since": {}}})", since)),
+            "beat_schedule: 'it': since is not a time");
+    }
     EXPECT_FALSE(read_schedule_entry("", Json::object()));
     EXPECT_FALSE(read_schedule_entry(std::string(201, 'x'), Json::object()));
     EXPECT_FALSE(read_beat_schedule(Json::array()));
@@ -89,7 +96,7 @@ TEST(BeatSchedule, WritesWhatItReads) {
         const char* json :
         {R"({"task": "t", "schedule": "0 4 * * *", "args": [1], "kwargs": {"a": 2}, "options": {}})",
          R"({"task": "t", "schedule": 0.5, "args": [], "kwargs": {}, "options": {"queue": "q", "priority": 0, "expires": 60, "countdown": 1.5, "time_limit": 3, "soft_time_limit": 2, "headers": {"h": 1}, "ignore_result": true}, "enabled": false, "catch_up": "all", "starting_deadline": 90})",
-         R"({"task": "t", "schedule": {"every": 86400, "relative": true}, "args": [], "kwargs": {}, "options": {"expires": "2027-01-01T00:00:00+00:00"}})"}) {
+         R"({"task": "t", "schedule": {"every": 86400, "relative": true}, "args": [], "kwargs": {}, "options": {"expires": "2027-01-01T00:00:00+00:00"}, "since": "2026-01-01T10:00:00.500000+00:00"})"}) {
         EXPECT_EQ(to_json_text(write_schedule_entry(read_entry(json))), json);
     }
 }

@@ -35,8 +35,9 @@ Error no_entry(const std::string& name) {
 }  // namespace
 
 ScheduleStore::ScheduleStore(StateStore& store, ScheduleKeys keys,
-                             std::vector<ScheduleEntry> program)
-    : store_{store}, keys_{std::move(keys)} {
+                             std::vector<ScheduleEntry> program,
+                             std::optional<std::chrono::seconds> cron_deadline)
+    : store_{store}, keys_{std::move(keys)}, cron_deadline_{cron_deadline} {
     for (ScheduleEntry& entry : program) {
         const std::string name = entry.name;
         program_.insert_or_assign(name, std::move(entry));
@@ -47,10 +48,19 @@ Awaitable<Result<ScheduleStore::Entries>> ScheduleStore::entries(Deadline deadli
     auto stored = co_await store_.list(keys_.entries(), kScheduleEntriesMax, deadline);
     if (!stored) co_return std::unexpected{std::move(stored.error())};
     Entries entries = program_;
+    listed_.clear();
+    listed_all_ = stored->size() < kScheduleEntriesMax;
     for (const auto& [key, value] : *stored) {
-        apply(entries, key.substr(keys_.entries().size()), value.value);
+        const std::string name = key.substr(keys_.entries().size());
+        apply(entries, name, value.value);
+        listed_.insert(name);
     }
+    for (auto& [name, entry] : entries) set_cron_deadline(entry, cron_deadline_);
     co_return entries;
+}
+
+bool ScheduleStore::may_have(const std::string& name) const {
+    return !listed_all_ || of_program(name) || listed_.contains(name);
 }
 
 void ScheduleStore::apply(Entries& entries, const std::string& name,
@@ -71,26 +81,18 @@ void ScheduleStore::apply(Entries& entries, const std::string& name,
     }
 }
 
-Awaitable<Result<bool>> ScheduleStore::write(std::string name, std::string value,
-                                             Deadline deadline) {
-    const std::string key = keys_.entries() + name;
-    auto found = co_await store_.get(key, deadline);
-    if (!found) co_return std::unexpected{std::move(found.error())};
-    const std::uint64_t version = *found ? (*found)->version : 0;
-    auto written =
-        co_await store_.compare_and_set(key, version, std::move(value), std::nullopt, deadline);
-    if (!written) co_return std::unexpected{std::move(written.error())};
-    co_return version != 0;
-}
-
 Awaitable<Result<bool>> ScheduleStore::put(ScheduleEntry entry, Deadline deadline) {
     if (auto fits = check_entry_name(entry.name); !fits) {
         co_return std::unexpected{std::move(fits.error())};
     }
-    const bool known = of_program(entry.name);
-    auto replaced = co_await write(entry.name, to_json_text(write_schedule_entry(entry)), deadline);
-    if (replaced && known) co_return true;
-    co_return replaced;
+    const std::string key = keys_.entries() + entry.name;
+    auto found = co_await store_.get(key, deadline);
+    if (!found) co_return std::unexpected{std::move(found.error())};
+    const std::uint64_t version = *found ? (*found)->version : 0;
+    auto written = co_await store_.compare_and_set(
+        key, version, to_json_text(write_schedule_entry(entry)), std::nullopt, deadline);
+    if (!written) co_return std::unexpected{std::move(written.error())};
+    co_return version != 0 || of_program(entry.name);
 }
 
 Awaitable<Result<void>> ScheduleStore::remove(std::string name, Deadline deadline) {
@@ -121,7 +123,8 @@ Awaitable<Result<void>> ScheduleStore::enable(std::string name, std::optional<Ti
     if (found == known->end()) co_return std::unexpected{no_entry(name)};
     // One that goes on unpaused has missed nothing.
     if (since && found->second.enabled) co_return Result<void>{};
-    auto stored = co_await store_.get(keys_.entries() + name, deadline);
+    const std::string key = keys_.entries() + name;
+    auto stored = co_await store_.get(key, deadline);
     if (!stored) co_return std::unexpected{std::move(stored.error())};
     Json value = Json::object();
     const auto own = *stored ? parse_json((*stored)->value, kEntryLimits) : Result<Json>{Json{}};
@@ -129,7 +132,9 @@ Awaitable<Result<void>> ScheduleStore::enable(std::string name, std::optional<Ti
     if (own && own->is_object() && own->find("task") != nullptr) value = *own;
     value.set("enabled", since.has_value());
     if (since) value.set("since", to_iso8601(*since));
-    auto written = co_await write(name, to_json_text(value), deadline);
+    const std::uint64_t version = *stored ? (*stored)->version : 0;
+    auto written =
+        co_await store_.compare_and_set(key, version, to_json_text(value), std::nullopt, deadline);
     if (!written) co_return std::unexpected{std::move(written.error())};
     co_return Result<void>{};
 }

@@ -6,8 +6,10 @@
 #include <lovage/results/state_store.hpp>
 #include <lovage/runtime/deadline.hpp>
 
+#include <chrono>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -26,17 +28,23 @@ struct ScheduleKeys {
 /// The entries of a schedule as people change them while beats run, which notice within seconds.
 ///
 /// An entry of the state store takes the place of the program's of its name; one that only says
-/// whether it is enabled leaves the rest to the program. Belongs to the store's loop; not
-/// thread-safe.
+/// whether it is enabled leaves the rest to the program. Changes have the error conflict, too:
+/// somebody else changed the same entry meanwhile, and nothing was done. Belongs to the store's
+/// loop; not thread-safe.
 class ScheduleStore {
 public:
     using Entries = std::map<std::string, ScheduleEntry>;
 
-    /// `program` are the entries of the program. Lifetime: `store` must outlive this.
-    ScheduleStore(StateStore& store, ScheduleKeys keys, std::vector<ScheduleEntry> program);
+    /// `program` are the entries of the program; `cron_deadline` holds for crontabs that have no
+    /// deadline of their own, wherever they come from. Lifetime: `store` must outlive this.
+    ScheduleStore(StateStore& store, ScheduleKeys keys, std::vector<ScheduleEntry> program,
+                  std::optional<std::chrono::seconds> cron_deadline = std::nullopt);
 
     /// All entries by name. One that cannot be read is logged and left out.
     [[nodiscard]] Awaitable<Result<Entries>> entries(Deadline deadline);
+    /// Whether there is an entry of that name as far as the last entries() can tell: one that
+    /// cannot be read, or was beyond what is listed, is there, too.
+    [[nodiscard]] bool may_have(const std::string& name) const;
     /// Adds an entry or replaces the one of its name. True: there was one.
     [[nodiscard]] Awaitable<Result<bool>> put(ScheduleEntry entry, Deadline deadline);
     /// Removes an entry of the state store; one of the program is then as the program has it.
@@ -58,12 +66,14 @@ public:
 private:
     Awaitable<Result<void>> enable(std::string name, std::optional<TimePoint> since,
                                    Deadline deadline);
-    Awaitable<Result<bool>> write(std::string name, std::string value, Deadline deadline);
     void apply(Entries& entries, const std::string& name, const std::string& text) const;
 
     StateStore& store_;
     ScheduleKeys keys_;
     Entries program_;
+    std::set<std::string> listed_;  ///< Names in the state store.
+    bool listed_all_ = false;
+    std::optional<std::chrono::seconds> cron_deadline_;
 };
 
 }  // namespace lovage

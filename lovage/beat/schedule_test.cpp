@@ -47,8 +47,9 @@ TEST(Interval, RelativeMeansOnTheWallClocksUnit) {
               at("2026-03-29T22:00:00Z"));
     EXPECT_EQ(relative(90min).next_after(at("2026-01-01T10:20:00Z"), TimeZone{}),
               at("2026-01-01T11:00:00Z"));
+    // Below a minute nothing is rounded.
     EXPECT_EQ(relative(1500ms).next_after(at("2026-01-01T10:00:00.7Z"), TimeZone{}),
-              at("2026-01-01T10:00:02Z"));
+              at("2026-01-01T10:00:02.2Z"));
 }
 
 TEST(Interval, HasBounds) {
@@ -102,23 +103,34 @@ TEST(LatestUntil, StopsCountingAtItsLimit) {
     EXPECT_EQ(interval->missed, kMissedMax);
 }
 
+/// Compares latest_until() with walking from time to time, at moments `step` apart.
+void expect_latest(const Schedule& schedule, TimePoint last, TimePoint end,
+                   std::chrono::microseconds step) {
+    std::optional<TimePoint> latest;
+    TimePoint next = next_after(schedule, last, berlin());
+    for (TimePoint now = last; now < end; now += step) {
+        while (next <= now) {
+            latest = next;
+            next = next_after(schedule, next, berlin());
+        }
+        const auto found = latest_until(schedule, last, now, berlin());
+        ASSERT_EQ(found ? std::optional{found->time} : std::nullopt, latest)
+            << to_text(schedule) << " at " << to_iso8601(now);
+    }
+}
+
 TEST(LatestUntil, IsTheOneBeforeNowForEverySchedule) {
+    const TimePoint last = at("2023-12-24T18:00:05Z");
     for (const Schedule& schedule :
          {Schedule{crontab("30 2 * * *")}, Schedule{crontab("*/20 * * * *")},
           Schedule{crontab("0 0 29 2 *")}, Schedule{every(7h)}, Schedule{relative(24h)},
           Schedule{relative(90min)}, Schedule{relative(50h)}}) {
-        const TimePoint last = at("2023-12-24T18:00:05Z");
-        std::optional<TimePoint> latest;
-        TimePoint next = next_after(schedule, last, berlin());
-        for (TimePoint now = last; now < at("2025-01-01T00:00:00Z"); now += 163h + 7min) {
-            while (next <= now) {
-                latest = next;
-                next = next_after(schedule, next, berlin());
-            }
-            const auto found = latest_until(schedule, last, now, berlin());
-            ASSERT_EQ(found ? std::optional{found->time} : std::nullopt, latest)
-                << to_text(schedule) << " at " << to_iso8601(now);
-        }
+        expect_latest(schedule, last, at("2025-01-01T00:00:00Z"), 163h + 7min);
+    }
+    for (const Schedule& schedule :
+         {Schedule{every(10ms)}, Schedule{relative(10ms)}, Schedule{relative(500ms)},
+          Schedule{relative(1500ms)}, Schedule{relative(59s)}, Schedule{relative(90s)}}) {
+        expect_latest(schedule, last, last + 10min, 17s + 3ms);
     }
 }
 

@@ -27,12 +27,16 @@ bool is_final(const Error& error) {
 
 }  // namespace
 
+BeatMoment real_moment() {
+    return {wall_clock_now(), Deadline::Clock::now()};
+}
+
 Scheduler::Scheduler(StateStore& store, std::vector<ScheduleEntry> entries,
                      SchedulerOptions options, Send send)
     : store_{store},
       options_{std::move(options)},
       keys_{options_.schedule},
-      entries_{store, keys_, std::move(entries)},
+      entries_{store, keys_, std::move(entries), options_.cron_deadline},
       send_{std::move(send)},
       lease_{store, keys_.leader(), options_.holder, options_.lease},
       table_{options_.zone} {
@@ -51,18 +55,21 @@ Scheduler::Scheduler(StateStore& store, std::vector<ScheduleEntry> entries,
                .with({options_.schedule});
 }
 
-Awaitable<Result<microseconds>> Scheduler::tick(BeatMoment now) {
+Awaitable<Result<microseconds>> Scheduler::tick() {
+    const BeatMoment now = options_.now();
     if (auto led = co_await lead(now); !led) co_return std::unexpected{std::move(led.error())};
     if (leads()) {
         if (auto done = co_await load(now); !done)
             co_return std::unexpected{std::move(done.error())};
         for (const std::string& name : table_.due(now.wall)) {
-            if (auto done = co_await fire(name, now); !done) {
+            // Much that is due must not outlast the lease: the next tick renews it and goes on.
+            if (options_.stopping() || options_.now().steady >= renew_at_) break;
+            if (auto done = co_await fire(name); !done) {
                 co_return std::unexpected{std::move(done.error())};
             }
         }
     }
-    co_return until_next(now);
+    co_return until_next(options_.now());
 }
 
 Awaitable<Result<void>> Scheduler::lead(BeatMoment now) {
@@ -107,7 +114,11 @@ Awaitable<Result<void>> Scheduler::load(BeatMoment now) {
         if (!wanted->contains(name)) gone.emplace_back(name, row.version);
     }
     for (const auto& [name, version] : gone) {
-        if (auto done = co_await drop(name, version); !done) co_return done;
+        if (entries_.may_have(name)) {
+            forget(name);
+        } else if (auto done = co_await drop(name, version); !done) {
+            co_return done;
+        }
     }
     for (auto& [name, entry] : *wanted) {
         if (const Timetable::Row* row = table_.find(name)) {
@@ -117,13 +128,29 @@ Awaitable<Result<void>> Scheduler::load(BeatMoment now) {
         }
     }
     loaded_ = true;
-    reload_at_ = now.steady + options_.reload;
+    warn_of_silence(now.wall);
+    // From its end on: one that took long must leave time for what is due.
+    reload_at_ = options_.now().steady + options_.reload;
     entries_known_.set(static_cast<double>(table_.rows().size()));
     co_return Result<void>{};
 }
 
+/// Says once of each entry that it waits for a clock that was ahead.
+void Scheduler::warn_of_silence(TimePoint now) {
+    for (const auto& [name, row] : table_.rows()) {
+        const auto until = silent_until(row.entry, row.state, now);
+        if (!until) {
+            silent_.erase(name);
+        } else if (silent_.insert(name).second) {
+            log::warning("beat", "'{}' does not come before {}: a clock that was ahead had it so",
+                         name, to_iso8601(*until));
+        }
+    }
+}
+
 /// What is remembered of the entries; what is remembered of entries that are gone is dropped, so
-/// that one which comes back later is new.
+/// that one which comes back later is new. An entry that is there and cannot be read, because a
+/// newer version wrote it, is not gone.
 Awaitable<Result<void>> Scheduler::load_states(ScheduleStore::Entries* wanted) {
     auto stored = co_await store_.list(keys_.states(), 2 * kScheduleEntriesMax, store_deadline());
     if (!stored) co_return std::unexpected{std::move(stored.error())};
@@ -131,6 +158,7 @@ Awaitable<Result<void>> Scheduler::load_states(ScheduleStore::Entries* wanted) {
     for (const auto& [key, value] : *stored) {
         const std::string name = key.substr(keys_.states().size());
         const auto found = wanted->find(name);
+        if (found == wanted->end() && entries_.may_have(name)) continue;
         const auto state = read_entry_state(value.value);
         if (found == wanted->end() || !state) {
             if (!state) log::error("beat", "what was remembered of '{}' is unreadable", name);
@@ -166,19 +194,28 @@ Awaitable<Result<void>> Scheduler::drop(std::string name, std::uint64_t version)
     auto erased =
         co_await store_.compare_and_erase(keys_.states() + name, version, store_deadline());
     if (!erased && erased.error().code != Errc::conflict) co_return erased;
-    table_.erase(name);
-    attempts_.erase(name);
+    forget(name);
     co_return Result<void>{};
 }
 
-Awaitable<Result<void>> Scheduler::fire(std::string name, BeatMoment now) {
+void Scheduler::forget(const std::string& name) {
+    table_.erase(name);
+    attempts_.erase(name);
+    silent_.erase(name);
+}
+
+Awaitable<Result<void>> Scheduler::fire(std::string name) {
     const Timetable::Row* row = table_.find(name);
     if (row == nullptr) co_return Result<void>{};
-    const auto decision = decide(row->entry, row->state, now.wall, table_.zone());
+    const auto decision = decide(row->entry, row->state, options_.now().wall, table_.zone());
     if (!decision) co_return Result<void>{};
     const ScheduleEntry entry = row->entry;
     const bool claimed_before = row->state.pending.has_value();
-    if (decision->state != row->state) {
+    // A time that was claimed before is claimed anew, though nothing changes but the version: what
+    // is known of it may be old, and whoever claimed it may just have noted it as sent.
+    const bool claims_anew =
+        claimed_before && decision->fire && !attempt(name, *decision->fire).sent_at;
+    if (claims_anew || decision->state != row->state) {
         const EntryState before = row->state;
         const auto saved = co_await save(name, decision->state);
         if (!saved) co_return std::unexpected{saved.error()};
@@ -189,21 +226,28 @@ Awaitable<Result<void>> Scheduler::fire(std::string name, BeatMoment now) {
         attempts_.erase(name);
         co_return Result<void>{};
     }
-    const auto known = attempts_.try_emplace(name, Attempt{.time = *decision->fire}).first;
-    if (known->second.time != *decision->fire) known->second = Attempt{.time = *decision->fire};
+    (void)attempt(name, *decision->fire);
     Firing firing{.entry = entry,
                   .task_id = firing_id(options_.schedule, name, *decision->fire),
                   .time = *decision->fire,
                   .again = claimed_before};
-    co_return co_await send(std::move(firing), now.wall);
+    co_return co_await send(std::move(firing));
+}
+
+/// What this scheduler knows of a time; nothing yet, when it is another than the last one.
+Scheduler::Attempt& Scheduler::attempt(const std::string& name, TimePoint time) {
+    Attempt& known = attempts_.try_emplace(name, Attempt{.time = time}).first->second;
+    if (known.time != time) known = Attempt{.time = time};
+    return known;
 }
 
 /// Sends a pending time, unless only the note of it is missing, and notes what became of it.
-Awaitable<Result<void>> Scheduler::send(Firing firing, TimePoint now) {
+Awaitable<Result<void>> Scheduler::send(Firing firing) {
     const std::string name = firing.entry.name;
     const TimePoint time = firing.time;
-    if (!attempts_.at(name).sent) {
+    if (!attempts_.at(name).sent_at) {
         const auto sent = co_await send_(firing);
+        const TimePoint now = options_.now().wall;
         const Timetable::Row* row = table_.find(name);
         if (row == nullptr || row->state.pending != time) co_return Result<void>{};
         if (!sent && !is_final(sent.error())) {
@@ -220,14 +264,14 @@ Awaitable<Result<void>> Scheduler::send(Firing firing, TimePoint now) {
             ++state.missed_count;
             co_return co_await settle(name, state);
         }
-        attempts_.at(name).sent = true;
+        attempts_.at(name).sent_at = now;
         tasks_.with({options_.schedule, name, "sent"}).increment();
         lag_.observe(std::max(std::chrono::duration<double>{now - time}.count(), 0.0));
         log::info("beat", "sent '{}' ({}) as {}", name, firing.entry.task, firing.task_id);
     }
     EntryState state = table_.find(name)->state;
     state.pending.reset();
-    state.last_run_at = now;
+    state.last_run_at = attempts_.at(name).sent_at;
     ++state.total_run_count;
     co_return co_await settle(name, state);
 }

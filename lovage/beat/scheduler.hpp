@@ -15,6 +15,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,6 +27,8 @@ struct BeatMoment {
     TimePoint wall;
     Deadline::Clock::time_point steady;
 };
+
+[[nodiscard]] BeatMoment real_moment();
 
 /// One time of one entry, on its way.
 struct Firing {
@@ -40,9 +43,15 @@ struct SchedulerOptions {
     std::string schedule;  ///< Beats of the same one are each other's stand-ins.
     std::string holder;    ///< Who this is, for people and for the lease; unique.
     TimeZone zone;
+    /// Of crontabs that have none of their own.
+    std::optional<std::chrono::seconds> cron_deadline = std::nullopt;
     std::chrono::milliseconds lease = std::chrono::seconds{15};
     /// How often entries of the state store are read.
     std::chrono::milliseconds reload = std::chrono::seconds{5};
+    /// The clocks.
+    std::function<BeatMoment()> now = real_moment;
+    /// Whether to leave what is due for later; asked between one entry and the next.
+    std::function<bool()> stopping = [] { return false; };
 };
 
 /// Sends what is due and remembers it, so that each time of each entry is one task, with however
@@ -50,9 +59,9 @@ struct SchedulerOptions {
 ///
 /// The order of one time: it is noted as pending (a compare-and-set that only one scheduler can
 /// win), sent under an id that follows from entry and time, noted as sent. Who dies in between
-/// leaves a pending time; the next one sends it again, under the same id. The lease only keeps the
-/// others from trying: the version of an entry's state is the fencing token, and one who believes
-/// to lead a moment too long fails there.
+/// leaves a pending time; the next one claims it anew and sends it again, under the same id. The
+/// lease only keeps the others from trying: the version of an entry's state is the fencing token,
+/// and one who believes to lead a moment too long fails there.
 ///
 /// Celery differs: two beats send everything twice, and a time whose send failed is lost.
 ///
@@ -66,9 +75,9 @@ public:
     Scheduler(StateStore& store, std::vector<ScheduleEntry> entries, SchedulerOptions options,
               Send send);
 
-    /// Does what is due and says how long there is nothing to do. Errors: those of the state store;
-    /// the next tick goes on where this one ended.
-    [[nodiscard]] Awaitable<Result<std::chrono::microseconds>> tick(BeatMoment now);
+    /// Does what is due, until the lease has to be renewed, and says how long there is nothing to
+    /// do. Errors: those of the state store; the next tick goes on where this one ended.
+    [[nodiscard]] Awaitable<Result<std::chrono::microseconds>> tick();
     /// Lets another one lead at once.
     [[nodiscard]] Awaitable<void> resign(Deadline deadline);
 
@@ -81,8 +90,10 @@ private:
     Awaitable<Result<void>> load_states(ScheduleStore::Entries* wanted);
     Awaitable<Result<void>> begin(ScheduleEntry entry, TimePoint now);
     Awaitable<Result<void>> drop(std::string name, std::uint64_t version);
-    Awaitable<Result<void>> fire(std::string name, BeatMoment now);
-    Awaitable<Result<void>> send(Firing firing, TimePoint now);
+    void forget(const std::string& name);
+    void warn_of_silence(TimePoint now);
+    Awaitable<Result<void>> fire(std::string name);
+    Awaitable<Result<void>> send(Firing firing);
     Awaitable<Result<void>> settle(std::string name, EntryState state);
     /// False: somebody else has changed it, and what they wrote is known now.
     Awaitable<Result<bool>> save(std::string name, EntryState state);
@@ -105,9 +116,11 @@ private:
     struct Attempt {
         TimePoint time;
         unsigned failed = 0;
-        bool sent = false;  ///< Only the note is missing.
+        std::optional<TimePoint> sent_at;  ///< Only the note is missing.
     };
     std::map<std::string, Attempt> attempts_;
+    std::set<std::string> silent_;  ///< Entries that were warned of.
+    [[nodiscard]] Attempt& attempt(const std::string& name, TimePoint time);
 
     metrics::Gauge leading_;
     metrics::Gauge entries_known_;

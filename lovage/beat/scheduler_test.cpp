@@ -1,6 +1,8 @@
 #include <lovage/beat/scheduler.hpp>
 
+#include <algorithm>
 #include <chrono>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -57,7 +59,9 @@ public:
     MortalStore(StateStore& store, Fate& fate) : store_{store}, fate_{fate} {}
 
     Awaitable<Result<std::optional<StateEntry>>> get(std::string key, Deadline deadline) override {
-        return store_.get(std::move(key), deadline);
+        auto found = co_await store_.get(std::move(key), deadline);
+        if (const auto meddle = std::exchange(after_get, nullptr)) co_await meddle();
+        co_return found;
     }
     Awaitable<Result<std::uint64_t>> compare_and_set(std::string key, std::uint64_t expected,
                                                      std::string value,
@@ -80,6 +84,8 @@ public:
     }
 
     bool away = false;
+    /// What another process does, once, right after something was read.
+    std::function<Awaitable<void>()> after_get;
 
 private:
     StateStore& store_;
@@ -90,8 +96,11 @@ private:
 struct Ledger {
     std::map<std::string, int> messages;
     std::vector<std::string> order;  ///< "entry@10:00"
+    int attempts = 0;
     std::optional<Error> refuses;
     bool loses_answers = false;
+    /// What happens while a message is on its way, but not while it happens.
+    std::function<Awaitable<void>(Firing)> meanwhile;
 
     [[nodiscard]] int duplicates() const {
         int count = 0;
@@ -102,9 +111,14 @@ struct Ledger {
 
 Awaitable<Result<void>> deliver(Ledger* ledger, Fate* fate, Firing firing) {
     fate->pass();
+    ++ledger->attempts;
     if (ledger->refuses) co_return std::unexpected{*ledger->refuses};
     if (ledger->messages[firing.task_id]++ == 0) {
         ledger->order.push_back(firing.entry.name + '@' + to_iso8601(firing.time).substr(11, 5));
+    }
+    if (auto meanwhile = std::exchange(ledger->meanwhile, nullptr)) {
+        co_await meanwhile(firing);
+        ledger->meanwhile = std::move(meanwhile);
     }
     fate->pass();
     if (ledger->loses_answers) co_return fail(Errc::unknown_outcome, "no answer");
@@ -123,7 +137,11 @@ protected:
             : store{*test.store_, fate},
               scheduler{store,
                         std::move(entries),
-                        {.schedule = "app", .holder = std::move(holder), .zone = {}},
+                        {.schedule = "app",
+                         .holder = std::move(holder),
+                         .zone = {},
+                         .now = [&test] { return test.now_; },
+                         .stopping = [&test] { return test.stopping_; }},
                         [this, &test](Firing firing) {
                             return deliver(&test.ledger_, &fate, std::move(firing));
                         }} {}
@@ -151,7 +169,31 @@ protected:
         advance(std::chrono::floor<std::chrono::milliseconds>(at(when) - now_.wall));
     }
     Result<std::chrono::microseconds> tick(Beat& beat) {
-        return loop_.run_blocking(beat.scheduler.tick(now_));
+        return loop_.run_blocking(beat.scheduler.tick());
+    }
+    /// Two seconds pass, and `other` looks whether it is to lead.
+    static Awaitable<void> pass_time(SchedulerTest* test, Beat* other) {
+        test->advance(2s);
+        (void)co_await other->scheduler.tick();
+    }
+    static Awaitable<void> lose_store(MortalStore* store) {
+        store->away = true;
+        co_return;
+    }
+    static Awaitable<void> change_entry(ScheduleStore* schedule, ScheduleEntry entry) {
+        (void)co_await schedule->put(std::move(entry), Deadline::in(5s));
+    }
+    static Awaitable<void> ask_to_stop(SchedulerTest* test) {
+        test->stopping_ = true;
+        co_return;
+    }
+    /// Another beat notes a pending time as sent.
+    static Awaitable<void> note_as_sent(StateStore* store, std::string key) {
+        const auto found = value_or_throw(co_await store->get(key, Deadline::in(5s)));
+        EntryState state = value_or_throw(read_entry_state(found.value().value));
+        state.pending.reset();
+        value_or_throw(co_await store->compare_and_set(
+            key, found.value().version, write_entry_state(state), std::nullopt, Deadline::in(5s)));
     }
     /// False: it was killed.
     bool survives(Beat& beat) {
@@ -180,6 +222,7 @@ protected:
     std::unique_ptr<StateStore> store_;
     Ledger ledger_;
     int started_ = 0;
+    bool stopping_ = false;
 };
 
 TEST_F(SchedulerTest, SendsEachTimeAndRemembersIt) {
@@ -263,6 +306,52 @@ TEST_F(SchedulerTest, TwoThatBothBelieveToLeadSendEachTimeOnce) {
     EXPECT_EQ(ledger_.duplicates(), 0);
 }
 
+// What is due together takes longer than the lease, and a follower watches.
+TEST_F(SchedulerTest, ALeaderWithMuchToSendKeepsItsLease) {
+    std::vector<ScheduleEntry> entries;
+    for (char name = 'a'; name <= 'l'; ++name) {
+        entries.push_back(entry(crontab("* * * * *"), {name}));
+    }
+    const auto leader = start(entries);
+    const auto follower = start(entries);
+    ASSERT_TRUE(tick(*leader));
+    ASSERT_TRUE(tick(*follower));
+    for (int i = 0; i < 12; ++i) {
+        advance(5s);
+        ASSERT_TRUE(tick(*follower));
+        if (i == 11) {
+            ledger_.meanwhile = [this, &follower](Firing) {
+                return pass_time(this, follower.get());
+            };
+        }
+        ASSERT_TRUE(tick(*leader));
+    }
+    EXPECT_THAT(ledger_.order, testing::Not(SizeIs(entries.size())));
+    while (tick(*leader).value() == 0s) {
+    }
+    EXPECT_THAT(ledger_.order, SizeIs(entries.size()));
+    EXPECT_EQ(ledger_.duplicates(), 0);
+    EXPECT_TRUE(leader->scheduler.leads());
+    EXPECT_FALSE(follower->scheduler.leads());
+}
+
+// What a beat knows of a pending time may be old: the one that claimed it still worked.
+TEST_F(SchedulerTest, ATimeThatAnotherBeatHasNotedIsNotSentAgain) {
+    const ScheduleKeys keys{"app"};
+    for (const char* name : {"a", "b"}) {
+        const EntryState state{.decided_until = now_.wall, .pending = now_.wall};
+        write(keys.states() + name, write_entry_state(state));
+    }
+    const auto beat = start({entry(every(60s), "a"), entry(every(60s), "b")});
+    ledger_.meanwhile = [this, key = keys.states() + "b"](Firing) {
+        return note_as_sent(store_.get(), key);
+    };
+    ASSERT_TRUE(tick(*beat));
+    ledger_.meanwhile = nullptr;
+    ASSERT_TRUE(tick(*beat));
+    EXPECT_THAT(ledger_.order, ElementsAre("a@10:00"));
+}
+
 // C45 and the issue's test: whoever leads is killed at the firing moment, 200 times, at every step
 // of it in turn.
 TEST_F(SchedulerTest, ALeaderKilledAtTheFiringMomentLosesAndDoublesNothing) {
@@ -311,6 +400,31 @@ TEST_F(SchedulerTest, ALeaderKilledAtTheFiringMomentLosesAndDoublesNothing) {
     EXPECT_EQ(stored("it").missed_count, 0U);
 }
 
+TEST_F(SchedulerTest, ATaskRanLastWhenItsSendHadEnded) {
+    const auto beat = start({entry(every(60s))});
+    const auto other = start({});
+    ASSERT_TRUE(tick(*beat));
+    advance(60s);
+    ledger_.meanwhile = [this, &other](Firing) { return pass_time(this, other.get()); };
+    ASSERT_TRUE(tick(*beat));
+    EXPECT_EQ(stored("it").last_run_at, at("2026-01-01T10:01:02Z"));
+}
+
+// The broker took it, and the store was away when it was to be noted.
+TEST_F(SchedulerTest, ATaskRanWhenItWasSentAndNotWhenThatWasNoted) {
+    const auto beat = start({entry(every(60s))});
+    ASSERT_TRUE(tick(*beat));
+    advance(60s);
+    ledger_.meanwhile = [&beat](Firing) { return lose_store(&beat->store); };
+    EXPECT_FALSE(tick(*beat));
+    beat->store.away = false;
+    advance(2s);
+    ASSERT_TRUE(tick(*beat));
+    EXPECT_EQ(ledger_.attempts, 1);
+    EXPECT_EQ(stored("it").last_run_at, at("2026-01-01T10:01:00Z"));
+    EXPECT_EQ(stored("it").total_run_count, 1U);
+}
+
 TEST_F(SchedulerTest, ATimeWhoseSendFailedIsTriedAgain) {
     const auto beat = start({entry(every(60s))});
     ASSERT_TRUE(tick(*beat));
@@ -323,6 +437,32 @@ TEST_F(SchedulerTest, ATimeWhoseSendFailedIsTriedAgain) {
     ASSERT_TRUE(tick(*beat));
     EXPECT_THAT(ledger_.order, ElementsAre("it@10:01"));
     EXPECT_EQ(stored("it").total_run_count, 1U);
+}
+
+// Entries are read again every five seconds.
+TEST_F(SchedulerTest, ATimeWhoseSendFailsIsTriedLessAndLessOften) {
+    const auto beat = start({entry(every(10min))});
+    ASSERT_TRUE(tick(*beat));
+    advance(10min);
+    ledger_.refuses = Error{Errc::disconnected, "away"};
+    std::vector<int> tries;
+    for (int second = 0; second < 100; ++second) {
+        const int before = ledger_.attempts;
+        ASSERT_TRUE(tick(*beat));
+        if (ledger_.attempts > before) tries.push_back(second);
+        advance(1s);
+    }
+    EXPECT_THAT(tries, ElementsAre(0, 1, 3, 7, 15, 31, 61, 91));
+}
+
+TEST_F(SchedulerTest, WhoIsToStopSendsOneMoreAtMost) {
+    const auto beat = start({entry(every(60s), "a"), entry(every(60s), "b")});
+    ASSERT_TRUE(tick(*beat));
+    advance(60s);
+    ledger_.meanwhile = [this](Firing) { return ask_to_stop(this); };
+    ASSERT_TRUE(tick(*beat));
+    EXPECT_THAT(ledger_.order, ElementsAre("a@10:01"));
+    EXPECT_EQ(stored("a").total_run_count, 1U);
 }
 
 TEST_F(SchedulerTest, ASendWithoutAnAnswerIsMadeAgainUnderTheSameId) {
@@ -398,6 +538,22 @@ TEST_F(SchedulerTest, AWallClockThatJumpsBringsNoTimeTwice) {
     EXPECT_EQ(ledger_.duplicates(), 0);
 }
 
+TEST_F(SchedulerTest, AnEntryThatAClockAheadHasSilencedIsToldOnce) {
+    write(ScheduleKeys{"app"}.states() + "it",
+          write_entry_state({.decided_until = at("2027-01-01T10:00:00Z")}));
+    const auto beat = start({entry(every(60s)), entry(every(60s), "other")});
+    log::configure({.level = log::Level::warning, .background = false});
+    testing::internal::CaptureStderr();
+    for (int i = 0; i < 3; ++i) {
+        ASSERT_TRUE(tick(*beat));
+        advance(5s);
+    }
+    log::configure({.level = log::Level::off});
+    const std::string lines = testing::internal::GetCapturedStderr();
+    EXPECT_EQ(std::ranges::count(lines, '\n'), 1) << lines;
+    EXPECT_THAT(lines, testing::HasSubstr("'it' does not come before 2027-01-01T10:00:00"));
+}
+
 TEST_F(SchedulerTest, EntriesOfTheStateStoreComeAndGo) {
     const ScheduleKeys keys{"app"};
     const auto beat = start({entry(every(60s))});
@@ -440,6 +596,57 @@ TEST_F(SchedulerTest, AnEntryOfTheProgramIsPausedAndResumed) {
               Errc::not_found);
 }
 
+TEST_F(SchedulerTest, AnAddedEntryIsPausedAndResumed) {
+    ScheduleStore schedule{*store_, ScheduleKeys{"app"}, {}};
+    ASSERT_TRUE(loop_.run_blocking(schedule.put(entry(every(60s), "added"), Deadline::in(5s))));
+    const auto beat = start({});
+    ASSERT_TRUE(tick(*beat));
+    ASSERT_TRUE(loop_.run_blocking(schedule.pause("added", Deadline::in(5s))));
+    advance(5s);
+    ASSERT_TRUE(tick(*beat));
+    advance(10min);
+    ASSERT_TRUE(loop_.run_blocking(schedule.resume("added", now_.wall, Deadline::in(5s))));
+    advance(5s);
+    ASSERT_TRUE(tick(*beat));
+    EXPECT_THAT(ledger_.order, IsEmpty());
+    advance(55s);
+    ASSERT_TRUE(tick(*beat));
+    EXPECT_THAT(ledger_.order, ElementsAre("added@10:11"));
+    EXPECT_EQ(stored("added").missed_count, 0U);
+}
+
+TEST_F(SchedulerTest, APauseDoesNotUndoWhatAnotherChangesMeanwhile) {
+    Fate fate;
+    MortalStore store{*store_, fate};
+    ScheduleStore schedule{store, ScheduleKeys{"app"}, {}};
+    ASSERT_TRUE(loop_.run_blocking(schedule.put(entry(every(60s), "added"), Deadline::in(5s))));
+    ScheduleStore others{*store_, ScheduleKeys{"app"}, {}};
+    store.after_get = [&others] { return change_entry(&others, entry(every(20s), "added")); };
+    const auto paused = loop_.run_blocking(schedule.pause("added", Deadline::in(5s)));
+    ASSERT_FALSE(paused);
+    EXPECT_EQ(paused.error().code, Errc::conflict);
+    const auto entries = loop_.run_blocking(schedule.entries(Deadline::in(5s)));
+    EXPECT_EQ(entries.value().at("added").schedule, Schedule{every(20s)});
+    ASSERT_TRUE(loop_.run_blocking(schedule.pause("added", Deadline::in(5s))));
+}
+
+TEST_F(SchedulerTest, TheDeadlineOfCrontabsHoldsForAddedEntries) {
+    ScheduleEntry strict = entry(crontab("0 4 * * *"), "strict");
+    strict.starting_deadline = 5s;
+    ScheduleStore schedule{
+        *store_, ScheduleKeys{"app"}, {entry(crontab("0 5 * * *"), "program")}, 90s};
+    for (const ScheduleEntry& added :
+         {entry(crontab("0 4 * * *"), "added"), entry(every(60s), "interval"), std::move(strict)}) {
+        ASSERT_TRUE(loop_.run_blocking(schedule.put(added, Deadline::in(5s))));
+    }
+    const auto entries = loop_.run_blocking(schedule.entries(Deadline::in(5s)));
+    ASSERT_TRUE(entries);
+    EXPECT_EQ(entries->at("added").starting_deadline, 90s);
+    EXPECT_EQ(entries->at("program").starting_deadline, 90s);
+    EXPECT_EQ(entries->at("interval").starting_deadline, std::nullopt);
+    EXPECT_EQ(entries->at("strict").starting_deadline, 5s);
+}
+
 TEST_F(SchedulerTest, AnAddedEntryIsChangedAndRemoved) {
     ScheduleStore schedule{*store_, ScheduleKeys{"app"}, {entry(every(60s))}};
     EXPECT_EQ(loop_.run_blocking(schedule.put(entry(every(9s), "new"), Deadline::in(5s))), false);
@@ -461,6 +668,37 @@ TEST_F(SchedulerTest, ABadEntryOfTheStateStoreHarmsNoOther) {
     advance(60s);
     ASSERT_TRUE(tick(*beat));
     EXPECT_THAT(ledger_.order, ElementsAre("it@10:01"));
+}
+
+// A newer version of the program has written it, and an older one leads for a while.
+TEST_F(SchedulerTest, AnEntryThatCannotBeReadKeepsWhatIsRemembered) {
+    const std::string key = ScheduleKeys{"app"}.entries() + "added";
+    const std::string readable = R"({"task": "task", "schedule": 60})";
+    const std::string unreadable = R"({"task": "task", "schedule": 60, "newer": true})";
+    write(key, readable);
+    auto beat = start({});
+    ASSERT_TRUE(tick(*beat));
+    advance(60s);
+    ledger_.refuses = Error{Errc::disconnected, "away"};
+    ASSERT_TRUE(tick(*beat));
+    const EntryState pending = stored("added");
+    ASSERT_TRUE(pending.pending);
+
+    write(key, unreadable);
+    advance(5s);
+    ASSERT_TRUE(tick(*beat));
+    EXPECT_EQ(beat->scheduler.timetable().find("added"), nullptr);
+    EXPECT_EQ(stored("added"), pending);
+    loop_.run_blocking(beat->scheduler.resign(Deadline::in(5s)));
+    beat = start({});
+    ASSERT_TRUE(tick(*beat));
+    EXPECT_EQ(stored("added"), pending);
+
+    write(key, readable);
+    ledger_.refuses.reset();
+    advance(5s);
+    ASSERT_TRUE(tick(*beat));
+    EXPECT_THAT(ledger_.order, ElementsAre("added@10:01"));
 }
 
 TEST_F(SchedulerTest, AnEntryThatWasGoneIsNewWhenItComesBack) {

@@ -147,6 +147,18 @@ TEST(Decide, AClockThatIsSetBackBringsNoTimeAgain) {
     EXPECT_FALSE(decision);
 }
 
+TEST(SilentUntil, IsWhereAClockWasThatWasAhead) {
+    const TimePoint now = at("2026-01-01T10:00:00Z");
+    EXPECT_FALSE(silent_until(entry(every(60s)), since("2026-01-01T10:01:00Z"), now));
+    const EntryState ahead = since("2026-01-01T10:01:00.001Z");
+    EXPECT_EQ(silent_until(entry(every(60s)), ahead, now), ahead.decided_until);
+    ScheduleEntry resumed = entry(every(60s));
+    resumed.since = at("2027-01-01T00:00:00Z");
+    EXPECT_EQ(silent_until(resumed, ahead, now), resumed.since);
+    resumed.enabled = false;
+    EXPECT_FALSE(silent_until(resumed, ahead, now));
+}
+
 TEST(FiringId, IsOneForEachTimeOfAnEntry) {
     const TimePoint time = at("2026-01-01T10:00:00Z");
     const std::string id = firing_id("app", "it", time);

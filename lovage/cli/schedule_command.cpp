@@ -69,7 +69,8 @@ private:
                                           Awaitable<Result<T>> (Visit::*action)(ScheduleStore*)) {
         auto ready = co_await visit->app_.core()->connect(visit->deadline_);
         if (!ready) co_return std::unexpected{std::move(ready.error())};
-        ScheduleStore store{visit->app_.core()->state(), visit->keys_, visit->program_};
+        ScheduleStore store{visit->app_.core()->state(), visit->keys_, visit->program_,
+                            cron_deadline(visit->app_.settings())};
         co_return co_await (visit->*action)(&store);
     }
 

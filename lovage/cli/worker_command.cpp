@@ -12,8 +12,10 @@
 #include <lovage/worker/worker.hpp>
 
 #include <boost/asio/as_tuple.hpp>
+#include <boost/asio/error.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <boost/system/system_error.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -88,10 +90,22 @@ ServiceReport::State service_state(const Worker& worker, bool served) {
                         std::min(now.running, now.slots), now.slots)};
 }
 
-/// The beat of `worker -B`; a worker whose beat cannot run ends, too.
+/// The beat of `worker -B`; a worker whose beat cannot run ends, too, and with a failure.
 Awaitable<void> run_beside(Beat* beat, Worker* worker, Result<void>* outcome) {
-    *outcome = co_await beat->run();
-    if (!*outcome) worker->request_stop();
+    try {
+        *outcome = co_await beat->run();
+    } catch (const boost::system::system_error& problem) {
+        // Its scope is stopped: nobody waits for it any longer.
+        if (problem.code() == asio::error::operation_aborted) throw;
+        *outcome = fail(Errc::internal, fmt::format("the beat ended: {}", problem.what()));
+    } catch (const std::exception& problem) {
+        *outcome = fail(Errc::internal, fmt::format("the beat ended: {}", problem.what()));
+    } catch (...) {
+        *outcome = fail(Errc::internal, "the beat ended by an unknown exception");
+    }
+    if (*outcome) co_return;
+    log::error("beat", "{}; the worker ends, too", outcome->error().message());
+    worker->request_stop();
 }
 
 /// Runs the worker until it is stopped, and beside it what belongs to a worker process. `health`

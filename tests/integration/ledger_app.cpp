@@ -65,6 +65,12 @@ std::string work(std::string key, std::int64_t milliseconds) {
     return key;
 }
 
+/// Writes down which task it is, and ends.
+void identify(lovage::TaskContext& context, std::string key) {
+    note("start", context.request().id);
+    note("end", key);
+}
+
 /// Works until the file <ledger>.<key>.open appears, or until asked to stop when `heeds_stop`.
 std::string hold(lovage::TaskContext& context, std::string key, bool heeds_stop) {
     note("start", key);
@@ -210,6 +216,7 @@ int main(int argc, char** argv) {
     using lovage::arg;
     lovage::App app{"ledger"};
     app.task("ledger.work", work, arg("key"), arg("milliseconds") = 0);
+    app.task("ledger.identify", identify, arg("key"));
     app.task("ledger.hold", hold, arg("key"), arg("heeds_stop") = false);
     app.task(
            "ledger.limited",
