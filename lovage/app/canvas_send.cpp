@@ -1,6 +1,7 @@
 #include <lovage/app/canvas_send.hpp>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <utility>
 #include <variant>
@@ -14,6 +15,7 @@
 #include <lovage/app/on_loop.hpp>
 #include <lovage/app/planned_send.hpp>
 #include <lovage/core/canvas.hpp>
+#include <lovage/core/python_repr.hpp>
 #include <lovage/core/task_context.hpp>
 #include <lovage/core/uuid.hpp>
 #include <lovage/runtime/task_scope.hpp>
@@ -186,11 +188,24 @@ void set_options(Signature& signature, const SendOptions& options) {
     for (const auto& [name, value] : all.as_object()) signature.options.set(name, value);
 }
 
-std::string id_of_result(const Json& result) {
-    const Json opened = result.fully_expanded().value_or(Json{});
-    const Json* item = &opened;
-    while (item->is_array() && !item->as_array().empty()) item = &item->as_array().front();
-    return item->is_string() ? item->as_string() : std::string{};
+Result<std::string> id_of_result(const Json& result) {
+    // No deeper than the id: the parent beside it nests two levels for each ancestor.
+    const Json* item = &result;
+    std::array<Json, 2> opened;
+    for (Json& level : opened) {
+        if (item->is_raw()) {
+            auto expanded = item->expanded();
+            if (!expanded) return std::unexpected{std::move(expanded.error())};
+            level = std::move(*expanded);
+            item = &level;
+        }
+        if (!item->is_array() || item->as_array().empty()) break;
+        item = &item->as_array().front();
+    }
+    if (item->is_raw() || !item->is_string() || item->as_string().empty()) {
+        return fail(Errc::malformed, "this is no result: " + python_repr(result, 60));
+    }
+    return item->as_string();
 }
 
 }  // namespace lovage::detail

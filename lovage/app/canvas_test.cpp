@@ -247,6 +247,31 @@ TEST_F(CanvasMessages, AGroupHasTheIdItIsSentUnder) {
     }
 }
 
+TEST_F(CanvasMessages, ALongChainHasTheIdOfItsLastStep) {
+    const Canvas<> steps = chain(std::vector<Canvas<>>(1'000, call("mul", 2)));
+    const SendOptions options{.task_id = "6c1f6bd2-6a0f-4f53-8d1a-6a7f1a3f9d12"};
+    EXPECT_EQ(steps.apply_async(options).id(), options.task_id);
+    const GroupResult<Json> result = group(std::vector{steps, add(1, 1)}).delay();
+    ASSERT_THAT(result.task_ids(), SizeIs(2));
+    EXPECT_TRUE(is_uuid(result.task_ids()[0]));
+    EXPECT_NE(result.task_ids()[0], result.task_ids()[1]);
+    EXPECT_TRUE(is_uuid(result.id()));
+}
+
+TEST_F(CanvasMessages, AResultThatCannotBeReadIsAnError) {
+    const auto read = [this](std::string text) {
+        return GroupResult<Json>{app_.core(), Json::raw(std::move(text))}.task_ids();
+    };
+    EXPECT_THAT(read(R"([["g", null], [[["a", [["p", null], null]], null], ["b", null]]])"),
+                ElementsAre("a", "b"));
+    EXPECT_THAT(read(R"([["a", null], null])"), ElementsAre("a"));
+    EXPECT_THAT(read(R"([["g", null], []])"), SizeIs(0));
+    for (const char* text : {"null", "{}", "[]", "5", "[[5, null], null]", R"([["g", null], 5])",
+                             R"([["g", null], [5]])", R"([["g", null]])"}) {
+        EXPECT_THROW((void)read(text), LovageError) << text;
+    }
+}
+
 TEST_F(CanvasMessages, AGroupsOptionsAreItsMembers) {
     group({add(1, 1), add(2, 2)}).apply_async({.priority = 3, .ignore_result = true});
     for (const Message& message : take_messages(app_, 2)) {

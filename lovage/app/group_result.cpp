@@ -11,6 +11,8 @@
 #include <lovage/app/canvas_send.hpp>
 #include <lovage/app/on_loop.hpp>
 #include <lovage/core/canvas.hpp>
+#include <lovage/core/detail/signature_options.hpp>
+#include <lovage/core/python_repr.hpp>
 #include <lovage/core/task_context.hpp>
 #include <lovage/runtime/notifier.hpp>
 #include <lovage/runtime/task_scope.hpp>
@@ -29,14 +31,39 @@ constexpr auto kGroupReadTimeout = 30s;
 /// A task that waits for a group notices a stop within that time.
 constexpr auto kGroupCheckpointEvery = 500ms;
 
-void collect_members(const Json& result, std::vector<std::string>& members, std::size_t depth) {
-    if (depth > kCanvasDepthMax || !result.is_array() || result.as_array().size() != 2) return;
-    const Json& inner = result.as_array()[1];
-    if (!inner.is_array()) {
-        members.push_back(detail::id_of_result(result));
-        return;
+std::unexpected<Error> no_result(const Json& found) {
+    return fail(Errc::malformed, "this is no result: " + python_repr(found, 60));
+}
+
+Result<Json::Array> opened_array(const Json& value) {
+    auto opened = value.expanded();
+    if (!opened) return std::unexpected{std::move(opened.error())};
+    if (!opened->is_array()) return no_result(value);
+    return std::move(opened->as_array());
+}
+
+/// Adds the ids of a result's members, or its own when it has none. The parents beside the ids are
+/// not looked at: they nest two levels for each ancestor.
+Result<void> collect_members(const Json& result, std::vector<std::string>& members,
+                             std::size_t depth) {
+    if (depth > kCanvasDepthMax) return detail::canvas_too_deep();
+    auto tuple = opened_array(result);
+    if (!tuple) return std::unexpected{std::move(tuple.error())};
+    if (tuple->size() != 2) return no_result(result);
+    if ((*tuple)[1].is_null()) {
+        auto id = detail::id_of_result((*tuple)[0]);
+        if (!id) return std::unexpected{std::move(id.error())};
+        members.push_back(std::move(*id));
+        return {};
     }
-    for (const Json& member : inner.as_array()) collect_members(member, members, depth + 1);
+    auto inner = opened_array((*tuple)[1]);
+    if (!inner) return std::unexpected{std::move(inner.error())};
+    for (const Json& member : *inner) {
+        if (auto collected = collect_members(member, members, depth + 1); !collected) {
+            return collected;
+        }
+    }
+    return {};
 }
 
 /// Does one thing for each member, several at a time, until one fails. On the app's loop.
@@ -195,8 +222,8 @@ Awaitable<Result<Json>> find_group(std::shared_ptr<AppCore> core, std::string gr
 }  // namespace
 
 GroupResultBase::GroupResultBase(std::shared_ptr<AppCore> core, const Json& result)
-    : core_{std::move(core)}, id_{detail::id_of_result(result)} {
-    collect_members(result.fully_expanded().value_or(Json{}), members_, 0);
+    : core_{std::move(core)}, id_{value_or_throw(detail::id_of_result(result))} {
+    value_or_throw(collect_members(result, members_, 0));
 }
 
 Awaitable<Result<std::vector<TaskMeta>>> GroupResultBase::wait_async(Deadline deadline,

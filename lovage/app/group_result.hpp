@@ -37,7 +37,7 @@ public:
     GroupResultBase(std::shared_ptr<AppCore> core, std::string id, std::vector<std::string> members)
         : core_{std::move(core)}, id_{std::move(id)}, members_{std::move(members)} {}
     /// From Celery's nested tuples. Groups in the group are opened; what is no group is a group of
-    /// one.
+    /// one. Throws LovageError (malformed, too_large) for what is no result.
     GroupResultBase(std::shared_ptr<AppCore> core, const Json& result);
 
     [[nodiscard]] const std::string& id() const noexcept { return id_; }

@@ -218,7 +218,7 @@ TEST_P(Canvases, ATaskIsTheParentOfWhatItStarts) {
     const Json children = value_or_throw(started.meta().children.fully_expanded());
     ASSERT_EQ(children.as_array().size(), 2U);
     for (const Json& child : children.as_array()) {
-        const auto part = app_.async_result(detail::id_of_result(child));
+        const auto part = app_.async_result(value_or_throw(detail::id_of_result(child)));
         EXPECT_EQ(part.wait(kLong).parent_id, started.id());
     }
 }
