@@ -116,8 +116,13 @@ struct UnreachedCall {
                                   const std::string& position, const std::string& task_id = {},
                                   std::string_view reply_to = {});
 
+/// Most ancestors in a result's tuple: each nests two levels, and readers of JSON have a limit.
+/// Celery differs: it keeps them all.
+inline constexpr std::size_t kResultAncestorsMax = 100;
+
 /// The result of a frozen signature in Celery's tuple form (celery-wire reference, section 11.2):
-/// `[[id, parent], null]`, a group's `[[id, parent], [members]]`. Errors: malformed, too_large.
+/// `[[id, parent], null]`, a group's `[[id, parent], [members]]`. A parent is a tuple, too; those
+/// farther than kResultAncestorsMax are left out. Errors: malformed, too_large.
 [[nodiscard]] Result<Json> result_tuple_of(const Signature& frozen);
 
 /// How many parts a member of a chord's header counts for. Errors: malformed, too_large.

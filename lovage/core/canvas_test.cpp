@@ -256,6 +256,25 @@ TEST(Canvas, ALargeResultForALargeGroupHasAnEnd) {
               "too_large: the messages of a canvas take more than 3000 bytes together");
 }
 
+TEST(Canvas, AResultKeepsItsNearestAncestors) {
+    const auto ancestors = [](std::size_t steps) {
+        Signature long_chain = chain(std::vector<Signature>(steps, task("t")));
+        EXPECT_TRUE(freeze(long_chain, kParent, "chain"));
+        const Json tuple = value_or_throw(result_tuple_of(long_chain));
+        std::vector<std::string> ids;
+        for (const Json* at = &tuple; !at->is_null(); at = &at->as_array()[0].as_array()[1]) {
+            ids.push_back(at->as_array()[0].as_array()[0].as_string());
+        }
+        EXPECT_EQ(ids[0], follow_up_id(kParent, "chain/" + std::to_string(steps - 1)));
+        EXPECT_EQ(ids[1], follow_up_id(kParent, "chain/" + std::to_string(steps - 2)));
+        return ids.size() - 1;
+    };
+    EXPECT_EQ(ancestors(3), 2U);
+    EXPECT_EQ(ancestors(kResultAncestorsMax + 1), kResultAncestorsMax);
+    EXPECT_EQ(ancestors(kResultAncestorsMax + 2), kResultAncestorsMax);
+    EXPECT_EQ(ancestors(20'000), kResultAncestorsMax);
+}
+
 TEST(Canvas, WhatIsNeverReachedIsWhatSomebodyMayWaitFor) {
     Signature canvas = chain({task("a"), chord({task("b")}, task("sum")), task("c")});
     ASSERT_TRUE(freeze(canvas, kParent, "chain"));
