@@ -156,6 +156,23 @@ private:
     std::vector<Signature> steps_;
 };
 
+/// Each chunk carries the task, so a long task over many items multiplies: told before any is made.
+Result<void> check_chunks(const Signature& task, std::size_t count) {
+    if (count > kCanvasMembersMax) {
+        return fail(Errc::too_large, fmt::format("celery.chunks comes to {} tasks; at most {} can "
+                                                 "be",
+                                                 count, kCanvasMembersMax));
+    }
+    const std::size_t each = to_json_text(encode_signature(task)).size();
+    if (count > kCanvasBytesMax / each) {
+        return fail(Errc::too_large,
+                    fmt::format("celery.chunks comes to {} tasks of {} bytes each; together at "
+                                "most {} can be",
+                                count, each, kCanvasBytesMax));
+    }
+    return {};
+}
+
 }  // namespace
 
 Result<Signature> chain_of(std::vector<Signature> parts) {
@@ -241,18 +258,17 @@ Result<Signature> group_of_chunks(const Signature& chunks) {
         return fail(Errc::malformed, "'n' of celery.chunks is no number of items");
     }
     const auto most = static_cast<std::size_t>(*size.as_int64());
+    const std::size_t count = items->size() / most + (items->size() % most != 0 ? 1 : 0);
+    if (auto fits = check_chunks(*task, count); !fits) return std::unexpected{fits.error()};
     std::vector<Signature> members;
-    for (std::size_t first = 0; first < items->size(); first += std::min(most, items->size())) {
+    members.reserve(count);
+    for (std::size_t first = 0; members.size() < count; first += most) {
         const auto begin = items->begin() + static_cast<std::ptrdiff_t>(first);
-        const std::size_t count = std::min(most, items->size() - first);
-        Json::Array some(std::make_move_iterator(begin),
-                         std::make_move_iterator(begin + static_cast<std::ptrdiff_t>(count)));
-        members.push_back(make_map(*task, Json{std::move(some)}, true));
-    }
-    if (members.size() > kCanvasMembersMax) {
-        return fail(Errc::too_large, fmt::format("celery.chunks comes to {} tasks; at most {} can "
-                                                 "be",
-                                                 members.size(), kCanvasMembersMax));
+        const auto some = static_cast<std::ptrdiff_t>(std::min(most, items->size() - first));
+        members.push_back(make_map(*task,
+                                   Json{Json::Array(std::make_move_iterator(begin),
+                                                    std::make_move_iterator(begin + some))},
+                                   true));
     }
     Signature group = make_group(members);
     group.options = chunks.options;

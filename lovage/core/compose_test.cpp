@@ -9,6 +9,8 @@
 namespace lovage {
 namespace {
 
+using testing::HasSubstr;
+
 Signature named(const std::string& name) {
     Signature signature;
     signature.task = name;
@@ -159,6 +161,21 @@ TEST(Compose, ChunksThatCannotBeAreAnError) {
     EXPECT_TRUE(group_of_chunks(chunks));
     chunks.kwargs.set("it", 5);
     EXPECT_FALSE(group_of_chunks(chunks));
+}
+
+TEST(Compose, ChunksThatWouldBeTooLargeAreNotMade) {
+    const auto error = [](const Signature& task, std::size_t items, std::int64_t size) {
+        const Json all{Json::Array(items, Json{0})};
+        const auto made = group_of_chunks(make_chunks(task, all, size));
+        return made ? std::string{} : made.error().detail;
+    };
+    EXPECT_THAT(error(named("add"), kCanvasMembersMax + 1, 1), HasSubstr("200001 tasks; at most"));
+    EXPECT_EQ(error(named("add"), 2'001, 2), "");
+    // A message of 10 MB that would come to 10 TB.
+    Signature large = named("add");
+    large.kwargs = Json::object({{"x", std::string(std::size_t{10} << 20U, 'x')}});
+    EXPECT_THAT(error(large, 100'000, 1), HasSubstr("100000 tasks of 10485"));
+    EXPECT_EQ(error(large, 2, 1), "");
 }
 
 }  // namespace
