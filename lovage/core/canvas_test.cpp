@@ -168,6 +168,16 @@ TEST(Canvas, AChordWithoutPartsIsItsBodyWithAnEmptyList) {
     EXPECT_THAT(made.chords, SizeIs(0));
 }
 
+TEST(Canvas, AChordsOwnArgumentsAreItsHeaders) {
+    Signature canvas = chord({task("a"), task("b", true)}, task("sum"));
+    canvas.args = Json::array({2});
+    EXPECT_THAT(shown(plan(canvas)), ElementsAre("a(1, 2) g0#0", "b() g0#1"));
+    canvas.immutable = true;
+    EXPECT_THAT(shown(plan(canvas)), ElementsAre("a(2) g0#0", "b() g0#1"));
+    canvas.args = Json::array();
+    EXPECT_THAT(shown(plan(canvas)), ElementsAre("a() g0#0", "b() g0#1"));
+}
+
 TEST(Canvas, AChainInAHeaderReturnsWithItsLastStep) {
     const CanvasPlan made = plan(chord({chain({task("a"), task("b")}), task("c")}, task("sum")));
     EXPECT_THAT(shown(made), ElementsAre("a(1)", "c(1) g0#1"));

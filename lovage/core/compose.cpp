@@ -73,6 +73,17 @@ Result<void> prepend(Signature& signature, const Json::Array& args, std::size_t 
     return {};
 }
 
+/// Nothing of what comes before it goes into `signature`. A chain keeps that until it is opened.
+Result<void> close_to_results(Signature& signature, std::size_t depth) {
+    if (depth > kCanvasDepthMax) return canvas_too_deep();
+    if (signature.type != SignatureType::group) {
+        signature.immutable = true;
+        return {};
+    }
+    return change_tasks(signature, false,
+                        [depth](Signature& member) { return close_to_results(member, depth + 1); });
+}
+
 Signature make_chain(const std::vector<Signature>& steps) {
     Signature chain;
     chain.task = "celery.chain";  // Wire.
@@ -121,6 +132,9 @@ private:
         auto args = list_of(chain.args, "args");
         if (!args) return std::unexpected{std::move(args.error())};
         if (auto done = prepend(tasks->front(), *args, depth + 1); !done) return done;
+        if (chain.immutable) {
+            if (auto done = close_to_results(tasks->front(), depth + 1); !done) return done;
+        }
         if (auto done = hand_down(chain, "link", tasks->back()); !done) return done;
         for (Signature& task : *tasks) {
             if (auto done = hand_down(chain, "link_error", task); !done) return done;

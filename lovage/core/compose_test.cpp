@@ -103,6 +103,29 @@ TEST(Compose, WhatWasLinkedToAChainStaysWhenItIsOpened) {
     EXPECT_EQ(steps[2].option("link_error"), nullptr);
 }
 
+TEST(Compose, WhatTakesNothingStillDoesWhenItIsOpened) {
+    const auto closed = [](Signature canvas) {
+        canvas.immutable = true;
+        return joined_signature({named("x"), std::move(canvas)});
+    };
+    const auto steps = value_or_throw(tasks_of(closed(joined_signature({named("a"), named("b")}))));
+    ASSERT_EQ(steps.size(), 3U);
+    EXPECT_TRUE(steps[1].immutable);
+    EXPECT_FALSE(steps[2].immutable);
+
+    Signature inner = joined_signature({named("a"), named("b")});
+    Signature outer = inner;
+    set_tasks(outer, {inner, named("c")});
+    EXPECT_TRUE(value_or_throw(tasks_of(closed(outer)))[1].immutable);
+
+    set_tasks(outer, {group_of({"a", "b"})});
+    const Signature group = value_or_throw(tasks_of(closed(outer)))[1];
+    for (const Signature& member : value_or_throw(tasks_of(group))) EXPECT_TRUE(member.immutable);
+
+    const Signature chord = joined_signature({group_of({"a", "b"}), named("sum")});
+    EXPECT_TRUE(value_or_throw(tasks_of(closed(chord)))[1].immutable);
+}
+
 TEST(Compose, ArgumentsGoInFrontOfWhereItBegins) {
     Signature canvas = joined_signature({named("x"), group_of({"a", "b"}), named("sum")});
     ASSERT_TRUE(prepend_args(canvas, {Json{1}}));
