@@ -116,7 +116,10 @@ struct GroupRequest {
     Deadline deadline;
 };
 
-Awaitable<Result<void>> wait_for_member(GroupRequest* request, std::vector<TaskMeta>* metas,
+/// What is known of a group's members; kept from one round of waiting to the next.
+using KnownMembers = std::vector<std::optional<TaskMeta>>;
+
+Awaitable<Result<void>> wait_for_member(GroupRequest* request, KnownMembers* known,
                                         bool stop_at_failure, std::size_t index) {
     auto meta = co_await request->core->client().wait(request->ids[index], request->deadline);
     if (!meta) co_return std::unexpected{std::move(meta.error())};
@@ -125,24 +128,41 @@ Awaitable<Result<void>> wait_for_member(GroupRequest* request, std::vector<TaskM
             co_return std::unexpected{std::move(value.error())};
         }
     }
-    (*metas)[index] = std::move(*meta);
+    (*known)[index] = std::move(*meta);
     co_return Result<void>{};
 }
 
-Awaitable<Result<std::vector<TaskMeta>>> wait_for_group(GroupRequest request,
-                                                        bool stop_at_failure) {
+/// Asks for the members that are missing in `known`, and adds them there. When it ends by its
+/// deadline, those that were ready by then are in it.
+Awaitable<Result<void>> wait_for_group(GroupRequest request, bool stop_at_failure,
+                                       std::shared_ptr<KnownMembers> known) {
     co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation{});
     if (auto connected = co_await request.core->connect(request.deadline); !connected) {
         co_return std::unexpected{std::move(connected.error())};
     }
-    std::vector<TaskMeta> metas(request.ids.size());
-    MemberWork all{co_await asio::this_coro::executor, metas.size()};
-    all.work = [&](std::size_t index) {
-        return wait_for_member(&request, &metas, stop_at_failure, index);
+    std::vector<std::size_t> missing;
+    for (std::size_t index = 0; index < known->size(); ++index) {
+        if (!(*known)[index]) missing.push_back(index);
+    }
+    MemberWork all{co_await asio::this_coro::executor, missing.size()};
+    all.work = [&](std::size_t i) {
+        return wait_for_member(&request, known.get(), stop_at_failure, missing[i]);
     };
-    auto done = co_await for_members(&all);
+    co_return co_await for_members(&all);
+}
+
+std::vector<TaskMeta> take_all(KnownMembers& known) {
+    std::vector<TaskMeta> metas;
+    metas.reserve(known.size());
+    for (auto& meta : known) metas.push_back(std::move(*meta));
+    return metas;
+}
+
+Awaitable<Result<std::vector<TaskMeta>>> wait_for_all(GroupRequest request, bool stop_at_failure) {
+    auto known = std::make_shared<KnownMembers>(request.ids.size());
+    auto done = co_await wait_for_group(std::move(request), stop_at_failure, known);
     if (!done) co_return std::unexpected{std::move(done.error())};
-    co_return metas;
+    co_return take_all(*known);
 }
 
 Awaitable<Result<void>> count_member(GroupRequest* request, GroupCounts* counts,
@@ -228,7 +248,7 @@ GroupResultBase::GroupResultBase(std::shared_ptr<AppCore> core, const Json& resu
 
 Awaitable<Result<std::vector<TaskMeta>>> GroupResultBase::wait_async(Deadline deadline,
                                                                      bool stop_at_failure) const {
-    return on_loop(core_, wait_for_group({core_, members_, deadline}, stop_at_failure));
+    return on_loop(core_, wait_for_all({core_, members_, deadline}, stop_at_failure));
 }
 Awaitable<Result<GroupCounts>> GroupResultBase::counts_async(Deadline deadline) const {
     return on_loop(core_, count_group({core_, members_, deadline}));
@@ -249,14 +269,18 @@ std::vector<TaskMeta> GroupResultBase::wait(std::chrono::milliseconds timeout,
                                             bool stop_at_failure) const {
     const Deadline deadline = Deadline::in(timeout);
     TaskContext* const task = TaskContext::current();
+    const auto known = std::make_shared<KnownMembers>(members_.size());
     while (true) {
         if (task != nullptr) task->checkpoint();
         const Deadline next =
             task != nullptr ? deadline.no_later_than(kGroupCheckpointEvery) : deadline;
-        auto metas = core_->loop().run_blocking(wait_async(next, stop_at_failure));
+        auto done = core_->loop().run_blocking(
+            on_loop(core_, wait_for_group({core_, members_, next}, stop_at_failure, known)));
         const bool again =
-            !metas && metas.error().code == Errc::deadline_exceeded && !deadline.passed();
-        if (!again) return value_or_throw(std::move(metas));
+            !done && done.error().code == Errc::deadline_exceeded && !deadline.passed();
+        if (again) continue;
+        value_or_throw(std::move(done));
+        return take_all(*known);
     }
 }
 GroupCounts GroupResultBase::counts() const {
