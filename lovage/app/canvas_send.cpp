@@ -141,6 +141,12 @@ Awaitable<Ended> send_on_loop(std::shared_ptr<AppCore> core, CanvasPlan plan, De
     }
     Sending sending{core, std::move(plan.calls), deadline, std::move(trail)};
     co_await send_calls(&sending);
+    if (!sending.problem && sending.accepted < sending.calls.size()) {
+        // A sender ended by an exception, which its scope has logged: where, nobody can say.
+        sending.problem =
+            Error{Errc::unknown_outcome, "sending ended by an exception; see the log"};
+        sending.some_may_exist = true;
+    }
     if (!sending.problem) co_return Ended{SendOutcome::accepted, std::nullopt};
     if (!sending.some_may_exist) co_return Ended{SendOutcome::rejected, std::move(sending.problem)};
     if (sending.calls.size() > 1) {

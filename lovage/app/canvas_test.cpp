@@ -2,7 +2,9 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -12,6 +14,7 @@
 
 #include <lovage/app/app.hpp>
 #include <lovage/app/app_core.hpp>
+#include <lovage/app/client.hpp>
 #include <lovage/core/task_message.hpp>
 #include <lovage/core/uuid.hpp>
 
@@ -289,6 +292,85 @@ TEST_F(CanvasMessages, OptionsThatCannotBeSendNothing) {
         EXPECT_EQ(error.outcome(), SendOutcome::rejected);
         EXPECT_THAT(error.what(), HasSubstr("countdown or eta"));
     }
+}
+
+// ---- A client that fails
+
+/// Sends nothing; members are ready from the second time on that it is waited for them.
+class FailingClient final : public Client {
+public:
+    Awaitable<Result<void>> send(TaskSend task, Deadline) override {
+        sent.push_back(task.task_id);
+        if (sent.size() == throws_at) throw std::runtime_error{"a sender's end"};
+        co_return Result<void>{};
+    }
+    Awaitable<Result<void>> start_chord(ChordStart, Deadline) override { co_return Result<void>{}; }
+    Awaitable<Result<void>> save_group(std::string, Json, Deadline) override {
+        co_return Result<void>{};
+    }
+    Awaitable<Result<std::optional<Json>>> saved_group(std::string, Deadline) override {
+        co_return std::nullopt;
+    }
+    Awaitable<Result<void>> forget_group(std::string, Deadline) override {
+        co_return Result<void>{};
+    }
+    Awaitable<Result<std::optional<TaskMeta>>> result(std::string, Deadline) override {
+        co_return std::nullopt;
+    }
+    Awaitable<Result<TaskMeta>> wait(std::string task_id, Deadline) override {
+        const std::size_t times = ++waited[task_id];
+        if (task_id == late && times < 3) co_return fail(Errc::deadline_exceeded, "not yet");
+        TaskMeta meta;
+        meta.task_id = task_id;
+        meta.status = states::kSuccess;
+        co_return meta;
+    }
+    Awaitable<Result<void>> forget(std::string, Deadline) override { co_return Result<void>{}; }
+    Awaitable<Result<bool>> is_known(std::string, Deadline) override { co_return false; }
+    Awaitable<Result<void>> revoke(std::string, RevokeOptions, Deadline) override {
+        co_return Result<void>{};
+    }
+
+    std::size_t throws_at = 0;
+    std::vector<std::string> sent;
+    std::string late;  ///< The member that is ready when it is waited for the third time.
+    std::map<std::string, std::size_t> waited;
+};
+
+class CanvasOfAFailingClient : public testing::Test {
+protected:
+    CanvasOfAFailingClient() : app_{"failing", memory_settings()} {
+        auto client = std::make_unique<FailingClient>();
+        client_ = client.get();
+        app_.core()->use_client(std::move(client));
+    }
+
+    App app_;
+    FailingClient* client_;
+};
+
+TEST_F(CanvasOfAFailingClient, IsUnknownWhenASenderEndsByAnException) {
+    client_->throws_at = 3;
+    const std::vector<Canvas<>> members(5, app_.signature("t"));
+    try {
+        group(members).apply_async();
+        FAIL();
+    } catch (const SendError& error) {
+        EXPECT_EQ(error.outcome(), SendOutcome::unknown);
+        EXPECT_THAT(error.what(), HasSubstr("4 of 5 messages"));
+    }
+}
+
+TEST_F(CanvasOfAFailingClient, AsksAgainForWhatIsMissingOnly) {
+    client_->late = "c";
+    const GroupResultBase group{app_.core(), "g", {"a", "b", "c", "d"}};
+    const std::vector<TaskMeta> metas = group.wait(10s);
+    ASSERT_THAT(metas, SizeIs(4));
+    for (std::size_t i = 0; i < metas.size(); ++i) EXPECT_EQ(metas[i].task_id, group.task_ids()[i]);
+    EXPECT_EQ(client_->waited["a"], 1U);
+    EXPECT_EQ(client_->waited["b"], 1U);
+    EXPECT_EQ(client_->waited["c"], 3U);
+    EXPECT_EQ(client_->waited["d"], 1U);
 }
 
 // ---- Types
