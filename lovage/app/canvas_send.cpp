@@ -14,6 +14,7 @@
 #include <lovage/app/app_core.hpp>
 #include <lovage/app/on_loop.hpp>
 #include <lovage/app/planned_send.hpp>
+#include <lovage/brokers/declaration.hpp>
 #include <lovage/core/canvas.hpp>
 #include <lovage/core/python_repr.hpp>
 #include <lovage/core/task_context.hpp>
@@ -40,6 +41,21 @@ struct PreparedCanvas {
     std::shared_ptr<TaskContext::Trail> trail;  ///< Of the task that sends; nullptr outside of one.
 };
 
+/// No broker would take a message that is larger: known before the first one is sent.
+Result<void> check_sizes(const std::vector<PlannedCall>& calls) {
+    constexpr std::size_t kBytesMax = MessageLimits{}.body_bytes_max;
+    for (const PlannedCall& call : calls) {
+        if (call.bytes <= kBytesMax / 8) continue;  // needs no encoding to be known
+        const std::size_t bytes = encode_task_message(call.message).body.size();
+        if (bytes <= kBytesMax) continue;
+        return fail(Errc::too_large,
+                    fmt::format("the message of '{}' in the canvas takes {} bytes; at most {} are "
+                                "allowed (store large data elsewhere and send a reference)",
+                                call.message.task, bytes, kBytesMax));
+    }
+    return {};
+}
+
 Result<void> plan_canvas(AppCore& core, Signature canvas, const SendOptions& options,
                          PreparedCanvas& prepared) {
     if (auto problem = problem_with(options)) return std::unexpected{std::move(*problem)};
@@ -63,7 +79,7 @@ Result<void> plan_canvas(AppCore& core, Signature canvas, const SendOptions& opt
     auto planned = planner.call(std::move(canvas), {}, over, "canvas");
     if (!planned) return planned;
     prepared.plan = std::move(planner).take();
-    return {};
+    return check_sizes(prepared.plan.calls);
 }
 
 PreparedCanvas prepare_canvas(AppCore& core, Signature canvas, SendOptions options) {

@@ -29,6 +29,9 @@ struct PlannedCall {
     std::string exchange;  ///< With `routing_key`, when the signature names one.
     std::string routing_key;
     std::optional<bool> ignore_result;
+    /// Of its arguments and what follows it, about; a message's body takes at most eight times as
+    /// many (integers beyond 64 bits aside).
+    std::size_t bytes = 0;
 };
 
 /// A chord whose header is among the calls; its size must be known before the last of them ends.

@@ -220,7 +220,8 @@ CanvasPlanner::Child CanvasPlanner::apply_task(const Signature& signature, const
     auto embed = embed_of(reader);
     if (!embed) return embed;
     message.embed = std::move(*embed);
-    bytes_ += bytes_of(message.args) + bytes_of(message.kwargs) + bytes_of(message.embed);
+    planned.bytes = bytes_of(message.args) + bytes_of(message.kwargs) + bytes_of(message.embed);
+    bytes_ += planned.bytes;
     if (bytes_ > bytes_max_) {
         return fail(
             Errc::too_large,
