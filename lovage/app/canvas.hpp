@@ -256,13 +256,14 @@ public:
 
 private:
     static AsyncResult<R> result_of(const std::shared_ptr<AppCore>& core, const Json& result) {
-        return {core, detail::id_of_result(result)};
+        return {core, value_or_throw(detail::id_of_result(result))};
     }
     static Awaitable<Sent<R>> typed(std::shared_ptr<AppCore> core,
                                     Awaitable<detail::SentCanvas> sending) {
         detail::SentCanvas sent = co_await std::move(sending);
         // What was refused before it had ids is known by the one it would have had.
-        std::string id = sent.result.is_null() ? sent.id : detail::id_of_result(sent.result);
+        std::string id =
+            sent.result.is_null() ? sent.id : value_or_throw(detail::id_of_result(sent.result));
         AsyncResult<R> result{std::move(core), std::move(id)};
         co_return Sent<R>{sent.outcome, std::move(result), std::move(sent.error), false};
     }
@@ -305,7 +306,9 @@ private:
     static Awaitable<SentGroup<T>> typed(std::shared_ptr<AppCore> core,
                                          Awaitable<detail::SentCanvas> sending) {
         detail::SentCanvas sent = co_await std::move(sending);
-        GroupResult<T> result{std::move(core), sent.result};
+        GroupResult<T> result = sent.result.is_null()
+                                    ? GroupResult<T>{std::move(core), sent.id, {}}
+                                    : GroupResult<T>{std::move(core), sent.result};
         co_return SentGroup<T>{sent.outcome, std::move(result), std::move(sent.error),
                                std::move(sent.id)};
     }

@@ -1,6 +1,7 @@
 #include <lovage/app/canvas_send.hpp>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <utility>
 #include <variant>
@@ -13,7 +14,9 @@
 #include <lovage/app/app_core.hpp>
 #include <lovage/app/on_loop.hpp>
 #include <lovage/app/planned_send.hpp>
+#include <lovage/brokers/declaration.hpp>
 #include <lovage/core/canvas.hpp>
+#include <lovage/core/python_repr.hpp>
 #include <lovage/core/task_context.hpp>
 #include <lovage/core/uuid.hpp>
 #include <lovage/runtime/task_scope.hpp>
@@ -38,6 +41,21 @@ struct PreparedCanvas {
     std::shared_ptr<TaskContext::Trail> trail;  ///< Of the task that sends; nullptr outside of one.
 };
 
+/// No broker would take a message that is larger: known before the first one is sent.
+Result<void> check_sizes(const std::vector<PlannedCall>& calls) {
+    constexpr std::size_t kBytesMax = MessageLimits{}.body_bytes_max;
+    for (const PlannedCall& call : calls) {
+        if (call.bytes <= kBytesMax / 8) continue;  // needs no encoding to be known
+        const std::size_t bytes = encode_task_message(call.message).body.size();
+        if (bytes <= kBytesMax) continue;
+        return fail(Errc::too_large,
+                    fmt::format("the message of '{}' in the canvas takes {} bytes; at most {} are "
+                                "allowed (store large data elsewhere and send a reference)",
+                                call.message.task, bytes, kBytesMax));
+    }
+    return {};
+}
+
 Result<void> plan_canvas(AppCore& core, Signature canvas, const SendOptions& options,
                          PreparedCanvas& prepared) {
     if (auto problem = problem_with(options)) return std::unexpected{std::move(*problem)};
@@ -61,7 +79,7 @@ Result<void> plan_canvas(AppCore& core, Signature canvas, const SendOptions& opt
     auto planned = planner.call(std::move(canvas), {}, over, "canvas");
     if (!planned) return planned;
     prepared.plan = std::move(planner).take();
-    return {};
+    return check_sizes(prepared.plan.calls);
 }
 
 PreparedCanvas prepare_canvas(AppCore& core, Signature canvas, SendOptions options) {
@@ -139,6 +157,12 @@ Awaitable<Ended> send_on_loop(std::shared_ptr<AppCore> core, CanvasPlan plan, De
     }
     Sending sending{core, std::move(plan.calls), deadline, std::move(trail)};
     co_await send_calls(&sending);
+    if (!sending.problem && sending.accepted < sending.calls.size()) {
+        // A sender ended by an exception, which its scope has logged: where, nobody can say.
+        sending.problem =
+            Error{Errc::unknown_outcome, "sending ended by an exception; see the log"};
+        sending.some_may_exist = true;
+    }
     if (!sending.problem) co_return Ended{SendOutcome::accepted, std::nullopt};
     if (!sending.some_may_exist) co_return Ended{SendOutcome::rejected, std::move(sending.problem)};
     if (sending.calls.size() > 1) {
@@ -186,11 +210,24 @@ void set_options(Signature& signature, const SendOptions& options) {
     for (const auto& [name, value] : all.as_object()) signature.options.set(name, value);
 }
 
-std::string id_of_result(const Json& result) {
-    const Json opened = result.fully_expanded().value_or(Json{});
-    const Json* item = &opened;
-    while (item->is_array() && !item->as_array().empty()) item = &item->as_array().front();
-    return item->is_string() ? item->as_string() : std::string{};
+Result<std::string> id_of_result(const Json& result) {
+    // No deeper than the id: the parent beside it nests two levels for each ancestor.
+    const Json* item = &result;
+    std::array<Json, 2> opened;
+    for (Json& level : opened) {
+        if (item->is_raw()) {
+            auto expanded = item->expanded();
+            if (!expanded) return std::unexpected{std::move(expanded.error())};
+            level = std::move(*expanded);
+            item = &level;
+        }
+        if (!item->is_array() || item->as_array().empty()) break;
+        item = &item->as_array().front();
+    }
+    if (item->is_raw() || !item->is_string() || item->as_string().empty()) {
+        return fail(Errc::malformed, "this is no result: " + python_repr(result, 60));
+    }
+    return item->as_string();
 }
 
 }  // namespace lovage::detail

@@ -39,7 +39,8 @@ Json send_canvas_blocking(const std::shared_ptr<AppCore>& core, Signature canvas
 /// Lays options over a signature's own. Throws LovageError for options that cannot be.
 void set_options(Signature& signature, const SendOptions& options);
 
-/// The id in a result's tuple.
-[[nodiscard]] std::string id_of_result(const Json& result);
+/// The id in a result's tuple: `[[id, parent], members]`, `[id, members]` or the id alone. Errors:
+/// malformed, too_large.
+[[nodiscard]] Result<std::string> id_of_result(const Json& result);
 
 }  // namespace lovage::detail

@@ -1,8 +1,12 @@
 #include <lovage/app/canvas.hpp>
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -12,6 +16,7 @@
 
 #include <lovage/app/app.hpp>
 #include <lovage/app/app_core.hpp>
+#include <lovage/app/client.hpp>
 #include <lovage/core/task_message.hpp>
 #include <lovage/core/uuid.hpp>
 
@@ -22,6 +27,7 @@ namespace lovage {
 namespace {
 
 using namespace std::chrono_literals;
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::SizeIs;
@@ -82,6 +88,64 @@ std::string facts(Anonymous& anonymous, const Json& headers, const std::string& 
     return anonymous(text + "\n" + body);
 }
 
+/// Compares what two messages say: trees of JSON in which the ids are others, but each one's
+/// counterpart is always the same.
+class Counterparts {
+public:
+    /// Where they differ, or empty.
+    std::string difference(const Json& ours, const Json& theirs, const std::string& at = "body") {
+        if (ours.is_object() && theirs.is_object()) return in_members(ours, theirs, at);
+        if (ours.is_array() && theirs.is_array()) return in_items(ours, theirs, at);
+        const bool ids = ours.is_string() && theirs.is_string() && is_uuid(ours.as_string());
+        const bool same = ids ? are_paired(ours.as_string(), theirs.as_string()) : ours == theirs;
+        return same ? "" : at + ": " + to_json_text(ours) + " and " + to_json_text(theirs);
+    }
+
+private:
+    bool are_paired(const std::string& our_id, const std::string& their_id) {
+        return is_uuid(their_id) &&
+               theirs_.try_emplace(our_id, their_id).first->second == their_id &&
+               ours_.try_emplace(their_id, our_id).first->second == our_id;
+    }
+    std::string in_items(const Json& ours, const Json& theirs, const std::string& at) {
+        const Json::Array& items = ours.as_array();
+        if (items.size() != theirs.as_array().size()) return at + ": other number of items";
+        for (std::size_t i = 0; i < items.size(); ++i) {
+            const std::string place = at + "[" + std::to_string(i) + "]";
+            const std::string found = difference(items[i], theirs.as_array()[i], place);
+            if (!found.empty()) return found;
+        }
+        return "";
+    }
+    std::string in_members(const Json& ours, const Json& theirs, const std::string& at) {
+        // Ids of tasks and groups are what others wait for and count by.
+        const Json* const type = ours.find("subtask_type");
+        const bool has_id = type != nullptr && (type->is_null() || *type == Json{"group"});
+        if (has_id && ours.find("options")->find("task_id") == nullptr) return at + ": has no id";
+        for (const auto& [name, value] : ours.as_object()) {
+            const Json* const counterpart = theirs.find(name);
+            if (counterpart == nullptr) return at + "." + name + ": only ours";
+            const std::string found = difference(value, *counterpart, at + "." + name);
+            if (!found.empty()) return found;
+        }
+        for (const auto& [name, value] : theirs.as_object()) {
+            const bool known = at.ends_with(".options") && celery_alone_adds(name);
+            if (ours.find(name) == nullptr && !known) return at + "." + name + ": only theirs";
+        }
+        return "";
+    }
+    /// Celery differs: it freezes what is started later into these options, too; whoever starts it
+    /// sets them once more.
+    static bool celery_alone_adds(std::string_view name) {
+        constexpr std::array kNames{"group_id", "group_index", "chord",  "chain",
+                                    "root_id",  "parent_id",   "task_id"};
+        return std::ranges::find(kNames, name) != kNames.end();
+    }
+
+    std::map<std::string, std::string> theirs_;
+    std::map<std::string, std::string> ours_;
+};
+
 class CanvasMessages : public testing::Test {
 protected:
     CanvasMessages() : app_{"canvas", memory_settings()} {}
@@ -116,13 +180,20 @@ protected:
                 << name << "#" << i;
         }
     }
-    /// Each message is at most as long as Celery's.
-    void expect_no_longer_than(const std::string& name, std::size_t count) {
+    /// What was just sent says what Celery's messages for `name` say, and is no longer.
+    void expect_says_the_same(const std::string& name, std::size_t count) {
         const std::vector<Message> sent = take_messages(app_, count);
         ASSERT_THAT(sent, SizeIs(count));
+        const auto tree = [](const std::string& body) {
+            return value_or_throw(value_or_throw(parse_json(body)).fully_expanded());
+        };
+        Counterparts counterparts;
         for (std::size_t i = 0; i < count; ++i) {
             const Json& message = captured(name + "#" + std::to_string(i));
-            EXPECT_LE(sent[i].body.size(), message.find("body")->as_string().size()) << name;
+            const std::string& body = message.find("body")->as_string();
+            EXPECT_LE(sent[i].body.size(), body.size()) << name;
+            EXPECT_EQ(counterparts.difference(tree(sent[i].body), tree(body)), "")
+                << name << "#" << i;
         }
     }
 
@@ -148,7 +219,7 @@ TEST_F(CanvasMessages, AChordIsCelerys) {
     chord({add(1, 1), add(2, 2)}, call("tsum")).apply_async();
     expect_as_captured("producer/chord", 2);
     chord({add(1, 1), add(2, 2)}, call("tsum")).apply_async();
-    expect_no_longer_than("v56/producer_chord", 2);
+    expect_says_the_same("v56/producer_chord", 2);
 }
 
 TEST_F(CanvasMessages, AGroupWithTasksAfterItIsCelerys) {
@@ -161,20 +232,20 @@ TEST_F(CanvasMessages, ANestedHeaderIsCelerys) {
     chord(header, call("tsum")).apply_async();
     expect_as_captured("producer/nested_chain_in_group_chord", 3);
     chord(header, call("tsum")).apply_async();
-    expect_no_longer_than("v56/producer_nested_group_chord", 3);
+    expect_says_the_same("v56/producer_nested_group_chord", 3);
 }
 
-TEST_F(CanvasMessages, AGroupInTheMiddleIsNoLongerThanCelerys) {
+TEST_F(CanvasMessages, AGroupInTheMiddleSaysWhatCelerysSays) {
     const auto canvas = add(1, 1) | group({call("add", 10), call("add", 20)}) | call("tsum");
     canvas.apply_async();
-    expect_no_longer_than("producer/chain_with_group_middle", 1);
+    expect_says_the_same("producer/chain_with_group_middle", 1);
 }
 
-TEST_F(CanvasMessages, AChordWithAGroupAtItsEndIsNoLongerThanCelerys) {
+TEST_F(CanvasMessages, AChordWithAGroupAtItsEndSaysWhatCelerysSays) {
     chain(chord({add(1, 1), add(5, 5)}, call("tsum")), call("mul", 2),
           group({call("add", 1), call("add", 2)}))
         .apply_async();
-    expect_no_longer_than("v56/producer_chord_of_chord_chain", 2);
+    expect_says_the_same("v56/producer_chord_of_chord_chain", 2);
 }
 
 TEST_F(CanvasMessages, CallbacksAreCelerys) {
@@ -247,12 +318,59 @@ TEST_F(CanvasMessages, AGroupHasTheIdItIsSentUnder) {
     }
 }
 
+TEST_F(CanvasMessages, ALongChainHasTheIdOfItsLastStep) {
+    const Canvas<> steps = chain(std::vector<Canvas<>>(1'000, call("mul", 2)));
+    const SendOptions options{.task_id = "6c1f6bd2-6a0f-4f53-8d1a-6a7f1a3f9d12"};
+    EXPECT_EQ(steps.apply_async(options).id(), options.task_id);
+    const GroupResult<Json> result = group(std::vector{steps, add(1, 1)}).delay();
+    ASSERT_THAT(result.task_ids(), SizeIs(2));
+    EXPECT_TRUE(is_uuid(result.task_ids()[0]));
+    EXPECT_NE(result.task_ids()[0], result.task_ids()[1]);
+    EXPECT_TRUE(is_uuid(result.id()));
+}
+
+TEST_F(CanvasMessages, AResultThatCannotBeReadIsAnError) {
+    const auto read = [this](std::string text) {
+        return GroupResult<Json>{app_.core(), Json::raw(std::move(text))}.task_ids();
+    };
+    EXPECT_THAT(read(R"([["g", null], [[["a", [["p", null], null]], null], ["b", null]]])"),
+                ElementsAre("a", "b"));
+    EXPECT_THAT(read(R"([["a", null], null])"), ElementsAre("a"));
+    EXPECT_THAT(read(R"([["g", null], []])"), SizeIs(0));
+    for (const char* text : {"null", "{}", "[]", "5", "[[5, null], null]", R"([["g", null], 5])",
+                             R"([["g", null], [5]])", R"([["g", null]])"}) {
+        EXPECT_THROW((void)read(text), LovageError) << text;
+    }
+}
+
 TEST_F(CanvasMessages, AGroupsOptionsAreItsMembers) {
     group({add(1, 1), add(2, 2)}).apply_async({.priority = 3, .ignore_result = true});
     for (const Message& message : take_messages(app_, 2)) {
         EXPECT_EQ(message.properties.priority, 3);
         EXPECT_TRUE(decode_task_message(message)->ignore_result);
     }
+}
+
+TEST_F(CanvasMessages, AMemberThatIsTooLargeIsRefusedBeforeTheFirstIsSent) {
+    const auto outcome = [](const Group<Json>& canvas) {
+        try {
+            canvas.apply_async();
+            return std::string{"accepted"};
+        } catch (const SendError& error) {
+            const bool rejected = error.outcome() == SendOutcome::rejected;
+            return (rejected ? "rejected: " : "other: ") + std::string{error.what()};
+        }
+    };
+    constexpr std::size_t kMiB = std::size_t{1} << 20U;
+    const auto with = [&](std::size_t bytes, char filling) {
+        return group(std::vector{add(1, 1), call("identity", std::string(bytes, filling))});
+    };
+    EXPECT_THAT(outcome(with(17 * kMiB, 'x')), HasSubstr("rejected: "));
+    // Each of these is six characters in the message.
+    EXPECT_THAT(outcome(with(3 * kMiB, '\x01')),
+                AllOf(HasSubstr("rejected: "), HasSubstr("tasks.identity")));
+    EXPECT_EQ(outcome(with(15 * kMiB, 'x')), "accepted");
+    EXPECT_THAT(take_messages(app_, 2), SizeIs(2));
 }
 
 TEST_F(CanvasMessages, OptionsThatCannotBeSendNothing) {
@@ -264,6 +382,85 @@ TEST_F(CanvasMessages, OptionsThatCannotBeSendNothing) {
         EXPECT_EQ(error.outcome(), SendOutcome::rejected);
         EXPECT_THAT(error.what(), HasSubstr("countdown or eta"));
     }
+}
+
+// ---- A client that fails
+
+/// Sends nothing; members are ready from the second time on that it is waited for them.
+class FailingClient final : public Client {
+public:
+    Awaitable<Result<void>> send(TaskSend task, Deadline) override {
+        sent.push_back(task.task_id);
+        if (sent.size() == throws_at) throw std::runtime_error{"a sender's end"};
+        co_return Result<void>{};
+    }
+    Awaitable<Result<void>> start_chord(ChordStart, Deadline) override { co_return Result<void>{}; }
+    Awaitable<Result<void>> save_group(std::string, Json, Deadline) override {
+        co_return Result<void>{};
+    }
+    Awaitable<Result<std::optional<Json>>> saved_group(std::string, Deadline) override {
+        co_return std::nullopt;
+    }
+    Awaitable<Result<void>> forget_group(std::string, Deadline) override {
+        co_return Result<void>{};
+    }
+    Awaitable<Result<std::optional<TaskMeta>>> result(std::string, Deadline) override {
+        co_return std::nullopt;
+    }
+    Awaitable<Result<TaskMeta>> wait(std::string task_id, Deadline) override {
+        const std::size_t times = ++waited[task_id];
+        if (task_id == late && times < 3) co_return fail(Errc::deadline_exceeded, "not yet");
+        TaskMeta meta;
+        meta.task_id = task_id;
+        meta.status = states::kSuccess;
+        co_return meta;
+    }
+    Awaitable<Result<void>> forget(std::string, Deadline) override { co_return Result<void>{}; }
+    Awaitable<Result<bool>> is_known(std::string, Deadline) override { co_return false; }
+    Awaitable<Result<void>> revoke(std::string, RevokeOptions, Deadline) override {
+        co_return Result<void>{};
+    }
+
+    std::size_t throws_at = 0;
+    std::vector<std::string> sent;
+    std::string late;  ///< The member that is ready when it is waited for the third time.
+    std::map<std::string, std::size_t> waited;
+};
+
+class CanvasOfAFailingClient : public testing::Test {
+protected:
+    CanvasOfAFailingClient() : app_{"failing", memory_settings()} {
+        auto client = std::make_unique<FailingClient>();
+        client_ = client.get();
+        app_.core()->use_client(std::move(client));
+    }
+
+    App app_;
+    FailingClient* client_;
+};
+
+TEST_F(CanvasOfAFailingClient, IsUnknownWhenASenderEndsByAnException) {
+    client_->throws_at = 3;
+    const std::vector<Canvas<>> members(5, app_.signature("t"));
+    try {
+        group(members).apply_async();
+        FAIL();
+    } catch (const SendError& error) {
+        EXPECT_EQ(error.outcome(), SendOutcome::unknown);
+        EXPECT_THAT(error.what(), HasSubstr("4 of 5 messages"));
+    }
+}
+
+TEST_F(CanvasOfAFailingClient, AsksAgainForWhatIsMissingOnly) {
+    client_->late = "c";
+    const GroupResultBase group{app_.core(), "g", {"a", "b", "c", "d"}};
+    const std::vector<TaskMeta> metas = group.wait(10s);
+    ASSERT_THAT(metas, SizeIs(4));
+    for (std::size_t i = 0; i < metas.size(); ++i) EXPECT_EQ(metas[i].task_id, group.task_ids()[i]);
+    EXPECT_EQ(client_->waited["a"], 1U);
+    EXPECT_EQ(client_->waited["b"], 1U);
+    EXPECT_EQ(client_->waited["c"], 3U);
+    EXPECT_EQ(client_->waited["d"], 1U);
 }
 
 // ---- Types

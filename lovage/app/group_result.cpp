@@ -11,6 +11,8 @@
 #include <lovage/app/canvas_send.hpp>
 #include <lovage/app/on_loop.hpp>
 #include <lovage/core/canvas.hpp>
+#include <lovage/core/detail/signature_options.hpp>
+#include <lovage/core/python_repr.hpp>
 #include <lovage/core/task_context.hpp>
 #include <lovage/runtime/notifier.hpp>
 #include <lovage/runtime/task_scope.hpp>
@@ -29,14 +31,39 @@ constexpr auto kGroupReadTimeout = 30s;
 /// A task that waits for a group notices a stop within that time.
 constexpr auto kGroupCheckpointEvery = 500ms;
 
-void collect_members(const Json& result, std::vector<std::string>& members, std::size_t depth) {
-    if (depth > kCanvasDepthMax || !result.is_array() || result.as_array().size() != 2) return;
-    const Json& inner = result.as_array()[1];
-    if (!inner.is_array()) {
-        members.push_back(detail::id_of_result(result));
-        return;
+std::unexpected<Error> no_result(const Json& found) {
+    return fail(Errc::malformed, "this is no result: " + python_repr(found, 60));
+}
+
+Result<Json::Array> opened_array(const Json& value) {
+    auto opened = value.expanded();
+    if (!opened) return std::unexpected{std::move(opened.error())};
+    if (!opened->is_array()) return no_result(value);
+    return std::move(opened->as_array());
+}
+
+/// Adds the ids of a result's members, or its own when it has none. The parents beside the ids are
+/// not looked at: they nest two levels for each ancestor.
+Result<void> collect_members(const Json& result, std::vector<std::string>& members,
+                             std::size_t depth) {
+    if (depth > kCanvasDepthMax) return detail::canvas_too_deep();
+    auto tuple = opened_array(result);
+    if (!tuple) return std::unexpected{std::move(tuple.error())};
+    if (tuple->size() != 2) return no_result(result);
+    if ((*tuple)[1].is_null()) {
+        auto id = detail::id_of_result((*tuple)[0]);
+        if (!id) return std::unexpected{std::move(id.error())};
+        members.push_back(std::move(*id));
+        return {};
     }
-    for (const Json& member : inner.as_array()) collect_members(member, members, depth + 1);
+    auto inner = opened_array((*tuple)[1]);
+    if (!inner) return std::unexpected{std::move(inner.error())};
+    for (const Json& member : *inner) {
+        if (auto collected = collect_members(member, members, depth + 1); !collected) {
+            return collected;
+        }
+    }
+    return {};
 }
 
 /// Does one thing for each member, several at a time, until one fails. On the app's loop.
@@ -89,7 +116,10 @@ struct GroupRequest {
     Deadline deadline;
 };
 
-Awaitable<Result<void>> wait_for_member(GroupRequest* request, std::vector<TaskMeta>* metas,
+/// What is known of a group's members; kept from one round of waiting to the next.
+using KnownMembers = std::vector<std::optional<TaskMeta>>;
+
+Awaitable<Result<void>> wait_for_member(GroupRequest* request, KnownMembers* known,
                                         bool stop_at_failure, std::size_t index) {
     auto meta = co_await request->core->client().wait(request->ids[index], request->deadline);
     if (!meta) co_return std::unexpected{std::move(meta.error())};
@@ -98,24 +128,41 @@ Awaitable<Result<void>> wait_for_member(GroupRequest* request, std::vector<TaskM
             co_return std::unexpected{std::move(value.error())};
         }
     }
-    (*metas)[index] = std::move(*meta);
+    (*known)[index] = std::move(*meta);
     co_return Result<void>{};
 }
 
-Awaitable<Result<std::vector<TaskMeta>>> wait_for_group(GroupRequest request,
-                                                        bool stop_at_failure) {
+/// Asks for the members that are missing in `known`, and adds them there. When it ends by its
+/// deadline, those that were ready by then are in it.
+Awaitable<Result<void>> wait_for_group(GroupRequest request, bool stop_at_failure,
+                                       std::shared_ptr<KnownMembers> known) {
     co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation{});
     if (auto connected = co_await request.core->connect(request.deadline); !connected) {
         co_return std::unexpected{std::move(connected.error())};
     }
-    std::vector<TaskMeta> metas(request.ids.size());
-    MemberWork all{co_await asio::this_coro::executor, metas.size()};
-    all.work = [&](std::size_t index) {
-        return wait_for_member(&request, &metas, stop_at_failure, index);
+    std::vector<std::size_t> missing;
+    for (std::size_t index = 0; index < known->size(); ++index) {
+        if (!(*known)[index]) missing.push_back(index);
+    }
+    MemberWork all{co_await asio::this_coro::executor, missing.size()};
+    all.work = [&](std::size_t i) {
+        return wait_for_member(&request, known.get(), stop_at_failure, missing[i]);
     };
-    auto done = co_await for_members(&all);
+    co_return co_await for_members(&all);
+}
+
+std::vector<TaskMeta> take_all(KnownMembers& known) {
+    std::vector<TaskMeta> metas;
+    metas.reserve(known.size());
+    for (auto& meta : known) metas.push_back(std::move(*meta));
+    return metas;
+}
+
+Awaitable<Result<std::vector<TaskMeta>>> wait_for_all(GroupRequest request, bool stop_at_failure) {
+    auto known = std::make_shared<KnownMembers>(request.ids.size());
+    auto done = co_await wait_for_group(std::move(request), stop_at_failure, known);
     if (!done) co_return std::unexpected{std::move(done.error())};
-    co_return metas;
+    co_return take_all(*known);
 }
 
 Awaitable<Result<void>> count_member(GroupRequest* request, GroupCounts* counts,
@@ -195,13 +242,13 @@ Awaitable<Result<Json>> find_group(std::shared_ptr<AppCore> core, std::string gr
 }  // namespace
 
 GroupResultBase::GroupResultBase(std::shared_ptr<AppCore> core, const Json& result)
-    : core_{std::move(core)}, id_{detail::id_of_result(result)} {
-    collect_members(result.fully_expanded().value_or(Json{}), members_, 0);
+    : core_{std::move(core)}, id_{value_or_throw(detail::id_of_result(result))} {
+    value_or_throw(collect_members(result, members_, 0));
 }
 
 Awaitable<Result<std::vector<TaskMeta>>> GroupResultBase::wait_async(Deadline deadline,
                                                                      bool stop_at_failure) const {
-    return on_loop(core_, wait_for_group({core_, members_, deadline}, stop_at_failure));
+    return on_loop(core_, wait_for_all({core_, members_, deadline}, stop_at_failure));
 }
 Awaitable<Result<GroupCounts>> GroupResultBase::counts_async(Deadline deadline) const {
     return on_loop(core_, count_group({core_, members_, deadline}));
@@ -222,14 +269,18 @@ std::vector<TaskMeta> GroupResultBase::wait(std::chrono::milliseconds timeout,
                                             bool stop_at_failure) const {
     const Deadline deadline = Deadline::in(timeout);
     TaskContext* const task = TaskContext::current();
+    const auto known = std::make_shared<KnownMembers>(members_.size());
     while (true) {
         if (task != nullptr) task->checkpoint();
         const Deadline next =
             task != nullptr ? deadline.no_later_than(kGroupCheckpointEvery) : deadline;
-        auto metas = core_->loop().run_blocking(wait_async(next, stop_at_failure));
+        auto done = core_->loop().run_blocking(
+            on_loop(core_, wait_for_group({core_, members_, next}, stop_at_failure, known)));
         const bool again =
-            !metas && metas.error().code == Errc::deadline_exceeded && !deadline.passed();
-        if (!again) return value_or_throw(std::move(metas));
+            !done && done.error().code == Errc::deadline_exceeded && !deadline.passed();
+        if (again) continue;
+        value_or_throw(std::move(done));
+        return take_all(*known);
     }
 }
 GroupCounts GroupResultBase::counts() const {

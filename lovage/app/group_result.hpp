@@ -37,7 +37,7 @@ public:
     GroupResultBase(std::shared_ptr<AppCore> core, std::string id, std::vector<std::string> members)
         : core_{std::move(core)}, id_{std::move(id)}, members_{std::move(members)} {}
     /// From Celery's nested tuples. Groups in the group are opened; what is no group is a group of
-    /// one.
+    /// one. Throws LovageError (malformed, too_large) for what is no result.
     GroupResultBase(std::shared_ptr<AppCore> core, const Json& result);
 
     [[nodiscard]] const std::string& id() const noexcept { return id_; }
@@ -48,8 +48,10 @@ public:
     // Coroutine API; awaitable from any executor.
 
     /// Waits until all members are ready and returns their records in order; with `stop_at_failure`
-    /// until the first one that failed, whose error it returns. Errors: task_failed,
-    /// deadline_exceeded. Cancellation: none; it ends by its deadline.
+    /// until the first one that failed, whose error it returns. It looks at 512 members at a time,
+    /// in order: a failure behind them is noticed when enough of those before it are ready.
+    /// counts_async() looks at all. Errors: task_failed, deadline_exceeded. Cancellation: none; it
+    /// ends by its deadline.
     [[nodiscard]] Awaitable<Result<std::vector<TaskMeta>>> wait_async(
         Deadline deadline, bool stop_at_failure = false) const;
     [[nodiscard]] Awaitable<Result<GroupCounts>> counts_async(Deadline deadline) const;

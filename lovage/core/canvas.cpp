@@ -91,17 +91,38 @@ private:
 
 // ---- What a frozen canvas is seen as from outside
 
+/// The slot for the parent in a tuple.
+Json& parent_in(Json& tuple) {
+    return tuple.as_array()[0].as_array()[1];
+}
+
+/// `[[id, parent], members]`. Of the ancestors the nearest kResultAncestorsMax are kept. Built by
+/// moves: an initializer list would copy every ancestor once more at each step.
+Json tuple_of(std::string id, Json parent, Json members) {
+    Json::Array pair;
+    pair.reserve(2);
+    pair.emplace_back(std::move(id));
+    pair.push_back(std::move(parent));
+    Json::Array tuple;
+    tuple.reserve(2);
+    tuple.emplace_back(std::move(pair));
+    tuple.push_back(std::move(members));
+    Json made{std::move(tuple)};
+    Json* ancestor = &parent_in(made);
+    for (std::size_t i = 0; i < kResultAncestorsMax && !ancestor->is_null(); ++i) {
+        ancestor = &parent_in(*ancestor);
+    }
+    *ancestor = Json{};
+    return made;
+}
+
 /// Celery's tuple form of the result of a frozen signature: `[[id, parent], null]`, a group's
 /// `[[id, parent], [members]]`.
 Result<Json> result_of(const Signature& signature, Json parent, std::size_t depth) {
     if (depth > kCanvasDepthMax) return canvas_too_deep();
-    const auto result = [](std::string id, Json before, Json members) {
-        return Json{Json::Array{Json{Json::Array{Json{std::move(id)}, std::move(before)}},
-                                std::move(members)}};
-    };
     switch (signature.type) {
         case SignatureType::task:
-            return result(signature.task_id(), std::move(parent), {});
+            return tuple_of(signature.task_id(), std::move(parent), {});
         case SignatureType::chain:
         case SignatureType::group: {
             auto tasks = tasks_of(signature);
@@ -118,7 +139,7 @@ Result<Json> result_of(const Signature& signature, Json parent, std::size_t dept
                 }
             }
             if (chain) return parent;
-            return result(signature.task_id(), std::move(parent), std::move(members));
+            return tuple_of(signature.task_id(), std::move(parent), std::move(members));
         }
         case SignatureType::chord: {
             auto parts = parts_of(signature);

@@ -29,6 +29,9 @@ struct PlannedCall {
     std::string exchange;  ///< With `routing_key`, when the signature names one.
     std::string routing_key;
     std::optional<bool> ignore_result;
+    /// Of its arguments and what follows it, about; a message's body takes at most eight times as
+    /// many (integers beyond 64 bits aside).
+    std::size_t bytes = 0;
 };
 
 /// A chord whose header is among the calls; its size must be known before the last of them ends.
@@ -116,8 +119,13 @@ struct UnreachedCall {
                                   const std::string& position, const std::string& task_id = {},
                                   std::string_view reply_to = {});
 
+/// Most ancestors in a result's tuple: each nests two levels, and readers of JSON have a limit.
+/// Celery differs: it keeps them all.
+inline constexpr std::size_t kResultAncestorsMax = 100;
+
 /// The result of a frozen signature in Celery's tuple form (celery-wire reference, section 11.2):
-/// `[[id, parent], null]`, a group's `[[id, parent], [members]]`. Errors: malformed, too_large.
+/// `[[id, parent], null]`, a group's `[[id, parent], [members]]`. A parent is a tuple, too; those
+/// farther than kResultAncestorsMax are left out. Errors: malformed, too_large.
 [[nodiscard]] Result<Json> result_tuple_of(const Signature& frozen);
 
 /// How many parts a member of a chord's header counts for. Errors: malformed, too_large.

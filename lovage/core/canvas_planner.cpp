@@ -220,7 +220,8 @@ CanvasPlanner::Child CanvasPlanner::apply_task(const Signature& signature, const
     auto embed = embed_of(reader);
     if (!embed) return embed;
     message.embed = std::move(*embed);
-    bytes_ += bytes_of(message.args) + bytes_of(message.kwargs) + bytes_of(message.embed);
+    planned.bytes = bytes_of(message.args) + bytes_of(message.kwargs) + bytes_of(message.embed);
+    bytes_ += planned.bytes;
     if (bytes_ > bytes_max_) {
         return fail(
             Errc::too_large,
@@ -308,6 +309,10 @@ CanvasPlanner::Child CanvasPlanner::apply_chord(const Signature& chord, const Js
     auto parts = parts_of(chord);
     if (!parts) return std::unexpected{std::move(parts.error())};
     (void)taken(options, "task_id");  // the body has its own
+    auto all_args = with_partial(chord, args);
+    if (!all_args) return all_args;
+    auto header_args = list_of(*all_args, "args");
+    if (!header_args) return std::unexpected{std::move(header_args.error())};
     Signature& body = parts->body;
     for (const char* name : {"link", "link_error"}) {
         if (auto linked = extend(body.options, name, taken(options, name)); !linked) {
@@ -348,7 +353,7 @@ CanvasPlanner::Child CanvasPlanner::apply_chord(const Signature& chord, const Js
     options.set("task_id", group_id);
     options.set("chord", Json::raw(to_json_text(encode_signature(body))));
     (void)taken(parts->header.options, "group_id");
-    return apply(parts->header, args, options, depth + 1);
+    return apply(parts->header, *header_args, options, depth + 1);
 }
 
 }  // namespace lovage

@@ -168,6 +168,16 @@ TEST(Canvas, AChordWithoutPartsIsItsBodyWithAnEmptyList) {
     EXPECT_THAT(made.chords, SizeIs(0));
 }
 
+TEST(Canvas, AChordsOwnArgumentsAreItsHeaders) {
+    Signature canvas = chord({task("a"), task("b", true)}, task("sum"));
+    canvas.args = Json::array({2});
+    EXPECT_THAT(shown(plan(canvas)), ElementsAre("a(1, 2) g0#0", "b() g0#1"));
+    canvas.immutable = true;
+    EXPECT_THAT(shown(plan(canvas)), ElementsAre("a(2) g0#0", "b() g0#1"));
+    canvas.args = Json::array();
+    EXPECT_THAT(shown(plan(canvas)), ElementsAre("a() g0#0", "b() g0#1"));
+}
+
 TEST(Canvas, AChainInAHeaderReturnsWithItsLastStep) {
     const CanvasPlan made = plan(chord({chain({task("a"), task("b")}), task("c")}, task("sum")));
     EXPECT_THAT(shown(made), ElementsAre("a(1)", "c(1) g0#1"));
@@ -254,6 +264,25 @@ TEST(Canvas, ALargeResultForALargeGroupHasAnEnd) {
     EXPECT_EQ(problem(30 * 1000), "");
     EXPECT_EQ(problem(30 * 100),
               "too_large: the messages of a canvas take more than 3000 bytes together");
+}
+
+TEST(Canvas, AResultKeepsItsNearestAncestors) {
+    const auto ancestors = [](std::size_t steps) {
+        Signature long_chain = chain(std::vector<Signature>(steps, task("t")));
+        EXPECT_TRUE(freeze(long_chain, kParent, "chain"));
+        const Json tuple = value_or_throw(result_tuple_of(long_chain));
+        std::vector<std::string> ids;
+        for (const Json* at = &tuple; !at->is_null(); at = &at->as_array()[0].as_array()[1]) {
+            ids.push_back(at->as_array()[0].as_array()[0].as_string());
+        }
+        EXPECT_EQ(ids[0], follow_up_id(kParent, "chain/" + std::to_string(steps - 1)));
+        EXPECT_EQ(ids[1], follow_up_id(kParent, "chain/" + std::to_string(steps - 2)));
+        return ids.size() - 1;
+    };
+    EXPECT_EQ(ancestors(3), 2U);
+    EXPECT_EQ(ancestors(kResultAncestorsMax + 1), kResultAncestorsMax);
+    EXPECT_EQ(ancestors(kResultAncestorsMax + 2), kResultAncestorsMax);
+    EXPECT_EQ(ancestors(20'000), kResultAncestorsMax);
 }
 
 TEST(Canvas, WhatIsNeverReachedIsWhatSomebodyMayWaitFor) {

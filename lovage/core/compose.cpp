@@ -73,6 +73,17 @@ Result<void> prepend(Signature& signature, const Json::Array& args, std::size_t 
     return {};
 }
 
+/// Nothing of what comes before it goes into `signature`. A chain keeps that until it is opened.
+Result<void> close_to_results(Signature& signature, std::size_t depth) {
+    if (depth > kCanvasDepthMax) return canvas_too_deep();
+    if (signature.type != SignatureType::group) {
+        signature.immutable = true;
+        return {};
+    }
+    return change_tasks(signature, false,
+                        [depth](Signature& member) { return close_to_results(member, depth + 1); });
+}
+
 Signature make_chain(const std::vector<Signature>& steps) {
     Signature chain;
     chain.task = "celery.chain";  // Wire.
@@ -121,6 +132,9 @@ private:
         auto args = list_of(chain.args, "args");
         if (!args) return std::unexpected{std::move(args.error())};
         if (auto done = prepend(tasks->front(), *args, depth + 1); !done) return done;
+        if (chain.immutable) {
+            if (auto done = close_to_results(tasks->front(), depth + 1); !done) return done;
+        }
         if (auto done = hand_down(chain, "link", tasks->back()); !done) return done;
         for (Signature& task : *tasks) {
             if (auto done = hand_down(chain, "link_error", task); !done) return done;
@@ -155,6 +169,23 @@ private:
 
     std::vector<Signature> steps_;
 };
+
+/// Each chunk carries the task, so a long task over many items multiplies: told before any is made.
+Result<void> check_chunks(const Signature& task, std::size_t count) {
+    if (count > kCanvasMembersMax) {
+        return fail(Errc::too_large, fmt::format("celery.chunks comes to {} tasks; at most {} can "
+                                                 "be",
+                                                 count, kCanvasMembersMax));
+    }
+    const std::size_t each = to_json_text(encode_signature(task)).size();
+    if (count > kCanvasBytesMax / each) {
+        return fail(Errc::too_large,
+                    fmt::format("celery.chunks comes to {} tasks of {} bytes each; together at "
+                                "most {} can be",
+                                count, each, kCanvasBytesMax));
+    }
+    return {};
+}
 
 }  // namespace
 
@@ -241,18 +272,17 @@ Result<Signature> group_of_chunks(const Signature& chunks) {
         return fail(Errc::malformed, "'n' of celery.chunks is no number of items");
     }
     const auto most = static_cast<std::size_t>(*size.as_int64());
+    const std::size_t count = items->size() / most + (items->size() % most != 0 ? 1 : 0);
+    if (auto fits = check_chunks(*task, count); !fits) return std::unexpected{fits.error()};
     std::vector<Signature> members;
-    for (std::size_t first = 0; first < items->size(); first += std::min(most, items->size())) {
+    members.reserve(count);
+    for (std::size_t first = 0; members.size() < count; first += most) {
         const auto begin = items->begin() + static_cast<std::ptrdiff_t>(first);
-        const std::size_t count = std::min(most, items->size() - first);
-        Json::Array some(std::make_move_iterator(begin),
-                         std::make_move_iterator(begin + static_cast<std::ptrdiff_t>(count)));
-        members.push_back(make_map(*task, Json{std::move(some)}, true));
-    }
-    if (members.size() > kCanvasMembersMax) {
-        return fail(Errc::too_large, fmt::format("celery.chunks comes to {} tasks; at most {} can "
-                                                 "be",
-                                                 members.size(), kCanvasMembersMax));
+        const auto some = static_cast<std::ptrdiff_t>(std::min(most, items->size() - first));
+        members.push_back(make_map(*task,
+                                   Json{Json::Array(std::make_move_iterator(begin),
+                                                    std::make_move_iterator(begin + some))},
+                                   true));
     }
     Signature group = make_group(members);
     group.options = chunks.options;

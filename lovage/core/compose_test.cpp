@@ -9,6 +9,8 @@
 namespace lovage {
 namespace {
 
+using testing::HasSubstr;
+
 Signature named(const std::string& name) {
     Signature signature;
     signature.task = name;
@@ -101,6 +103,29 @@ TEST(Compose, WhatWasLinkedToAChainStaysWhenItIsOpened) {
     EXPECT_EQ(steps[2].option("link_error"), nullptr);
 }
 
+TEST(Compose, WhatTakesNothingStillDoesWhenItIsOpened) {
+    const auto closed = [](Signature canvas) {
+        canvas.immutable = true;
+        return joined_signature({named("x"), std::move(canvas)});
+    };
+    const auto steps = value_or_throw(tasks_of(closed(joined_signature({named("a"), named("b")}))));
+    ASSERT_EQ(steps.size(), 3U);
+    EXPECT_TRUE(steps[1].immutable);
+    EXPECT_FALSE(steps[2].immutable);
+
+    Signature inner = joined_signature({named("a"), named("b")});
+    Signature outer = inner;
+    set_tasks(outer, {inner, named("c")});
+    EXPECT_TRUE(value_or_throw(tasks_of(closed(outer)))[1].immutable);
+
+    set_tasks(outer, {group_of({"a", "b"})});
+    const Signature group = value_or_throw(tasks_of(closed(outer)))[1];
+    for (const Signature& member : value_or_throw(tasks_of(group))) EXPECT_TRUE(member.immutable);
+
+    const Signature chord = joined_signature({group_of({"a", "b"}), named("sum")});
+    EXPECT_TRUE(value_or_throw(tasks_of(closed(chord)))[1].immutable);
+}
+
 TEST(Compose, ArgumentsGoInFrontOfWhereItBegins) {
     Signature canvas = joined_signature({named("x"), group_of({"a", "b"}), named("sum")});
     ASSERT_TRUE(prepend_args(canvas, {Json{1}}));
@@ -159,6 +184,21 @@ TEST(Compose, ChunksThatCannotBeAreAnError) {
     EXPECT_TRUE(group_of_chunks(chunks));
     chunks.kwargs.set("it", 5);
     EXPECT_FALSE(group_of_chunks(chunks));
+}
+
+TEST(Compose, ChunksThatWouldBeTooLargeAreNotMade) {
+    const auto error = [](const Signature& task, std::size_t items, std::int64_t size) {
+        const Json all{Json::Array(items, Json{0})};
+        const auto made = group_of_chunks(make_chunks(task, all, size));
+        return made ? std::string{} : made.error().detail;
+    };
+    EXPECT_THAT(error(named("add"), kCanvasMembersMax + 1, 1), HasSubstr("200001 tasks; at most"));
+    EXPECT_EQ(error(named("add"), 2'001, 2), "");
+    // A message of 10 MB that would come to 10 TB.
+    Signature large = named("add");
+    large.kwargs = Json::object({{"x", std::string(std::size_t{10} << 20U, 'x')}});
+    EXPECT_THAT(error(large, 100'000, 1), HasSubstr("100000 tasks of 10485"));
+    EXPECT_EQ(error(large, 2, 1), "");
 }
 
 }  // namespace

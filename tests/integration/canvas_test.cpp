@@ -2,6 +2,7 @@
 
 #include "both_stacks.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <mutex>
@@ -218,18 +219,37 @@ TEST_P(Canvases, ATaskIsTheParentOfWhatItStarts) {
     const Json children = value_or_throw(started.meta().children.fully_expanded());
     ASSERT_EQ(children.as_array().size(), 2U);
     for (const Json& child : children.as_array()) {
-        const auto part = app_.async_result(detail::id_of_result(child));
+        const auto part = app_.async_result(value_or_throw(detail::id_of_result(child)));
         EXPECT_EQ(part.wait(kLong).parent_id, started.id());
     }
 }
 
 TEST_P(Canvases, SentTwiceUnderOneIdTheyRunAsOne) {
     const SendOptions options{.task_id = uuid4()};
-    const auto canvas = group({add_.s(1, 1), add_.s(2, 2)}) | total_.s();
+    const auto number = app_.task(
+        "number",
+        [this](std::int64_t value) {
+            note("part");
+            return value;
+        },
+        arg("value"));
+    const auto body = app_.task(
+        "body",
+        [this](const Numbers& numbers) {
+            note("body");
+            return total_of(numbers);
+        },
+        arg("numbers"));
+    const auto canvas = group({number.s(2), number.s(4)}) | body.s();
     EXPECT_EQ(canvas.apply_async(options).id(), options.task_id);
     const auto again = canvas.apply_async(options);
-    const RunningWorker worker{app_, 2};
+    const RunningWorker worker{app_, 1};
     EXPECT_EQ(again.get(kLong), 6);
+    // All parts were queued before this one, and the body before the last of them was done.
+    note_.s("last").delay().get(kLong);
+    const std::vector<std::string> all = noted();
+    EXPECT_EQ(std::ranges::count(all, "body"), 1);
+    EXPECT_EQ(std::ranges::count(all, "part"), 4);
 }
 
 TEST_P(Canvases, ARevokedGroupDoesNotStart) {
