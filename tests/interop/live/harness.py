@@ -36,6 +36,11 @@ def until(condition, what: str):
     return met
 
 
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return listening.getsockname()[1]
+
+
 def _service(variable: str) -> str:
     if not os.environ.get(variable):
         sys.exit(f"{variable} is not set; ./dev test starts the servers that tests need, and for a test run by hand there is:\n"
@@ -72,6 +77,11 @@ class Stack:
         worker.process.terminate()
         worker.await_end()
         worker.kill()
+
+    def stop_at_once(self, child: "Child"):
+        """Whatever it makes of that."""
+        self.children.remove(child)
+        child.kill()
 
     def close(self, failed: bool = False):
         """Stops everything; when nothing has `failed`, workers must end by themselves, with 0."""
