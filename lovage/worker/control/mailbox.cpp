@@ -42,6 +42,21 @@ bool refused(Errc code) {
 
 }  // namespace
 
+/// A command from its start to its end, however that comes.
+class Mailbox::InHand {
+public:
+    explicit InHand(Mailbox& mailbox) : mailbox_{mailbox} { ++mailbox_.in_hand_; }
+    ~InHand() {
+        --mailbox_.in_hand_;
+        mailbox_.ended_.notify_all();
+    }
+    InHand(const InHand&) = delete;
+    InHand& operator=(const InHand&) = delete;
+
+private:
+    Mailbox& mailbox_;
+};
+
 Mailbox::Mailbox(Executor executor, ControlledWorker& worker, Broker& broker)
     : executor_{executor},
       worker_{worker},
@@ -116,11 +131,12 @@ Awaitable<void> Mailbox::take(Delivery delivery) {
     }
     worker_.clock().adjust(request->clock);
     if (!addressed_to(*request, worker_.node())) co_return;
-    while (scope_.running() >= kAtOnce) co_await ended_.wait();
+    while (in_hand_ >= kAtOnce) co_await ended_.wait();
     scope_.spawn("remote control", answer(std::move(*request)));
 }
 
 Awaitable<void> Mailbox::answer(ControlRequest request) {
+    const InHand in_hand{*this};
     log::debug("worker", "remote control: {}", request.method);
     Answer answer =
         co_await carry_out(&worker_, std::move(request.method), std::move(request.arguments));
@@ -131,7 +147,6 @@ Awaitable<void> Mailbox::answer(ControlRequest request) {
         what.value = std::move(*answer);
         co_await reply(std::move(*request.reply_to), std::move(what));
     }
-    ended_.notify_all();
 }
 
 Awaitable<void> Mailbox::reply(ReplyAddress to, ControlReply what) {

@@ -5,10 +5,15 @@
 #include <atomic>
 #include <chrono>
 #include <filesystem>
+#include <functional>
 #include <map>
+#include <memory>
+#include <optional>
 #include <semaphore>
 #include <string>
+#include <thread>
 #include <utility>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -62,6 +67,80 @@ protected:
 private:
     TestFolder folder_;
 };
+
+/// A memory store whose writes wait while `held`.
+class HeldStore final : public StateStore {
+public:
+    HeldStore(Executor executor, const std::string& url)
+        : inner_{make_memory_state_store(executor, url)}, let_go_{std::move(executor)} {
+        current = this;
+    }
+
+    Awaitable<Result<std::optional<StateEntry>>> get(std::string key, Deadline deadline) override {
+        return inner_->get(std::move(key), deadline);
+    }
+    Awaitable<Result<std::uint64_t>> compare_and_set(std::string key, std::uint64_t expected,
+                                                     std::string value,
+                                                     std::optional<std::chrono::milliseconds> ttl,
+                                                     Deadline deadline) override {
+        ++waiting;
+        while (held) co_await let_go_.wait();
+        --waiting;
+        co_return co_await inner_->compare_and_set(std::move(key), expected, std::move(value), ttl,
+                                                   deadline);
+    }
+    Awaitable<Result<void>> compare_and_erase(std::string key, std::uint64_t expected,
+                                              Deadline deadline) override {
+        return inner_->compare_and_erase(std::move(key), expected, deadline);
+    }
+    Awaitable<Result<std::vector<std::pair<std::string, StateEntry>>>> list(
+        std::string prefix, std::size_t limit, Deadline deadline) override {
+        return inner_->list(std::move(prefix), limit, deadline);
+    }
+
+    /// On the loop: all writes go on in one batch.
+    static Awaitable<void> let_go() {
+        held = false;
+        current->let_go_.notify_all();
+        co_return;
+    }
+
+    static inline std::atomic<bool> held{false};
+    static inline std::atomic<int> waiting{0};
+    static inline HeldStore* current = nullptr;  // the one made last
+
+private:
+    std::unique_ptr<StateStore> inner_;
+    Notifier let_go_;
+};
+
+Settings with_held_store(Settings settings) {
+    register_result_driver("held", {[](Executor executor, const std::string& url, const Settings&) {
+                                        return make_memory_results(std::move(executor), url);
+                                    },
+                                    [](Executor executor, const std::string& url, const Settings&) {
+                                        return std::unique_ptr<StateStore>{
+                                            std::make_unique<HeldStore>(std::move(executor), url)};
+                                    }});
+    settings.result_backend.replace(0, settings.result_backend.find(':'), "held");
+    return settings;
+}
+
+/// Broadcasts requests that nobody waits for.
+Awaitable<void> tell_over(std::shared_ptr<AppCore> core, std::vector<ControlRequest> requests) {
+    const ControlNames names;
+    for (const ControlRequest& request : requests) {
+        value_or_throw(co_await core->broker().publish(control_publication(names, request),
+                                                       Deadline::in(kLong)));
+    }
+}
+
+/// Waits for what another thread does.
+void wait_for(const std::function<bool()>& condition) {
+    const Deadline deadline = Deadline::in(kLong);
+    while (!condition() && !deadline.passed()) std::this_thread::yield();
+    EXPECT_TRUE(condition());
+}
 
 /// Broadcasts a request and returns the first reply; null after `wait`.
 Awaitable<Json> ask_over(std::shared_ptr<AppCore> core, ControlRequest request,
@@ -154,6 +233,24 @@ TEST_P(RemoteControl, SurvivesWhatNobodyUnderstands) {
     };
     app.core()->loop().run_blocking(shout(app.core()));
     EXPECT_EQ(ask(app, "no_such"), Json::object({{"error", "KeyError('no_such')"}}));
+}
+
+TEST_P(RemoteControl, HearsMoreWhenAllThatItMayCarryOutEndsAtOnce) {
+    App app{"test", with_held_store(settings())};
+    RunningWorker worker{app};
+    HeldStore::held = true;
+    std::vector<ControlRequest> revokes;
+    for (int i = 0; i < 65; ++i) {
+        revokes.push_back({.method = "revoke",
+                           .arguments = Json::object({{"task_id", "t-" + std::to_string(i)}})});
+    }
+    app.core()->loop().run_blocking(tell_over(app.core(), std::move(revokes)));
+    const std::string mailbox = ControlNames{}.mailbox_queue("w@test");
+    wait_for([&] { return HeldStore::waiting == 64 && messages_in(app, mailbox) == 0; });
+
+    app.core()->loop().run_blocking(HeldStore::let_go());
+    EXPECT_EQ(ask(app, "ping"), Json::object({{"ok", "pong"}}));
+    EXPECT_EQ(ask(app, "revoked").as_array().size(), 65U);
 }
 
 TEST_P(RemoteControl, GrowsAndShrinksThePool) {
