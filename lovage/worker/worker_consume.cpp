@@ -140,11 +140,11 @@ Awaitable<Result<void>> Worker::Impl::revive(bool same_consumer) {
     repair_ = Repair::none;
     if (auto connected = co_await core->connect(deadline); !connected) co_return connected;
     if (!consumer_) co_return co_await open_consumer();
-    const std::shared_ptr<Consumer> consumer = consumer_;
     for (const QueueSource& source : std::vector{sources_}) {
         // A queue that was deleted is made again; adding one that is consumed does nothing.
+        if (!wants_queue(source.queue)) continue;
         auto declared = co_await declare(source, deadline);
-        if (declared) declared = co_await consumer->add_queue(source.queue, deadline);
+        if (declared) declared = co_await consume_wanted(source.queue, deadline);
         if (!declared) co_return declared;
     }
     co_return Result<void>{};

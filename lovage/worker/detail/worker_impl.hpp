@@ -101,6 +101,11 @@ private:
     Awaitable<Result<void>> open_consumer();
     /// The queue with whatever its messages come by.
     Awaitable<Result<void>> declare(QueueSource source, Deadline deadline);
+    [[nodiscard]] bool wants_queue(std::string_view queue) const;
+    /// Tells the consumer of a queue, unless remote control takes that away meanwhile.
+    Awaitable<Result<void>> consume_wanted(std::string queue, Deadline deadline);
+    /// Tells the consumer what remote control has changed since it was asked for with `consumed`.
+    Awaitable<Result<void>> catch_up(std::vector<std::string> consumed, Deadline deadline);
     Awaitable<void> stop_wanted();
     Awaitable<void> shut_down();
     /// Waits for hooks, for as long as a stop may take; those that do not end are left behind.
