@@ -71,7 +71,9 @@ void EventOutbox::drop_waiting(std::string_view why) {
         bytes_ -= item.publication.message.body.size();
     }
     waiting_.clear();
-    if (events != 0) drop(events, why);
+    if (events == 0) return;
+    drop(events, why);
+    changed_.notify_all();
 }
 
 void EventOutbox::send(std::string routing_key, Message message, std::size_t events) {

@@ -179,13 +179,14 @@ Awaitable<Result<void>> Worker::Impl::open_consumer() {
     if (sources_.empty()) co_return Result<void>{};
     ahead_ = look_ahead_.prefetch();
     prefetch_ = wanted_prefetch();
-    ConsumeOptions consume{queue_names(), prefetch_, hostname};
+    std::vector<std::string> consumed = queue_names();
+    ConsumeOptions consume{consumed, prefetch_, hostname};
     auto opened = co_await core->broker().consume(std::move(consume), deadline);
     if (!opened) co_return std::unexpected{std::move(opened.error())};
     // Nobody would run what it takes; dropped, it gives that back.
     if (stops_ != 0) co_return fail(Errc::cancelled, "the worker stops");
     consumer_ = std::move(*opened);
-    co_return Result<void>{};
+    co_return co_await catch_up(std::move(consumed), deadline);
 }
 
 Awaitable<Result<void>> Worker::Impl::run() {

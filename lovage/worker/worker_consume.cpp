@@ -25,6 +25,8 @@ using Clock = std::chrono::steady_clock;
 /// How long to wait for deliveries before looking up: a quiet queue is no error.
 constexpr std::chrono::milliseconds kReceive = 5s;
 constexpr auto kRevive = 10s;
+/// How long the end of a lost consumer may take that something else still holds.
+constexpr auto kGoodbye = 1s;
 /// The longest pause before another try to consume: a try waits for the broker by itself, and a
 /// pause that its return falls into is one more delay.
 constexpr auto kLongestPause = 2s;
@@ -101,8 +103,9 @@ Awaitable<void> Worker::Impl::consume_until_stop() {
             }
             continue;
         }
-        const std::shared_ptr<Consumer> consumer = consumer_;
+        std::shared_ptr<Consumer> consumer = consumer_;
         auto deliveries = co_await consumer->receive(Deadline::in(look_up));
+        consumer.reset();  // held for longer, a lost one would outlive its end in recover()
         if (deliveries) {
             deliveries_ += deliveries->size();
             repair_ = Repair::none;
@@ -125,9 +128,11 @@ Awaitable<Result<void>> Worker::Impl::revive(bool same_consumer) {
     if (!same_consumer) {
         // What was delivered to the old consumer is delivered again: what has not started must not
         // run twice, and acks of what runs would be stale.
-        consumer_.reset();
+        const std::shared_ptr<Consumer> lost = std::exchange(consumer_, nullptr);
         ++generation_;
         withdraw_unstarted();
+        // A command may wait for it still: it must not take messages meanwhile.
+        if (lost.use_count() > 1) (void)co_await lost->close(Deadline::in(kGoodbye));
     }
     if (repair_ == Repair::connection) {
         if (auto renewed = co_await core->broker().renew(deadline); !renewed) co_return renewed;
@@ -135,11 +140,11 @@ Awaitable<Result<void>> Worker::Impl::revive(bool same_consumer) {
     repair_ = Repair::none;
     if (auto connected = co_await core->connect(deadline); !connected) co_return connected;
     if (!consumer_) co_return co_await open_consumer();
-    const std::shared_ptr<Consumer> consumer = consumer_;
     for (const QueueSource& source : std::vector{sources_}) {
         // A queue that was deleted is made again; adding one that is consumed does nothing.
+        if (!wants_queue(source.queue)) continue;
         auto declared = co_await declare(source, deadline);
-        if (declared) declared = co_await consumer->add_queue(source.queue, deadline);
+        if (declared) declared = co_await consume_wanted(source.queue, deadline);
         if (!declared) co_return declared;
     }
     co_return Result<void>{};

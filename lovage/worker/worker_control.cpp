@@ -68,11 +68,9 @@ std::vector<std::string> Worker::Impl::revoke_held(const std::vector<std::string
     return held;
 }
 
-Result<RevokedStamps::Stamps> Worker::Impl::revoke_stamped(const RevokedStamps::Stamps& stamps,
-                                                           const RevokeOptions& how) {
-    if (!revoked_stamps_.add(stamps)) {
-        return fail(Errc::too_large, "this worker remembers no more revoked stamps");
-    }
+RevokedStamps::Stamps Worker::Impl::revoke_stamped(const RevokedStamps::Stamps& stamps,
+                                                   const RevokeOptions& how) {
+    revoked_stamps_.add(stamps);
     RevokedStamps::Stamps held;
     const auto note = [&](const TaskRequest& request) {
         auto carried = RevokedStamps::common(request.message, stamps);
@@ -120,9 +118,11 @@ Awaitable<Result<void>> Worker::Impl::add_queue(QueueSource source, Deadline dea
     if (stops_ != 0) co_return fail(Errc::unavailable, "the worker stops");
     auto done = co_await declare(source, deadline);
     if (!done) co_return done;
-    if (const std::shared_ptr<Consumer> consumer = consumer_) {
+    while (const std::shared_ptr<Consumer> consumer = consumer_) {
         done = co_await consumer->add_queue(source.queue, deadline);
+        if (consumer != consumer_) continue;  // another one took its place meanwhile
         if (!done) co_return done;
+        break;
     }
     const auto known = std::ranges::find(sources_, source.queue, &QueueSource::queue);
     if (known != sources_.end()) {
@@ -132,20 +132,48 @@ Awaitable<Result<void>> Worker::Impl::add_queue(QueueSource source, Deadline dea
         sources_.push_back(std::move(source));
     }
     changed_.notify_all();
-    co_return done;
+    co_return Result<void>{};
 }
 
 Awaitable<Result<void>> Worker::Impl::cancel_queue(std::string queue, Deadline deadline) {
-    const auto is_it = [&queue](const QueueSource& source) { return source.queue == queue; };
-    if (std::ranges::none_of(sources_, is_it)) co_return Result<void>{};
     // First, so that a consumer that is lost meanwhile comes back without it.
-    std::erase_if(sources_, is_it);
-    log::info("worker", "remote control: not consuming {} any more", queue);
-    Result<void> done;
-    if (const std::shared_ptr<Consumer> consumer = consumer_) {
-        done = co_await consumer->cancel_queue(std::move(queue), deadline);
+    if (std::erase_if(sources_, [&](const QueueSource& source) { return source.queue == queue; })) {
+        log::info("worker", "remote control: not consuming {} any more", queue);
     }
+    // Always: an earlier try may have failed here.
+    const std::shared_ptr<Consumer> consumer = consumer_;
+    if (!consumer) co_return Result<void>{};
+    auto done = co_await consumer->cancel_queue(std::move(queue), deadline);
+    const bool gone = consumer != consumer_ || (!done && done.error().code == Errc::not_found);
+    if (gone) co_return Result<void>{};
     co_return done;
+}
+
+bool Worker::Impl::wants_queue(std::string_view queue) const {
+    return std::ranges::find(sources_, queue, &QueueSource::queue) != sources_.end();
+}
+
+Awaitable<Result<void>> Worker::Impl::consume_wanted(std::string queue, Deadline deadline) {
+    if (!wants_queue(queue)) co_return Result<void>{};
+    const std::shared_ptr<Consumer> consumer = consumer_;
+    auto added = co_await consumer->add_queue(queue, deadline);
+    if (added && !wants_queue(queue)) added = co_await cancel_queue(std::move(queue), deadline);
+    co_return added;
+}
+
+Awaitable<Result<void>> Worker::Impl::catch_up(std::vector<std::string> consumed,
+                                               Deadline deadline) {
+    for (const std::string& queue : consumed) {
+        if (wants_queue(queue)) continue;
+        auto cancelled = co_await cancel_queue(queue, deadline);
+        if (!cancelled) co_return cancelled;
+    }
+    for (const std::string& queue : queue_names()) {
+        if (std::ranges::find(consumed, queue) != consumed.end()) continue;
+        auto added = co_await consume_wanted(queue, deadline);
+        if (!added) co_return added;
+    }
+    co_return Result<void>{};
 }
 
 }  // namespace lovage

@@ -221,7 +221,11 @@ TEST_F(Commands, AutoscaleTakesOneBoundOrBoth) {
               captured_value("control_autoscale_ok"));
     EXPECT_EQ(value_of("autoscale", args(R"({"max": 7, "min": null})")),
               *ok("autoscale now max=7 min=1"));
-    EXPECT_THAT(to_json_text(value_of("autoscale", args(R"({"max": -1})"))), HasSubstr("error"));
+    for (const char* bound : {"-1", "1025"}) {
+        EXPECT_THAT(
+            to_json_text(value_of("autoscale", args(std::string{R"({"max": )"} + bound + "}"))),
+            HasSubstr("1024 at most"));
+    }
     worker.refusal =
         Error{Errc::conflict,
               "pool_grow is not supported with autoscale. Adjust autoscale range instead."};
@@ -275,6 +279,10 @@ TEST_F(Commands, QueryTaskFindsTasksWhereverTheyAre) {
     EXPECT_EQ(found.find("r")->as_array().front(), Json{"reserved"});
     EXPECT_EQ(found.find("s")->as_array().front(), Json{"ready"});
     EXPECT_THAT(names_of(value_of("query_task", args(R"({"ids": "r"})"))), ElementsAre("r"));
+    Json many = Json::array();
+    for (int i = 0; i <= 10'000; ++i) many.push_back("a");
+    EXPECT_THAT(to_json_text(value_of("query_task", Json::object({{"ids", std::move(many)}}))),
+                HasSubstr("10000 at most"));
 }
 
 TEST_F(Commands, RegisteredShowsTheAttributesAskedFor) {

@@ -5,9 +5,11 @@
 
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <boost/system/system_error.hpp>
 
 #include <algorithm>
 #include <chrono>
+#include <exception>
 #include <utility>
 
 namespace lovage::control {
@@ -29,6 +31,9 @@ constexpr std::uint32_t kPrefetch = 64;
 /// A reply beyond that is replaced by an error: brokers refuse it.
 constexpr std::size_t kReplyBytesMax = std::size_t{15} << 20U;
 
+/// Of a name that somebody else chose, in the log.
+constexpr std::size_t kShownBytes = 100;
+
 ControlQueueOptions queue_options(const Settings& settings) {
     return {.ttl = settings.control_queue_ttl,
             .expires = settings.control_queue_expires,
@@ -42,6 +47,21 @@ bool refused(Errc code) {
 
 }  // namespace
 
+/// A command from its start to its end, however that comes.
+class Mailbox::InHand {
+public:
+    explicit InHand(Mailbox& mailbox) : mailbox_{mailbox} { ++mailbox_.in_hand_; }
+    ~InHand() {
+        --mailbox_.in_hand_;
+        mailbox_.ended_.notify_all();
+    }
+    InHand(const InHand&) = delete;
+    InHand& operator=(const InHand&) = delete;
+
+private:
+    Mailbox& mailbox_;
+};
+
 Mailbox::Mailbox(Executor executor, ControlledWorker& worker, Broker& broker)
     : executor_{executor},
       worker_{worker},
@@ -54,11 +74,14 @@ Awaitable<void> Mailbox::serve() {
     std::chrono::milliseconds wait = 100ms;
     while (true) {
         Error problem;
-        if (auto opened = co_await open(Deadline::in(kOpen))) {
-            wait = 100ms;
-            problem = co_await receive();
-        } else {
-            problem = std::move(opened.error());
+        try {
+            auto opened = co_await open(Deadline::in(kOpen));
+            if (opened) wait = 100ms;
+            problem = opened ? co_await receive() : std::move(opened.error());
+        } catch (const boost::system::system_error&) {
+            throw;  // cancelled
+        } catch (const std::exception& thrown) {
+            problem = {Errc::internal, thrown.what()};
         }
         consumer_.reset();
         const bool hopeless = refused(problem.code);
@@ -81,7 +104,18 @@ Awaitable<Result<void>> Mailbox::open(Deadline deadline) {
     if (done) done = co_await broker_.declare_queue(std::move(mailbox.queue), deadline);
     if (done) done = co_await broker_.bind(std::move(mailbox.binding), deadline);
     if (!done) co_return done;
+    if (!std::exchange(looked_for_twin_, true)) co_await look_for_twin(deadline);
     co_return co_await make_consumer(deadline);
+}
+
+Awaitable<void> Mailbox::look_for_twin(Deadline deadline) {
+    const auto status =
+        co_await broker_.queue_status(names_.mailbox_queue(worker_.node()), deadline);
+    if (!status || status->consumers == 0) co_return;
+    log::warning("worker",
+                 "remote control: there is another worker named {}: each command reaches one of "
+                 "them only. Name each worker of a host differently, with -n",
+                 worker_.node());
 }
 
 Awaitable<Result<void>> Mailbox::make_consumer(Deadline deadline) {
@@ -107,7 +141,9 @@ Awaitable<Error> Mailbox::receive() {
 
 Awaitable<void> Mailbox::take(Delivery delivery) {
     consumer_->ack(delivery.tag);
-    if (delivery.expired) co_return;
+    // Nobody waits for such an answer any more, and an old shutdown must not end the next worker of
+    // this name.
+    if (delivery.expired || delivery.redelivered) co_return;
     auto request = decode_control_request(delivery.message);
     if (!request) {
         log::warning("worker", "remote control: a request that nobody understands: {}",
@@ -116,11 +152,12 @@ Awaitable<void> Mailbox::take(Delivery delivery) {
     }
     worker_.clock().adjust(request->clock);
     if (!addressed_to(*request, worker_.node())) co_return;
-    while (scope_.running() >= kAtOnce) co_await ended_.wait();
+    while (in_hand_ >= kAtOnce) co_await ended_.wait();
     scope_.spawn("remote control", answer(std::move(*request)));
 }
 
 Awaitable<void> Mailbox::answer(ControlRequest request) {
+    const InHand in_hand{*this};
     log::debug("worker", "remote control: {}", request.method);
     Answer answer =
         co_await carry_out(&worker_, std::move(request.method), std::move(request.arguments));
@@ -131,13 +168,12 @@ Awaitable<void> Mailbox::answer(ControlRequest request) {
         what.value = std::move(*answer);
         co_await reply(std::move(*request.reply_to), std::move(what));
     }
-    ended_.notify_all();
 }
 
 Awaitable<void> Mailbox::reply(ReplyAddress to, ControlReply what) {
     if (!to.exchange.empty() && to.exchange != names_.reply_exchange()) {
         log::warning("worker", "remote control: nobody replies to exchange '{}', only to '{}'",
-                     to.exchange, names_.reply_exchange());
+                     to.exchange.substr(0, kShownBytes), names_.reply_exchange());
         co_return;
     }
     what.clock = worker_.clock().forward();

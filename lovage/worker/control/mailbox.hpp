@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <string>
 
@@ -35,6 +36,9 @@ public:
     [[nodiscard]] Awaitable<void> close(Deadline deadline);
 
 private:
+    class InHand;
+    /// Once: afterwards the other consumer may be this worker's own, whose connection was lost.
+    Awaitable<void> look_for_twin(Deadline deadline);
     Awaitable<Result<void>> make_consumer(Deadline deadline);
     /// Returns when nothing more can come.
     Awaitable<Error> receive();
@@ -47,7 +51,9 @@ private:
     Broker& broker_;
     const ControlNames names_;
     std::unique_ptr<Consumer> consumer_;
-    Notifier ended_;  // a command has been carried out
+    bool looked_for_twin_ = false;
+    std::size_t in_hand_ = 0;  // commands that are being carried out
+    Notifier ended_;           // one fewer
     TaskScope scope_;
 };
 

@@ -6,9 +6,13 @@
 #include <chrono>
 #include <filesystem>
 #include <map>
+#include <memory>
+#include <optional>
 #include <semaphore>
 #include <string>
+#include <thread>
 #include <utility>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -25,6 +29,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using ::testing::HasSubstr;
+using ::testing::UnorderedElementsAre;
 
 /// A folder that goes with the test.
 class TestFolder {
@@ -63,9 +68,75 @@ private:
     TestFolder folder_;
 };
 
-/// Broadcasts a request and returns the first reply; null after `wait`.
-Awaitable<Json> ask_over(std::shared_ptr<AppCore> core, ControlRequest request,
-                         std::chrono::milliseconds wait) {
+/// A memory store whose writes wait while `held`.
+class HeldStore final : public StateStore {
+public:
+    HeldStore(Executor executor, const std::string& url)
+        : inner_{make_memory_state_store(executor, url)}, let_go_{std::move(executor)} {
+        current = this;
+    }
+
+    Awaitable<Result<std::optional<StateEntry>>> get(std::string key, Deadline deadline) override {
+        return inner_->get(std::move(key), deadline);
+    }
+    Awaitable<Result<std::uint64_t>> compare_and_set(std::string key, std::uint64_t expected,
+                                                     std::string value,
+                                                     std::optional<std::chrono::milliseconds> ttl,
+                                                     Deadline deadline) override {
+        ++waiting;
+        while (held) co_await let_go_.wait();
+        --waiting;
+        co_return co_await inner_->compare_and_set(std::move(key), expected, std::move(value), ttl,
+                                                   deadline);
+    }
+    Awaitable<Result<void>> compare_and_erase(std::string key, std::uint64_t expected,
+                                              Deadline deadline) override {
+        return inner_->compare_and_erase(std::move(key), expected, deadline);
+    }
+    Awaitable<Result<std::vector<std::pair<std::string, StateEntry>>>> list(
+        std::string prefix, std::size_t limit, Deadline deadline) override {
+        return inner_->list(std::move(prefix), limit, deadline);
+    }
+
+    /// On the loop: all writes go on in one batch.
+    static Awaitable<void> let_go() {
+        held = false;
+        current->let_go_.notify_all();
+        co_return;
+    }
+
+    static inline std::atomic<bool> held{false};
+    static inline std::atomic<int> waiting{0};
+    static inline HeldStore* current = nullptr;  // the one made last
+
+private:
+    std::unique_ptr<StateStore> inner_;
+    Notifier let_go_;
+};
+
+Settings with_held_store(Settings settings) {
+    register_result_driver("held", {[](Executor executor, const std::string& url, const Settings&) {
+                                        return make_memory_results(std::move(executor), url);
+                                    },
+                                    [](Executor executor, const std::string& url, const Settings&) {
+                                        return std::unique_ptr<StateStore>{
+                                            std::make_unique<HeldStore>(std::move(executor), url)};
+                                    }});
+    settings.result_backend.replace(0, settings.result_backend.find(':'), "held");
+    return settings;
+}
+
+/// Broadcasts requests that nobody waits for.
+Awaitable<void> tell_over(std::shared_ptr<AppCore> core, std::vector<ControlRequest> requests) {
+    const ControlNames names;
+    for (const ControlRequest& request : requests) {
+        value_or_throw(co_await core->broker().publish(control_publication(names, request),
+                                                       Deadline::in(kLong)));
+    }
+}
+
+/// Broadcasts requests, one after the other, and returns the first reply to any of them.
+Awaitable<Json> ask_over(std::shared_ptr<AppCore> core, std::vector<ControlRequest> requests) {
     const Deadline deadline = Deadline::in(kLong);
     const ControlNames names;
     const std::string oid = uuid4();
@@ -78,21 +149,30 @@ Awaitable<Json> ask_over(std::shared_ptr<AppCore> core, ControlRequest request,
     (void)co_await broker.bind(std::move(box.binding), deadline);
     ConsumeOptions options{{queue}, 10, "asker"};
     auto consumer = value_or_throw(co_await broker.consume(std::move(options), deadline));
-    request.ticket = uuid4();
-    request.reply_to = ReplyAddress{names.reply_exchange(), oid};
-    value_or_throw(co_await broker.publish(control_publication(names, request), deadline));
-    auto deliveries = co_await consumer->receive(Deadline::in(wait));
+    const std::string ticket = uuid4();
+    for (ControlRequest& request : requests) {
+        request.ticket = ticket;
+        request.reply_to = ReplyAddress{names.reply_exchange(), oid};
+        value_or_throw(co_await broker.publish(control_publication(names, request), deadline));
+    }
+    auto deliveries = co_await consumer->receive(deadline);
     Json value;
     if (deliveries) {
         const auto reply = value_or_throw(decode_control_reply(deliveries->front().message));
-        if (reply.ticket == request.ticket) value = reply.value;
+        if (reply.ticket == ticket) value = reply.value;
     }
     (void)co_await consumer->close(Deadline::in(5s));
     co_return value;
 }
 
-Json ask(App& app, ControlRequest request, std::chrono::milliseconds wait = kLong) {
-    return app.core()->loop().run_blocking(ask_over(app.core(), std::move(request), wait));
+Json ask(App& app, std::vector<ControlRequest> requests) {
+    return app.core()->loop().run_blocking(ask_over(app.core(), std::move(requests)));
+}
+
+Json ask(App& app, ControlRequest request) {
+    std::vector<ControlRequest> requests;
+    requests.push_back(std::move(request));
+    return ask(app, std::move(requests));
 }
 
 Json ask(App& app, std::string method, Json arguments = Json::object()) {
@@ -137,7 +217,11 @@ TEST_P(RemoteControl, ReachesOnlyThoseItIsAddressedTo) {
               Json::object({{"ok", "pong"}}));
     EXPECT_EQ(ask(app, {.method = "ping", .pattern = "w@*", .matcher = NodeMatcher::glob}),
               Json::object({{"ok", "pong"}}));
-    EXPECT_EQ(ask(app, {.method = "ping", .destination = {"other@test"}}, 100ms), Json{});
+    // It would answer the first of them first.
+    std::vector<ControlRequest> requests;
+    requests.push_back({.method = "ping", .destination = {"other@test"}});
+    requests.push_back({.method = "report"});
+    EXPECT_THAT(to_json_text(ask(app, std::move(requests))), HasSubstr("software"));
 }
 
 TEST_P(RemoteControl, SurvivesWhatNobodyUnderstands) {
@@ -154,6 +238,24 @@ TEST_P(RemoteControl, SurvivesWhatNobodyUnderstands) {
     };
     app.core()->loop().run_blocking(shout(app.core()));
     EXPECT_EQ(ask(app, "no_such"), Json::object({{"error", "KeyError('no_such')"}}));
+}
+
+TEST_P(RemoteControl, HearsMoreWhenAllThatItMayCarryOutEndsAtOnce) {
+    App app{"test", with_held_store(settings())};
+    RunningWorker worker{app};
+    HeldStore::held = true;
+    std::vector<ControlRequest> revokes;
+    for (int i = 0; i < 65; ++i) {
+        revokes.push_back({.method = "revoke",
+                           .arguments = Json::object({{"task_id", "t-" + std::to_string(i)}})});
+    }
+    app.core()->loop().run_blocking(tell_over(app.core(), std::move(revokes)));
+    const std::string mailbox = ControlNames{}.mailbox_queue("w@test");
+    wait_for([&] { return HeldStore::waiting == 64 && messages_in(app, mailbox) == 0; });
+
+    app.core()->loop().run_blocking(HeldStore::let_go());
+    EXPECT_EQ(ask(app, "ping"), Json::object({{"ok", "pong"}}));
+    EXPECT_EQ(ask(app, "revoked").as_array().size(), 65U);
 }
 
 TEST_P(RemoteControl, GrowsAndShrinksThePool) {
@@ -183,12 +285,18 @@ TEST_P(RemoteControl, RevokesWhatWaitsAndWhatIsSentLater) {
     const auto waiting = count.delay();
     const Json done = ask(app, "revoke", Json::object({{"task_id", waiting.id()}}));
     EXPECT_EQ(*done.find("ok"), Json{"tasks {'" + waiting.id() + "'} flagged as revoked"});
-    EXPECT_EQ(waiting.wait(kLong).status, "REVOKED");
-    EXPECT_EQ(ask(app, "revoked"), Json::array({waiting.id()}));
+    EXPECT_NE(ask(app, "revoke", Json::object({{"task_id", "later"}})).find("ok"), nullptr);
+    EXPECT_THAT(ask(app, "revoked").as_array(), UnorderedElementsAre(waiting.id(), "later"));
+    const auto later = count.apply_async({}, {.task_id = "later"});
+    const auto last = count.delay();
+
     go_on.release();
     running.get(kLong);
+    last.get(kLong);
+    EXPECT_EQ(waiting.wait(kLong).status, "REVOKED");
+    EXPECT_EQ(later.wait(kLong).status, "REVOKED");
     EXPECT_TRUE(worker.stop());
-    EXPECT_EQ(runs, 0);
+    EXPECT_EQ(runs, 1);
 }
 
 TEST_P(RemoteControl, RevokesByStamp) {
@@ -262,11 +370,38 @@ TEST_P(RemoteControl, ChangesTheRateOfATaskForThoseThatWait) {
     EXPECT_EQ(second.get(kLong), 1);
 }
 
-TEST_P(RemoteControl, ShutsDownWarmly) {
+TEST_P(RemoteControl, ShutsDownWarmlyWithoutAReply) {
     App app{"test", settings()};
     RunningWorker worker{app};
-    EXPECT_EQ(ask(app, {.method = "shutdown"}, 100ms), Json{});
-    EXPECT_TRUE(worker.wait_stopped());
+    const auto open_box = [](std::shared_ptr<AppCore> core) -> Awaitable<std::string> {
+        const Deadline deadline = Deadline::in(kLong);
+        ControlTopology box = ControlNames{}.reply_box("box");
+        std::string queue = box.queue.name;
+        Broker& broker = core->broker();
+        value_or_throw(co_await broker.declare_queue(std::move(box.queue), deadline));
+        value_or_throw(co_await broker.bind(std::move(box.binding), deadline));
+        co_return queue;
+    };
+    const std::string box = app.core()->loop().run_blocking(open_box(app.core()));
+    std::vector<ControlRequest> requests;
+    requests.push_back({.method = "shutdown",
+                        .ticket = "ticket",
+                        .reply_to = ReplyAddress{ControlNames{}.reply_exchange(), "box"}});
+    app.core()->loop().run_blocking(tell_over(app.core(), std::move(requests)));
+    EXPECT_TRUE(worker.wait_stopped());  // replies have left before
+    EXPECT_EQ(messages_in(app, box), 0U);
+}
+
+TEST_P(RemoteControl, WarnsOfAnotherWorkerOfItsName) {
+    App app{"test", settings()};
+    RunningWorker worker{app};
+    ::testing::internal::CaptureStderr();
+    log::configure({.level = log::Level::warning, .background = false});
+    {
+        RunningWorker twin{app};
+    }
+    log::configure({.level = log::Level::off});
+    EXPECT_THAT(::testing::internal::GetCapturedStderr(), HasSubstr("another worker named w@test"));
 }
 
 TEST_P(RemoteControl, CanBeTurnedOff) {
@@ -274,7 +409,13 @@ TEST_P(RemoteControl, CanBeTurnedOff) {
     off.worker_enable_remote_control = false;
     App app{"test", off};
     RunningWorker worker{app};
-    EXPECT_EQ(ask(app, {.method = "ping"}, 100ms), Json{});
+    const auto look = [](std::shared_ptr<AppCore> core) -> Awaitable<Result<QueueStatus>> {
+        co_return co_await core->broker().queue_status(ControlNames{}.mailbox_queue("w@test"),
+                                                       Deadline::in(kLong));
+    };
+    const auto mailbox = app.core()->loop().run_blocking(look(app.core()));
+    ASSERT_FALSE(mailbox);
+    EXPECT_EQ(mailbox.error().code, Errc::not_found);
 }
 
 INSTANTIATE_TEST_SUITE_P(Brokers, RemoteControl, ::testing::Values("memory", "sqlite"),

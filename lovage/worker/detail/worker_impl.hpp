@@ -76,8 +76,8 @@ public:
     void request_warm_stop() override;
     std::vector<std::string> revoke_held(const std::vector<std::string>& task_ids,
                                          const RevokeOptions& how) override;
-    Result<RevokedStamps::Stamps> revoke_stamped(const RevokedStamps::Stamps& stamps,
-                                                 const RevokeOptions& how) override;
+    RevokedStamps::Stamps revoke_stamped(const RevokedStamps::Stamps& stamps,
+                                         const RevokeOptions& how) override;
     void limit_rate(const TaskDefinition& task, RateLimit limit) override;
     void limit_time(const TaskDefinition& task, TimeLimits limits) override;
     Awaitable<Result<void>> add_queue(QueueSource source, Deadline deadline) override;
@@ -101,6 +101,11 @@ private:
     Awaitable<Result<void>> open_consumer();
     /// The queue with whatever its messages come by.
     Awaitable<Result<void>> declare(QueueSource source, Deadline deadline);
+    [[nodiscard]] bool wants_queue(std::string_view queue) const;
+    /// Tells the consumer of a queue, unless remote control takes that away meanwhile.
+    Awaitable<Result<void>> consume_wanted(std::string queue, Deadline deadline);
+    /// Tells the consumer what remote control has changed since it was asked for with `consumed`.
+    Awaitable<Result<void>> catch_up(std::vector<std::string> consumed, Deadline deadline);
     Awaitable<void> stop_wanted();
     Awaitable<void> shut_down();
     /// Waits for hooks, for as long as a stop may take; those that do not end are left behind.
