@@ -46,4 +46,9 @@ void Admission::set_limit(const TaskDefinition& task, RateLimit limit) {
     waiting_.forget_turns(task);
 }
 
+std::optional<RateLimit> Admission::replaced_limit(const TaskDefinition& task) const {
+    const auto replaced = replaced_.find(&task);
+    return replaced != replaced_.end() ? std::optional{replaced->second} : std::nullopt;
+}
+
 }  // namespace lovage

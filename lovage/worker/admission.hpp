@@ -3,6 +3,7 @@
 #include <chrono>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include <lovage/core/rate_limit.hpp>
@@ -27,6 +28,8 @@ public:
     void give_back_turn(TaskRequest& request);
     /// From now on that limit instead of the task's own; who waits asks again.
     void set_limit(const TaskDefinition& task, RateLimit limit);
+    /// What set_limit() was given last.
+    [[nodiscard]] std::optional<RateLimit> replaced_limit(const TaskDefinition& task) const;
 
 private:
     /// The line of a task; nullptr when its rate is not limited.

@@ -87,6 +87,15 @@ RevokedStamps::Stamps Worker::Impl::revoke_stamped(const RevokedStamps::Stamps& 
     return held;
 }
 
+TaskOptions Worker::Impl::options_of(const TaskDefinition& task) const {
+    TaskOptions options = task.options;
+    if (const auto limit = admission_.replaced_limit(task)) options.rate_limit = limit;
+    const TimeLimits limits = limits_.of(task);
+    options.time_limit = limits.hard;
+    options.soft_time_limit = limits.soft;
+    return options;
+}
+
 void Worker::Impl::limit_rate(const TaskDefinition& task, RateLimit limit) {
     log::info("worker", "remote control: rate limit of {} is now {}", task.name, to_string(limit));
     admission_.set_limit(task, limit);

@@ -369,6 +369,8 @@ TEST_F(Commands, ShutdownIsNotAnswered) {
 TEST_F(Commands, LimitsReachTheWorker) {
     (void)ask("rate_limit", args(R"({"task_name": "tasks.sleepy", "rate_limit": "30/m"})"));
     EXPECT_EQ(worker.rates.at("tasks.sleepy"), RateLimit{0.5});
+    EXPECT_EQ(value_of("registered"),
+              args(R"(["tasks.limited [rate_limit=1/h]", "tasks.sleepy [rate_limit=30/m]"])"));
     EXPECT_EQ(value_of("rate_limit", args(R"({"task_name": "tasks.sleepy", "rate_limit": "0"})")),
               *ok("new rate limit set successfully"));
     EXPECT_EQ(worker.rates.at("tasks.sleepy"), RateLimit{});

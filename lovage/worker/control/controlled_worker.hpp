@@ -57,6 +57,8 @@ public:
     [[nodiscard]] virtual std::vector<RequestPtr> reserved() const = 0;
     /// Waiting for their ETA.
     [[nodiscard]] virtual std::vector<RequestPtr> scheduled() const = 0;
+    /// A task's options with the limits that are in force.
+    [[nodiscard]] virtual TaskOptions options_of(const TaskDefinition& task) const = 0;
     /// How many tasks have begun, by name.
     [[nodiscard]] virtual std::map<std::string, std::uint64_t> totals() const = 0;
 

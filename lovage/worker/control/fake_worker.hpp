@@ -117,6 +117,13 @@ public:
         signal = how.terminate ? how.signal : 0;
         return held_stamps;
     }
+    TaskOptions options_of(const TaskDefinition& task) const override {
+        TaskOptions options = task.options;
+        if (const auto rate = rates.find(task.name); rate != rates.end()) {
+            options.rate_limit = rate->second;
+        }
+        return options;
+    }
     void limit_rate(const TaskDefinition& task, RateLimit limit) override {
         rates[task.name] = limit;
     }

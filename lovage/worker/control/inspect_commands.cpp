@@ -91,7 +91,8 @@ Awaitable<Answer> registered(Call call) {
     if (attributes.empty()) attributes = {"exchange", "routing_key", "rate_limit"};
     Json list = Json::array();
     for (const std::string& name : call.worker->tasks().names()) {
-        list.push_back(registered_info(*call.worker->tasks().find(name), attributes));
+        const TaskDefinition& task = *call.worker->tasks().find(name);
+        list.push_back(registered_info(name, call.worker->options_of(task), attributes));
     }
     co_return list;
 }

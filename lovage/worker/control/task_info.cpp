@@ -55,9 +55,8 @@ Json seconds(const std::optional<std::chrono::milliseconds>& time) {
 }
 
 /// The attribute of a Celery task class that is asked for; null: ours have none, or it is not set.
-Json attribute_of(const TaskDefinition& task, std::string_view name) {
-    const TaskOptions& options = task.options;
-    if (name == "name") return task.name;
+Json attribute_of(const std::string& task, const TaskOptions& options, std::string_view name) {
+    if (name == "name") return task;
     if (name == "routing_key" || name == "queue") return text_or_null(options.queue);
     if (name == "rate_limit" && options.rate_limit && options.rate_limit->per_second != 0) {
         return to_string(*options.rate_limit);
@@ -115,16 +114,16 @@ Json queue_info(const QueueSource& source, const Settings& settings) {
          {"max_priority", queue.max_priority ? Json{*queue.max_priority} : Json{}}});
 }
 
-std::string registered_info(const TaskDefinition& task,
+std::string registered_info(const std::string& name, const TaskOptions& options,
                             const std::vector<std::string>& attributes) {
     std::vector<std::string> shown;
     for (const std::string& attribute : attributes) {
-        const Json value = attribute_of(task, attribute);
+        const Json value = attribute_of(name, options, attribute);
         if (value.is_null()) continue;
         shown.push_back(fmt::format("{}={}", attribute,
                                     value.is_string() ? value.as_string() : python_repr(value)));
     }
-    return shown.empty() ? task.name : fmt::format("{} [{}]", task.name, fmt::join(shown, " "));
+    return shown.empty() ? name : fmt::format("{} [{}]", name, fmt::join(shown, " "));
 }
 
 }  // namespace lovage::control

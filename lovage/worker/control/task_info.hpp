@@ -23,7 +23,7 @@ enum class Arguments : std::uint8_t {
 [[nodiscard]] Json queue_info(const QueueSource& source, const Settings& settings);
 
 /// "name [rate_limit=1/h ignore_result=False]", with those of `attributes` that the task has.
-[[nodiscard]] std::string registered_info(const TaskDefinition& task,
+[[nodiscard]] std::string registered_info(const std::string& name, const TaskOptions& options,
                                           const std::vector<std::string>& attributes);
 
 }  // namespace lovage::control

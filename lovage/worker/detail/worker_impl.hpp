@@ -63,6 +63,7 @@ public:
     [[nodiscard]] std::vector<RunningTask> running() const override { return pool_->running(); }
     [[nodiscard]] std::vector<RequestPtr> reserved() const override;
     [[nodiscard]] std::vector<RequestPtr> scheduled() const override;
+    [[nodiscard]] TaskOptions options_of(const TaskDefinition& task) const override;
     [[nodiscard]] std::map<std::string, std::uint64_t> totals() const override;
     [[nodiscard]] Clock::time_point started() const override { return started_; }
     [[nodiscard]] const Pool& pool() const override { return *pool_; }
