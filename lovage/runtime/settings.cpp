@@ -215,7 +215,8 @@ Json value_as_json(const Setting& setting, const Settings& settings, std::string
     if (shown == "none") return {};
     if (std::ranges::find(kTexts, setting.form.type) != kTexts.end()) return shown;
     // Words that stand for "not set" are no JSON.
-    return parse_json(setting.save ? setting.save(settings) : shown).value_or(Json{});
+    return detail::mask_members(
+        parse_json(setting.save ? setting.save(settings) : shown).value_or(Json{}));
 }
 
 }  // namespace

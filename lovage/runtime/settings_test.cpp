@@ -433,6 +433,23 @@ TEST(Settings, AreJsonForWhoeverAsksAWorker) {
     EXPECT_EQ(all.as_object().size(), describe(settings).size());
 }
 
+TEST(Settings, ShowNoSecretsOfScheduledTasks) {
+    Settings settings;
+    settings.beat_schedule = parse_json(R"({"sync": {"task": "sync", "schedule": 60, "kwargs":
+        {"user": "ann", "Password": "p1", "db_token": "p2", "url": "redis://:p3@host/1",
+         "more": [{"api_key": {"deep": "p4"}}], "secrets_of": "life"}}})")
+                                 .value();
+    const Json shown = settings_as_json(settings, false);
+    EXPECT_EQ(to_json_text(*shown.find("beat_schedule")->find("sync")->find("kwargs")),
+              R"({"user": "ann", "Password": "********", "db_token": "********", )"
+              R"("url": "redis://:********@host/1", "more": [{"api_key": "********"}], )"
+              R"("secrets_of": "life"})");
+    for (const SettingLine& line : describe(settings)) {
+        EXPECT_THAT(line.value, Not(HasSubstr("p1"))) << line.name;
+    }
+    EXPECT_THAT(export_settings(settings).at("beat_schedule"), HasSubstr("p4"));
+}
+
 TEST(Settings, TakeAnotherNameForRemoteControl) {
     EXPECT_EQ(
         settings_of(from_environment({{"CELERY_CONTROL_EXCHANGE", "staging"}})).control_exchange,

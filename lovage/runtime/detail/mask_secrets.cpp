@@ -133,6 +133,15 @@ private:
     std::size_t word_mark_ = std::string_view::npos;
 };
 
+bool ends_in_secret_name(std::string_view name) {
+    if (is_secret_name(name)) return true;
+    for (std::size_t i = 0; i < name.size(); ++i) {
+        const bool border = name[i] == '_' || name[i] == '-' || name[i] == '.';
+        if (border && is_secret_name(name.substr(i + 1))) return true;
+    }
+    return false;
+}
+
 }  // namespace
 
 bool is_secret_name(std::string_view name) noexcept {
@@ -142,6 +151,19 @@ bool is_secret_name(std::string_view name) noexcept {
     return std::ranges::any_of(kSecretNames, [&](std::string_view secret) {
         return std::ranges::equal(secret, name, {}, {}, lower);
     });
+}
+
+Json mask_members(Json value) {
+    if (value.is_string()) return log::mask_secrets(value.as_string());
+    if (value.is_array()) {
+        for (Json& item : value.as_array()) item = mask_members(std::move(item));
+    } else if (value.is_object()) {
+        for (auto& [name, member] : value.as_object()) {
+            member =
+                ends_in_secret_name(name) ? Json{kSecretMask} : mask_members(std::move(member));
+        }
+    }
+    return value;
 }
 
 std::string mask_url(std::string_view text) {

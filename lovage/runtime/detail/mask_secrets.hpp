@@ -1,5 +1,7 @@
 #pragma once
 
+#include <lovage/core/json.hpp>
+
 #include <cstddef>
 #include <string>
 #include <string_view>
@@ -16,6 +18,10 @@ inline constexpr std::string_view kSecretMask = "********";
 /// For `text` that should be a URL and cannot be read as one: everything from the first ':' behind
 /// the scheme to the last '@' may be a password, blanks and all.
 [[nodiscard]] std::string mask_url(std::string_view text);
+
+/// The same value with every member hidden whose name is a secret's or ends in one behind '_', '-'
+/// or '.' ("db_password"), at any depth, and with mask_secrets() on its texts.
+[[nodiscard]] Json mask_members(Json value);
 
 struct MaskedText {
     std::string text;

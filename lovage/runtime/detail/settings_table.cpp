@@ -1,5 +1,6 @@
 #include <lovage/runtime/detail/settings_table.hpp>
 
+#include <lovage/runtime/detail/mask_secrets.hpp>
 #include <lovage/runtime/detail/settings_kinds.hpp>
 
 #include <algorithm>
@@ -291,15 +292,9 @@ std::vector<Setting> event_rows() {
     };
 }
 
-std::vector<Setting> beat_rows() {
-    return {
-        special("timezone", Owner::celery,
-                {.type = "text",
-                 .unit = "",
-                 .range = "a name of the IANA database",
-                 .text = "the name of a time zone, such as Europe/Berlin"},
-                &S::timezone, "The time zone whose wall clock crontabs go by.", read_timezone,
-                [](const std::string& name) { return name; }),
+/// Arguments of tasks may hold secrets: they are shown masked.
+Setting beat_schedule_row() {
+    Setting setting =
         special("beat_schedule", Owner::celery,
                 {.type = "map",
                  .unit = "",
@@ -309,7 +304,21 @@ std::vector<Setting> beat_rows() {
                 &S::beat_schedule,
                 "Periodic tasks by name, besides those of the program; one of the same name takes "
                 "the program's place.",
-                read_map, [](const Json& map) { return to_json_text(map); }),
+                read_map, [](const Json& map) { return to_json_text(mask_members(map)); });
+    setting.save = [](const Settings& settings) { return to_json_text(settings.beat_schedule); };
+    return setting;
+}
+
+std::vector<Setting> beat_rows() {
+    return {
+        special("timezone", Owner::celery,
+                {.type = "text",
+                 .unit = "",
+                 .range = "a name of the IANA database",
+                 .text = "the name of a time zone, such as Europe/Berlin"},
+                &S::timezone, "The time zone whose wall clock crontabs go by.", read_timezone,
+                [](const std::string& name) { return name; }),
+        beat_schedule_row(),
         seconds("beat_max_loop_interval", Owner::celery, &S::beat_max_loop_interval,
                 "The longest that beat sleeps before it looks at the clock again.",
                 "as long as it can"),
