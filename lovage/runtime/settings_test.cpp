@@ -450,6 +450,12 @@ TEST(Settings, ShowNoSecretsOfScheduledTasks) {
     EXPECT_THAT(export_settings(settings).at("beat_schedule"), HasSubstr("p4"));
 }
 
+TEST(Settings, RefuseQueuesOfRemoteControlThatLastNoTime) {
+    for (const char* name : {"CELERY_CONTROL_QUEUE_TTL", "CELERY_CONTROL_QUEUE_EXPIRES"}) {
+        EXPECT_THAT(problem_of(from_environment({{name, "0"}})), HasSubstr("greater than 0"));
+    }
+}
+
 TEST(Settings, TakeAnotherNameForRemoteControl) {
     EXPECT_EQ(
         settings_of(from_environment({{"CELERY_CONTROL_EXCHANGE", "staging"}})).control_exchange,

@@ -22,6 +22,10 @@ ValueForm form_of_seconds(std::string_view low, std::string_view text, std::stri
             .text = std::string{text}};
 }
 
+ValueForm form_above_zero() {
+    return form_of_seconds("more than 0", "a number of seconds greater than 0, such as 10 or 2.5");
+}
+
 std::string show_boolean(bool flag) {
     return flag ? "true" : "false";
 }
@@ -76,10 +80,7 @@ Setting limit(std::string_view name, Owner owner,
     const auto show = [](const std::optional<std::chrono::milliseconds>& time) {
         return time ? show_seconds(*time) : std::string{"none"};
     };
-    return special(
-        name, owner,
-        form_of_seconds("more than 0", "a number of seconds greater than 0, such as 10 or 2.5"),
-        member, sentence, read, show);
+    return special(name, owner, form_above_zero(), member, sentence, read, show);
 }
 
 Setting seconds(std::string_view name, Owner owner, std::chrono::milliseconds Settings::* member,
@@ -89,6 +90,16 @@ Setting seconds(std::string_view name, Owner owner, std::chrono::milliseconds Se
                      : fmt::format("a number of seconds such as 10 or 2.5, 0 for {}", zero);
     return special(name, owner, form_of_seconds("0", text, zero), member, sentence, read_seconds,
                    show_seconds);
+}
+
+Setting period(std::string_view name, Owner owner, std::chrono::milliseconds Settings::* member,
+               Sentence sentence) {
+    const auto read = [](const Json& value) {
+        auto time = read_seconds(value);
+        if (time && time->count() == 0) time.reset();
+        return time;
+    };
+    return special(name, owner, form_above_zero(), member, sentence, read, show_seconds);
 }
 
 Setting expiry(std::string_view name, Owner owner,

@@ -50,6 +50,9 @@ template <class T, class Read, class Show>
 [[nodiscard]] Setting seconds(std::string_view name, Owner owner,
                               std::chrono::milliseconds Settings::* member, Sentence sentence,
                               std::string_view zero = "");
+/// Seconds above 0.
+[[nodiscard]] Setting period(std::string_view name, Owner owner,
+                             std::chrono::milliseconds Settings::* member, Sentence sentence);
 /// Seconds that something is kept, shown as "never" for 0 and not set.
 [[nodiscard]] Setting expiry(std::string_view name, Owner owner,
                              std::optional<std::chrono::seconds> Settings::* member,
