@@ -1,7 +1,7 @@
 #include <lovage/app/app_core.hpp>
+#include <lovage/app/remote_control.hpp>
 #include <lovage/cli/commands.hpp>
 #include <lovage/cli/event_lines.hpp>
-#include <lovage/control/control_message.hpp>
 #include <lovage/core/time.hpp>
 #include <lovage/events/event_receiver.hpp>
 
@@ -69,15 +69,12 @@ public:
 private:
     /// As Celery's receivers do at their start, so that workers are seen at once.
     Awaitable<Result<void>> ask_for_heartbeats() {
-        const ControlNames names;
-        auto declared = co_await core_.broker().declare_exchange(names.mailbox("").exchange,
-                                                                 Deadline::in(kPatience));
-        if (!declared) co_return declared;
-        ControlRequest request;
-        request.method = "heartbeat";
-        request.clock = core_.clock().forward();
-        co_return co_await core_.broker().publish(control_publication(names, request),
-                                                  Deadline::in(kPatience));
+        ControlOptions options;
+        options.reply = false;
+        auto asked = co_await ask_nodes(core_.broker(), core_.settings(), core_.clock(),
+                                        control::heartbeat(), std::move(options));
+        if (!asked) co_return std::unexpected{std::move(asked.error())};
+        co_return Result<void>{};
     }
 
     Awaitable<void> open_again(Error problem) {
