@@ -5,6 +5,8 @@
 
 #include <boost/regex.hpp>
 
+#include <fmt/core.h>
+
 namespace lovage {
 namespace {
 
@@ -99,7 +101,8 @@ std::string_view to_string(NodeMatcher matcher) noexcept {
 
 Result<bool> node_matches(NodeMatcher matcher, const std::string& pattern, std::string_view node) {
     if (pattern.size() > kNodePatternBytesMax) {
-        return fail(Errc::too_large, "the pattern is longer than 1024 bytes");
+        return fail(Errc::too_large,
+                    fmt::format("the pattern is longer than {} bytes", kNodePatternBytesMax));
     }
     if (matcher == NodeMatcher::glob) return glob_takes(pattern, node);
     return regex_takes(pattern, node);

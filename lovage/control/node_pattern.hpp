@@ -17,8 +17,9 @@ enum class NodeMatcher : std::uint8_t {
 /// Wire: "glob", "pcre".
 [[nodiscard]] std::string_view to_string(NodeMatcher matcher) noexcept;
 
-/// A longer pattern is not tried.
-inline constexpr std::size_t kNodePatternBytesMax = 1024;
+/// A longer pattern is not tried: the steps that Boost.Regex allows itself grow with the square of
+/// its length.
+inline constexpr std::size_t kNodePatternBytesMax = 128;
 
 /// Does `pattern` match `node`?
 ///

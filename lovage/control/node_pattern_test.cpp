@@ -56,13 +56,15 @@ TEST(NodePattern, GivesUpOnPatternsThatTakeExponentialTime) {
     const std::string node = std::string(60, 'a') + "@h";
     EXPECT_EQ(node_matches(NodeMatcher::pcre, "(a+)+$", node).error().code, Errc::too_large);
     EXPECT_EQ(node_matches(NodeMatcher::pcre, "(a|aa)+$", node).error().code, Errc::too_large);
-    EXPECT_EQ(node_matches(NodeMatcher::pcre, std::string(2000, 'a'), node).error().code,
-              Errc::too_large);
+    std::string padded = "(a+)+$";
+    padded.append(kNodePatternBytesMax - padded.size(), 'b');
+    EXPECT_FALSE(node_matches(NodeMatcher::pcre, padded, node).value_or(false));
+    EXPECT_EQ(node_matches(NodeMatcher::pcre, padded + "b", node).error().code, Errc::too_large);
 }
 
 TEST(NodePattern, SurvivesDeepNestingAndLargeCounts) {
-    const std::string deep = std::string(500, '(') + "a" + std::string(500, ')');
-    EXPECT_FALSE(node_matches(NodeMatcher::pcre, deep, "w@h").value_or(false));
+    const std::string deep = std::string(60, '(') + "a" + std::string(60, ')');
+    EXPECT_TRUE(regex(deep, "a@h"));
     EXPECT_FALSE(node_matches(NodeMatcher::pcre, "((((a{1,999}){1,999}){1,999}){1,999})$",
                               std::string(200, 'a') + "b")
                      .value_or(false));
