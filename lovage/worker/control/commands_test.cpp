@@ -275,6 +275,10 @@ TEST_F(Commands, QueryTaskFindsTasksWhereverTheyAre) {
     EXPECT_EQ(found.find("r")->as_array().front(), Json{"reserved"});
     EXPECT_EQ(found.find("s")->as_array().front(), Json{"ready"});
     EXPECT_THAT(names_of(value_of("query_task", args(R"({"ids": "r"})"))), ElementsAre("r"));
+    Json many = Json::array();
+    for (int i = 0; i <= 10'000; ++i) many.push_back("a");
+    EXPECT_THAT(to_json_text(value_of("query_task", Json::object({{"ids", std::move(many)}}))),
+                HasSubstr("10000 at most"));
 }
 
 TEST_F(Commands, RegisteredShowsTheAttributesAskedFor) {

@@ -1,8 +1,10 @@
 // What a worker holds and how it is set up.
 
-#include <algorithm>
+#include <cstddef>
+#include <span>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -12,11 +14,15 @@
 #include <lovage/worker/control/task_info.hpp>
 #include <lovage/worker/control/worker_facts.hpp>
 
+#include <fmt/format.h>
+
 namespace lovage::control {
 namespace {
 
 /// Celery gives the timer that wakes such a task this priority.
 constexpr int kTimerPriority = 6;
+/// More tasks are not looked up at a time.
+constexpr std::size_t kLookedUpMost = 10'000;
 
 std::vector<std::string> texts_of(const Json* value) {
     if (value == nullptr) return {};
@@ -58,10 +64,11 @@ Awaitable<Answer> scheduled(Call call) {
 }
 
 Awaitable<Answer> query_task(Call call) {
-    const std::vector<std::string> ids = texts_of(call.argument("ids"));
-    const auto wanted = [&ids](const std::string& id) {
-        return std::ranges::find(ids, id) != ids.end();
-    };
+    const std::vector<std::string> texts = texts_of(call.argument("ids"));
+    if (texts.size() > kLookedUpMost)
+        co_return error(fmt::format("ids should be {} at most", kLookedUpMost));
+    const std::unordered_set<std::string_view> ids{texts.begin(), texts.end()};
+    const auto wanted = [&ids](const std::string& id) { return ids.contains(id); };
     Json found = Json::object();
     const auto add = [&](const TaskRequest& request, std::string_view where, Json info) {
         found.set(request.message.id, Json::array({where, std::move(info)}));
