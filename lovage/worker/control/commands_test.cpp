@@ -221,7 +221,11 @@ TEST_F(Commands, AutoscaleTakesOneBoundOrBoth) {
               captured_value("control_autoscale_ok"));
     EXPECT_EQ(value_of("autoscale", args(R"({"max": 7, "min": null})")),
               *ok("autoscale now max=7 min=1"));
-    EXPECT_THAT(to_json_text(value_of("autoscale", args(R"({"max": -1})"))), HasSubstr("error"));
+    for (const char* bound : {"-1", "1025"}) {
+        EXPECT_THAT(
+            to_json_text(value_of("autoscale", args(std::string{R"({"max": )"} + bound + "}"))),
+            HasSubstr("1024 at most"));
+    }
     worker.refusal =
         Error{Errc::conflict,
               "pool_grow is not supported with autoscale. Adjust autoscale range instead."};

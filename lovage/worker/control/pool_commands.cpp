@@ -15,6 +15,8 @@ namespace {
 
 /// Slots beyond that are a mistake.
 constexpr std::int64_t kSlotsMost = 100'000;
+/// So many a pool has at most.
+constexpr std::int64_t kBoundMost = 1024;
 
 /// A whole number from 0; also as text, which is what a command line sends at times.
 std::optional<std::int64_t> whole_number(const Json& value) {
@@ -65,7 +67,10 @@ Awaitable<Answer> autoscale(Call call) {
         const Json* const argument = call.argument(name);
         if (argument == nullptr) continue;
         const auto number = whole_number(*argument);
-        if (!number) co_return error(fmt::format("{} should be a whole number", name));
+        if (!number || *number > kBoundMost) {
+            co_return error(
+                fmt::format("{} should be a whole number, {} at most", name, kBoundMost));
+        }
         *bound = static_cast<std::uint32_t>(*number);
     }
     const auto set = call.worker->set_autoscale(wanted);
