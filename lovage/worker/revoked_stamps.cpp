@@ -18,17 +18,23 @@ std::vector<std::string> values_of(const Json& stamp) {
 
 }  // namespace
 
-bool RevokedStamps::add(const Stamps& stamps) {
-    std::size_t more = 0;
-    for (const auto& [header, values] : stamps) more += values.size();
-    if (values_ + more > kValuesMost) return false;
+void RevokedStamps::add(const Stamps& stamps) {
     for (const auto& [header, values] : stamps) {
-        std::set<std::string>& known = stamps_[header];
-        const std::size_t before = known.size();
-        known.insert(values.begin(), values.end());
-        values_ += known.size() - before;
+        if (values.empty()) continue;
+        const auto known = stamps_.try_emplace(header).first;
+        for (const std::string& value : values) {
+            const auto [place, is_new] = known->second.insert(value);
+            if (is_new) order_.emplace_back(known, place);
+        }
     }
-    return true;
+    while (order_.size() > kValuesMost) forget_oldest();
+}
+
+void RevokedStamps::forget_oldest() {
+    const auto [header, value] = order_.front();
+    order_.pop_front();
+    header->second.erase(value);
+    if (header->second.empty()) stamps_.erase(header);
 }
 
 RevokedStamps::Stamps RevokedStamps::common(const TaskMessage& message, const Stamps& stamps) {

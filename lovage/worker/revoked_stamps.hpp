@@ -1,9 +1,11 @@
 #pragma once
 
 #include <cstddef>
+#include <deque>
 #include <map>
 #include <set>
 #include <string>
+#include <utility>
 
 #include <lovage/core/task_message.hpp>
 
@@ -14,13 +16,17 @@ namespace lovage {
 /// In memory only, as in Celery: a worker that starts later knows nothing of it. Not thread-safe.
 class RevokedStamps {
 public:
-    /// The most values that are remembered; further ones are refused.
+    /// The most values that are remembered; further ones take the oldest's places.
     static constexpr std::size_t kValuesMost = 10'000;
 
     using Stamps = std::map<std::string, std::set<std::string>>;
 
-    /// From now on tasks stamped with one of these values are revoked. False: there is no room.
-    bool add(const Stamps& stamps);
+    RevokedStamps() = default;
+    RevokedStamps(const RevokedStamps&) = delete;
+    RevokedStamps& operator=(const RevokedStamps&) = delete;
+
+    /// From now on tasks stamped with one of these values are revoked.
+    void add(const Stamps& stamps);
     [[nodiscard]] bool revokes(const TaskMessage& message) const {
         return !stamps_.empty() && !common(message, stamps_).empty();
     }
@@ -29,8 +35,11 @@ public:
     [[nodiscard]] static Stamps common(const TaskMessage& message, const Stamps& stamps);
 
 private:
-    Stamps stamps_;
-    std::size_t values_ = 0;
+    void forget_oldest();
+
+    Stamps stamps_;  // no header is without values
+    /// Where each value is, the oldest first.
+    std::deque<std::pair<Stamps::iterator, std::set<std::string>::iterator>> order_;
 };
 
 }  // namespace lovage

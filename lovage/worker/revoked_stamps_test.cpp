@@ -16,7 +16,7 @@ TaskMessage stamped(Json stamps) {
 TEST(RevokedStamps, MatchByHeaderAndValue) {
     RevokedStamps revoked;
     EXPECT_FALSE(revoked.revokes(stamped(Json::object({{"batch", "7"}}))));
-    ASSERT_TRUE(revoked.add({{"batch", {"7", "8"}}}));
+    revoked.add({{"batch", {"7", "8"}}});
     EXPECT_TRUE(revoked.revokes(stamped(Json::object({{"batch", "7"}}))));
     EXPECT_TRUE(revoked.revokes(stamped(Json::raw(R"({"batch": ["1", "8"]})"))));
     EXPECT_FALSE(revoked.revokes(stamped(Json::object({{"batch", "9"}}))));
@@ -30,14 +30,22 @@ TEST(RevokedStamps, TellWhichOnesAMessageCarries) {
               (RevokedStamps::Stamps{{"a", {"2"}}}));
 }
 
-TEST(RevokedStamps, AreBounded) {
+TEST(RevokedStamps, ForgetTheOldest) {
     RevokedStamps revoked;
     RevokedStamps::Stamps many;
     for (std::size_t i = 0; i < RevokedStamps::kValuesMost; ++i) {
-        many["batch"].insert(std::to_string(i));
+        many["header " + std::to_string(i)].insert("x");
     }
-    EXPECT_TRUE(revoked.add(many));
-    EXPECT_FALSE(revoked.add({{"batch", {"one more"}}}));
+    revoked.add({{"batch", {"first"}}});
+    EXPECT_TRUE(revoked.revokes(stamped(Json::object({{"batch", "first"}}))));
+    revoked.add({{"nothing", {}}});
+    EXPECT_TRUE(revoked.revokes(stamped(Json::object({{"batch", "first"}}))));
+    revoked.add(many);
+    EXPECT_FALSE(revoked.revokes(stamped(Json::object({{"batch", "first"}}))));
+    EXPECT_TRUE(revoked.revokes(stamped(Json::object({{"header 0", "x"}}))));
+    revoked.add({{"batch", {"first", "second"}}});
+    EXPECT_TRUE(revoked.revokes(stamped(Json::object({{"batch", "second"}}))));
+    EXPECT_FALSE(revoked.revokes(stamped(Json::object({{"header 0", "x"}}))));
 }
 
 }  // namespace

@@ -68,11 +68,9 @@ std::vector<std::string> Worker::Impl::revoke_held(const std::vector<std::string
     return held;
 }
 
-Result<RevokedStamps::Stamps> Worker::Impl::revoke_stamped(const RevokedStamps::Stamps& stamps,
-                                                           const RevokeOptions& how) {
-    if (!revoked_stamps_.add(stamps)) {
-        return fail(Errc::too_large, "this worker remembers no more revoked stamps");
-    }
+RevokedStamps::Stamps Worker::Impl::revoke_stamped(const RevokedStamps::Stamps& stamps,
+                                                   const RevokeOptions& how) {
+    revoked_stamps_.add(stamps);
     RevokedStamps::Stamps held;
     const auto note = [&](const TaskRequest& request) {
         auto carried = RevokedStamps::common(request.message, stamps);

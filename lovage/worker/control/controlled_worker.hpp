@@ -83,10 +83,9 @@ public:
     virtual std::vector<std::string> revoke_held(const std::vector<std::string>& task_ids,
                                                  const RevokeOptions& options) = 0;
     /// Tasks with one of these stamps shall not start, here and until the worker ends; with
-    /// `terminate` those that run are ended. Returns the stamps of those it holds. Errors:
-    /// too_large.
-    virtual Result<RevokedStamps::Stamps> revoke_stamped(const RevokedStamps::Stamps& stamps,
-                                                         const RevokeOptions& options) = 0;
+    /// `terminate` those that run are ended. Returns the stamps of those it holds.
+    virtual RevokedStamps::Stamps revoke_stamped(const RevokedStamps::Stamps& stamps,
+                                                 const RevokeOptions& options) = 0;
     /// In place of the task's own; per_second 0: none.
     virtual void limit_rate(const TaskDefinition& task, RateLimit limit) = 0;
     /// In place of the task's own limits; a limit that is not there comes from the settings.

@@ -111,9 +111,8 @@ public:
         signal = how.terminate ? how.signal : 0;
         return held;
     }
-    Result<RevokedStamps::Stamps> revoke_stamped(const RevokedStamps::Stamps& stamps,
-                                                 const RevokeOptions& how) override {
-        if (refusal) return std::unexpected{*refusal};
+    RevokedStamps::Stamps revoke_stamped(const RevokedStamps::Stamps& stamps,
+                                         const RevokeOptions& how) override {
         revoked_stamps = stamps;
         signal = how.terminate ? how.signal : 0;
         return held_stamps;

@@ -76,8 +76,8 @@ public:
     void request_warm_stop() override;
     std::vector<std::string> revoke_held(const std::vector<std::string>& task_ids,
                                          const RevokeOptions& how) override;
-    Result<RevokedStamps::Stamps> revoke_stamped(const RevokedStamps::Stamps& stamps,
-                                                 const RevokeOptions& how) override;
+    RevokedStamps::Stamps revoke_stamped(const RevokedStamps::Stamps& stamps,
+                                         const RevokeOptions& how) override;
     void limit_rate(const TaskDefinition& task, RateLimit limit) override;
     void limit_time(const TaskDefinition& task, TimeLimits limits) override;
     Awaitable<Result<void>> add_queue(QueueSource source, Deadline deadline) override;
