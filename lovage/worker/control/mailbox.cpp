@@ -5,9 +5,11 @@
 
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <boost/system/system_error.hpp>
 
 #include <algorithm>
 #include <chrono>
+#include <exception>
 #include <utility>
 
 namespace lovage::control {
@@ -69,11 +71,14 @@ Awaitable<void> Mailbox::serve() {
     std::chrono::milliseconds wait = 100ms;
     while (true) {
         Error problem;
-        if (auto opened = co_await open(Deadline::in(kOpen))) {
-            wait = 100ms;
-            problem = co_await receive();
-        } else {
-            problem = std::move(opened.error());
+        try {
+            auto opened = co_await open(Deadline::in(kOpen));
+            if (opened) wait = 100ms;
+            problem = opened ? co_await receive() : std::move(opened.error());
+        } catch (const boost::system::system_error&) {
+            throw;  // cancelled
+        } catch (const std::exception& thrown) {
+            problem = {Errc::internal, thrown.what()};
         }
         consumer_.reset();
         const bool hopeless = refused(problem.code);
