@@ -127,7 +127,9 @@ Awaitable<Error> Mailbox::receive() {
 
 Awaitable<void> Mailbox::take(Delivery delivery) {
     consumer_->ack(delivery.tag);
-    if (delivery.expired) co_return;
+    // Nobody waits for such an answer any more, and an old shutdown must not end the next worker of
+    // this name.
+    if (delivery.expired || delivery.redelivered) co_return;
     auto request = decode_control_request(delivery.message);
     if (!request) {
         log::warning("worker", "remote control: a request that nobody understands: {}",
