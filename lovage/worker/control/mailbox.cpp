@@ -31,6 +31,9 @@ constexpr std::uint32_t kPrefetch = 64;
 /// A reply beyond that is replaced by an error: brokers refuse it.
 constexpr std::size_t kReplyBytesMax = std::size_t{15} << 20U;
 
+/// Of a name that somebody else chose, in the log.
+constexpr std::size_t kShownBytes = 100;
+
 ControlQueueOptions queue_options(const Settings& settings) {
     return {.ttl = settings.control_queue_ttl,
             .expires = settings.control_queue_expires,
@@ -159,7 +162,7 @@ Awaitable<void> Mailbox::answer(ControlRequest request) {
 Awaitable<void> Mailbox::reply(ReplyAddress to, ControlReply what) {
     if (!to.exchange.empty() && to.exchange != names_.reply_exchange()) {
         log::warning("worker", "remote control: nobody replies to exchange '{}', only to '{}'",
-                     to.exchange, names_.reply_exchange());
+                     to.exchange.substr(0, kShownBytes), names_.reply_exchange());
         co_return;
     }
     what.clock = worker_.clock().forward();
