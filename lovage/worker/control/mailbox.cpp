@@ -104,7 +104,18 @@ Awaitable<Result<void>> Mailbox::open(Deadline deadline) {
     if (done) done = co_await broker_.declare_queue(std::move(mailbox.queue), deadline);
     if (done) done = co_await broker_.bind(std::move(mailbox.binding), deadline);
     if (!done) co_return done;
+    if (!std::exchange(looked_for_twin_, true)) co_await look_for_twin(deadline);
     co_return co_await make_consumer(deadline);
+}
+
+Awaitable<void> Mailbox::look_for_twin(Deadline deadline) {
+    const auto status =
+        co_await broker_.queue_status(names_.mailbox_queue(worker_.node()), deadline);
+    if (!status || status->consumers == 0) co_return;
+    log::warning("worker",
+                 "remote control: there is another worker named {}: each command reaches one of "
+                 "them only. Name each worker of a host differently, with -n",
+                 worker_.node());
 }
 
 Awaitable<Result<void>> Mailbox::make_consumer(Deadline deadline) {

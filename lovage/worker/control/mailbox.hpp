@@ -37,6 +37,8 @@ public:
 
 private:
     class InHand;
+    /// Once: afterwards the other consumer may be this worker's own, whose connection was lost.
+    Awaitable<void> look_for_twin(Deadline deadline);
     Awaitable<Result<void>> make_consumer(Deadline deadline);
     /// Returns when nothing more can come.
     Awaitable<Error> receive();
@@ -49,6 +51,7 @@ private:
     Broker& broker_;
     const ControlNames names_;
     std::unique_ptr<Consumer> consumer_;
+    bool looked_for_twin_ = false;
     std::size_t in_hand_ = 0;  // commands that are being carried out
     Notifier ended_;           // one fewer
     TaskScope scope_;
