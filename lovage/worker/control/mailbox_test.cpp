@@ -30,6 +30,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using ::testing::HasSubstr;
+using ::testing::UnorderedElementsAre;
 
 /// A folder that goes with the test.
 class TestFolder {
@@ -142,9 +143,8 @@ void wait_for(const std::function<bool()>& condition) {
     EXPECT_TRUE(condition());
 }
 
-/// Broadcasts a request and returns the first reply; null after `wait`.
-Awaitable<Json> ask_over(std::shared_ptr<AppCore> core, ControlRequest request,
-                         std::chrono::milliseconds wait) {
+/// Broadcasts requests, one after the other, and returns the first reply to any of them.
+Awaitable<Json> ask_over(std::shared_ptr<AppCore> core, std::vector<ControlRequest> requests) {
     const Deadline deadline = Deadline::in(kLong);
     const ControlNames names;
     const std::string oid = uuid4();
@@ -157,21 +157,30 @@ Awaitable<Json> ask_over(std::shared_ptr<AppCore> core, ControlRequest request,
     (void)co_await broker.bind(std::move(box.binding), deadline);
     ConsumeOptions options{{queue}, 10, "asker"};
     auto consumer = value_or_throw(co_await broker.consume(std::move(options), deadline));
-    request.ticket = uuid4();
-    request.reply_to = ReplyAddress{names.reply_exchange(), oid};
-    value_or_throw(co_await broker.publish(control_publication(names, request), deadline));
-    auto deliveries = co_await consumer->receive(Deadline::in(wait));
+    const std::string ticket = uuid4();
+    for (ControlRequest& request : requests) {
+        request.ticket = ticket;
+        request.reply_to = ReplyAddress{names.reply_exchange(), oid};
+        value_or_throw(co_await broker.publish(control_publication(names, request), deadline));
+    }
+    auto deliveries = co_await consumer->receive(deadline);
     Json value;
     if (deliveries) {
         const auto reply = value_or_throw(decode_control_reply(deliveries->front().message));
-        if (reply.ticket == request.ticket) value = reply.value;
+        if (reply.ticket == ticket) value = reply.value;
     }
     (void)co_await consumer->close(Deadline::in(5s));
     co_return value;
 }
 
-Json ask(App& app, ControlRequest request, std::chrono::milliseconds wait = kLong) {
-    return app.core()->loop().run_blocking(ask_over(app.core(), std::move(request), wait));
+Json ask(App& app, std::vector<ControlRequest> requests) {
+    return app.core()->loop().run_blocking(ask_over(app.core(), std::move(requests)));
+}
+
+Json ask(App& app, ControlRequest request) {
+    std::vector<ControlRequest> requests;
+    requests.push_back(std::move(request));
+    return ask(app, std::move(requests));
 }
 
 Json ask(App& app, std::string method, Json arguments = Json::object()) {
@@ -216,7 +225,11 @@ TEST_P(RemoteControl, ReachesOnlyThoseItIsAddressedTo) {
               Json::object({{"ok", "pong"}}));
     EXPECT_EQ(ask(app, {.method = "ping", .pattern = "w@*", .matcher = NodeMatcher::glob}),
               Json::object({{"ok", "pong"}}));
-    EXPECT_EQ(ask(app, {.method = "ping", .destination = {"other@test"}}, 100ms), Json{});
+    // It would answer the first of them first.
+    std::vector<ControlRequest> requests;
+    requests.push_back({.method = "ping", .destination = {"other@test"}});
+    requests.push_back({.method = "report"});
+    EXPECT_THAT(to_json_text(ask(app, std::move(requests))), HasSubstr("software"));
 }
 
 TEST_P(RemoteControl, SurvivesWhatNobodyUnderstands) {
@@ -280,12 +293,18 @@ TEST_P(RemoteControl, RevokesWhatWaitsAndWhatIsSentLater) {
     const auto waiting = count.delay();
     const Json done = ask(app, "revoke", Json::object({{"task_id", waiting.id()}}));
     EXPECT_EQ(*done.find("ok"), Json{"tasks {'" + waiting.id() + "'} flagged as revoked"});
-    EXPECT_EQ(waiting.wait(kLong).status, "REVOKED");
-    EXPECT_EQ(ask(app, "revoked"), Json::array({waiting.id()}));
+    EXPECT_NE(ask(app, "revoke", Json::object({{"task_id", "later"}})).find("ok"), nullptr);
+    EXPECT_THAT(ask(app, "revoked").as_array(), UnorderedElementsAre(waiting.id(), "later"));
+    const auto later = count.apply_async({}, {.task_id = "later"});
+    const auto last = count.delay();
+
     go_on.release();
     running.get(kLong);
+    last.get(kLong);
+    EXPECT_EQ(waiting.wait(kLong).status, "REVOKED");
+    EXPECT_EQ(later.wait(kLong).status, "REVOKED");
     EXPECT_TRUE(worker.stop());
-    EXPECT_EQ(runs, 0);
+    EXPECT_EQ(runs, 1);
 }
 
 TEST_P(RemoteControl, RevokesByStamp) {
@@ -359,11 +378,38 @@ TEST_P(RemoteControl, ChangesTheRateOfATaskForThoseThatWait) {
     EXPECT_EQ(second.get(kLong), 1);
 }
 
-TEST_P(RemoteControl, ShutsDownWarmly) {
+TEST_P(RemoteControl, ShutsDownWarmlyWithoutAReply) {
     App app{"test", settings()};
     RunningWorker worker{app};
-    EXPECT_EQ(ask(app, {.method = "shutdown"}, 100ms), Json{});
-    EXPECT_TRUE(worker.wait_stopped());
+    const auto open_box = [](std::shared_ptr<AppCore> core) -> Awaitable<std::string> {
+        const Deadline deadline = Deadline::in(kLong);
+        ControlTopology box = ControlNames{}.reply_box("box");
+        std::string queue = box.queue.name;
+        Broker& broker = core->broker();
+        value_or_throw(co_await broker.declare_queue(std::move(box.queue), deadline));
+        value_or_throw(co_await broker.bind(std::move(box.binding), deadline));
+        co_return queue;
+    };
+    const std::string box = app.core()->loop().run_blocking(open_box(app.core()));
+    std::vector<ControlRequest> requests;
+    requests.push_back({.method = "shutdown",
+                        .ticket = "ticket",
+                        .reply_to = ReplyAddress{ControlNames{}.reply_exchange(), "box"}});
+    app.core()->loop().run_blocking(tell_over(app.core(), std::move(requests)));
+    EXPECT_TRUE(worker.wait_stopped());  // replies have left before
+    EXPECT_EQ(messages_in(app, box), 0U);
+}
+
+TEST_P(RemoteControl, WarnsOfAnotherWorkerOfItsName) {
+    App app{"test", settings()};
+    RunningWorker worker{app};
+    ::testing::internal::CaptureStderr();
+    log::configure({.level = log::Level::warning, .background = false});
+    {
+        RunningWorker twin{app};
+    }
+    log::configure({.level = log::Level::off});
+    EXPECT_THAT(::testing::internal::GetCapturedStderr(), HasSubstr("another worker named w@test"));
 }
 
 TEST_P(RemoteControl, CanBeTurnedOff) {
@@ -371,7 +417,13 @@ TEST_P(RemoteControl, CanBeTurnedOff) {
     off.worker_enable_remote_control = false;
     App app{"test", off};
     RunningWorker worker{app};
-    EXPECT_EQ(ask(app, {.method = "ping"}, 100ms), Json{});
+    const auto look = [](std::shared_ptr<AppCore> core) -> Awaitable<Result<QueueStatus>> {
+        co_return co_await core->broker().queue_status(ControlNames{}.mailbox_queue("w@test"),
+                                                       Deadline::in(kLong));
+    };
+    const auto mailbox = app.core()->loop().run_blocking(look(app.core()));
+    ASSERT_FALSE(mailbox);
+    EXPECT_EQ(mailbox.error().code, Errc::not_found);
 }
 
 INSTANTIATE_TEST_SUITE_P(Brokers, RemoteControl, ::testing::Values("memory", "sqlite"),
