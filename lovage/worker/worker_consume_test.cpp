@@ -8,10 +8,8 @@
 
 #include <atomic>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -108,13 +106,6 @@ Settings mortal_settings(Errc loss, Fate::Step held_at) {
     return settings;
 }
 
-/// Waits for what the worker does.
-void wait_until(const std::function<bool()>& condition) {
-    const Deadline deadline = Deadline::in(kLong);
-    while (!condition() && !deadline.passed()) std::this_thread::yield();
-    EXPECT_TRUE(condition());
-}
-
 void command(App& app, ControlCommand what) {
     const NodeReplies replies =
         app.control().broadcast(std::move(what), {.timeout = kLong, .limit = 1});
@@ -136,20 +127,20 @@ TEST(WorkerConsume, LetsALostConsumerGoBeforeItOpensAnother) {
 TEST(WorkerConsume, FollowsQueuesThatChangeWhileAConsumerIsOpened) {
     App app{"test", mortal_settings(Errc::disconnected, Fate::Step::consumed)};
     RunningWorker worker{app};
-    wait_until([] { return fate.reached.load(); });
+    wait_for([] { return fate.reached.load(); });
     command(app, control::add_consumer("extra"));
     command(app, control::cancel_consumer("celery"));
 
     app.core()->loop().run_blocking(MortalBroker::let_go());
-    wait_until([&] { return status_of(app, "extra").consumers == 1; });
-    wait_until([&] { return status_of(app, "celery").consumers == 0; });
+    wait_for([&] { return status_of(app, "extra").consumers == 1; });
+    wait_for([&] { return status_of(app, "celery").consumers == 0; });
 }
 
 TEST(WorkerConsume, DoesNotTakeUpAgainAQueueThatIsCancelledWhileItIsDeclared) {
     App app{"test", mortal_settings(Errc::not_found, Fate::Step::declaring)};
     auto answer = app.task("answer", [] { return 42; });
     RunningWorker worker{app};
-    wait_until([] { return fate.reached.load(); });
+    wait_for([] { return fate.reached.load(); });
     command(app, control::cancel_consumer("celery"));
 
     app.core()->loop().run_blocking(MortalBroker::let_go());

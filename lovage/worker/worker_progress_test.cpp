@@ -12,7 +12,6 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
-#include <functional>
 #include <latch>
 #include <memory>
 #include <stdexcept>
@@ -120,13 +119,6 @@ double repairs(const std::string& stage) {
 }
 double cures(const std::string& stage) {
     return metric("lovage_worker_repairs_cured_total{stage=\"" + stage + "\"}");
-}
-
-/// Waits for what a metric counts.
-void wait_for(const std::function<bool()>& condition) {
-    const Deadline deadline = Deadline::in(kLong);
-    while (!condition() && !deadline.passed()) std::this_thread::yield();
-    EXPECT_TRUE(condition());
 }
 
 TEST(WorkerProgress, ADeafConsumerIsReplaced) {

@@ -2,11 +2,15 @@
 
 #include <chrono>
 #include <cstddef>
+#include <functional>
 #include <future>
 #include <memory>
 #include <semaphore>
 #include <string>
+#include <thread>
 #include <utility>
+
+#include <gtest/gtest.h>
 
 #include <lovage/app/app.hpp>
 #include <lovage/app/app_core.hpp>
@@ -60,6 +64,13 @@ inline QueueStatus status_of(App& app, const std::string& queue) {
         co_return status.value_or(QueueStatus{});
     };
     return app.core()->loop().run_blocking(ask(app.core(), queue));
+}
+
+/// Waits for what a worker does on its own threads.
+inline void wait_for(const std::function<bool()>& condition) {
+    const Deadline deadline = Deadline::in(kLong);
+    while (!condition() && !deadline.passed()) std::this_thread::yield();
+    EXPECT_TRUE(condition());
 }
 
 /// Ready, delayed or delivered and not settled.

@@ -5,7 +5,6 @@
 #include <atomic>
 #include <chrono>
 #include <filesystem>
-#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -134,13 +133,6 @@ Awaitable<void> tell_over(std::shared_ptr<AppCore> core, std::vector<ControlRequ
         value_or_throw(co_await core->broker().publish(control_publication(names, request),
                                                        Deadline::in(kLong)));
     }
-}
-
-/// Waits for what another thread does.
-void wait_for(const std::function<bool()>& condition) {
-    const Deadline deadline = Deadline::in(kLong);
-    while (!condition() && !deadline.passed()) std::this_thread::yield();
-    EXPECT_TRUE(condition());
 }
 
 /// Broadcasts requests, one after the other, and returns the first reply to any of them.
