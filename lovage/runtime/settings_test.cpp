@@ -441,9 +441,9 @@ TEST(Settings, ShowNoSecretsOfScheduledTasks) {
                                  .value();
     const Json shown = settings_as_json(settings, false);
     EXPECT_EQ(to_json_text(*shown.find("beat_schedule")->find("sync")->find("kwargs")),
-              R"({"user":"ann","Password":"********","db_token":"********",)"
-              R"("url":"redis://:********@host/1","more":[{"api_key":"********"}],)"
-              R"("secrets_of":"life"})");
+              R"({"user": "ann", "Password": "********", "db_token": "********", )"
+              R"("url": "redis://:********@host/1", "more": [{"api_key": "********"}], )"
+              R"("secrets_of": "life"})");
     for (const SettingLine& line : describe(settings)) {
         EXPECT_THAT(line.value, Not(HasSubstr("p1"))) << line.name;
     }
