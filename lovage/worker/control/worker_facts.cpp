@@ -89,7 +89,7 @@ Json pool_info(const ControlledWorker& worker, std::uint64_t total) {
     for (const PoolProcess& process : processes) ids.push_back(process.id);
     const bool counted = settings.worker_max_tasks_per_child != 0;
     return Json::object(
-        {{"implementation", fmt::format("lovage.worker:{}", pool.name())},
+        {{"implementation", fmt::format("lovage.worker.{}:Pool", pool.name())},
          {"max-concurrency", pool.slots()},
          {"processes", std::move(ids)},
          {"max-tasks-per-child", counted ? Json{settings.worker_max_tasks_per_child} : Json{"N/A"}},
