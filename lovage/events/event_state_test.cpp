@@ -160,6 +160,10 @@ TEST_F(State, AClockThatIsOffIsSeen) {
     apply(event_of("worker-heartbeat", 0), kStart + 20s);
     EXPECT_EQ(state_.worker("w@h")->drift, 20);
     EXPECT_GT(state_.worker("w@h")->drift, WorkerView::kDriftMax);
+    Event odd = event_of("worker-heartbeat");
+    odd.timestamp = 1e300;  // found by fuzzing
+    apply(odd);
+    EXPECT_GT(state_.worker("w@h")->drift, WorkerView::kDriftMax);
 }
 
 TEST_F(State, ShowsWhatCelerysWorkerWasRecordedSaying) {
