@@ -215,8 +215,8 @@ EventState::Change EventState::apply_to_worker(const Event& event, TimePoint rec
 
 EventState::Change EventState::apply_to_task(const Event& event, TimePoint received) {
     const std::string_view uuid = event.text("uuid");
-    if (uuid.empty() || uuid.size() > kShownNameBytesMax) return {};
     const std::string_view type = std::string_view{event.type}.substr(kTaskPrefix.size());
+    if (type.empty() || uuid.empty() || uuid.size() > kShownNameBytesMax) return {};
     Change change;
     TaskView& task = touch(tasks_, &TaskView::uuid, uuid, limits_.tasks, change.is_new);
     change.task = &task;

@@ -207,6 +207,7 @@ TEST_F(State, ForgetsWhatWasLeastRecentlyHeardOf) {
 TEST_F(State, WhatIsNoTaskOrWorkerIsNothing) {
     EXPECT_EQ(apply(event_of("weather-rain")).task, nullptr);
     EXPECT_EQ(apply(event_of("task-started")).task, nullptr);
+    EXPECT_EQ(apply(task_event("")).task, nullptr);
     EXPECT_EQ(apply(event_of("task-started", 0, Json::object({{"uuid", 7}}))).task, nullptr);
     EXPECT_TRUE(state_.tasks().empty());
 }
