@@ -12,6 +12,8 @@ namespace {
 
 constexpr std::size_t kShownNameBytesMax = 255;
 constexpr std::string_view kTaskPrefix = "task-";
+/// Timestamps may be any number.
+constexpr double kDriftShownMost = 1e15;
 
 /// Wire: what the events that Celery knows make of a task, and the time they set.
 struct KnownEvent {
@@ -201,7 +203,8 @@ EventState::Change EventState::apply_to_worker(const Event& event, TimePoint rec
     worker.pid = event.pid;
     worker.clock = event.clock;
     worker.timestamp = event.timestamp;
-    worker.drift = std::llabs(std::llround(unix_seconds(received) - event.timestamp));
+    worker.drift =
+        std::llround(std::min(std::abs(unix_seconds(received) - event.timestamp), kDriftShownMost));
     if (offline) {
         worker.heard.reset();
     } else {
@@ -212,8 +215,8 @@ EventState::Change EventState::apply_to_worker(const Event& event, TimePoint rec
 
 EventState::Change EventState::apply_to_task(const Event& event, TimePoint received) {
     const std::string_view uuid = event.text("uuid");
-    if (uuid.empty() || uuid.size() > kShownNameBytesMax) return {};
     const std::string_view type = std::string_view{event.type}.substr(kTaskPrefix.size());
+    if (type.empty() || uuid.empty() || uuid.size() > kShownNameBytesMax) return {};
     Change change;
     TaskView& task = touch(tasks_, &TaskView::uuid, uuid, limits_.tasks, change.is_new);
     change.task = &task;

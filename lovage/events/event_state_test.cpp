@@ -160,6 +160,10 @@ TEST_F(State, AClockThatIsOffIsSeen) {
     apply(event_of("worker-heartbeat", 0), kStart + 20s);
     EXPECT_EQ(state_.worker("w@h")->drift, 20);
     EXPECT_GT(state_.worker("w@h")->drift, WorkerView::kDriftMax);
+    Event odd = event_of("worker-heartbeat");
+    odd.timestamp = 1e300;  // found by fuzzing
+    apply(odd);
+    EXPECT_GT(state_.worker("w@h")->drift, WorkerView::kDriftMax);
 }
 
 TEST_F(State, ShowsWhatCelerysWorkerWasRecordedSaying) {
@@ -203,6 +207,7 @@ TEST_F(State, ForgetsWhatWasLeastRecentlyHeardOf) {
 TEST_F(State, WhatIsNoTaskOrWorkerIsNothing) {
     EXPECT_EQ(apply(event_of("weather-rain")).task, nullptr);
     EXPECT_EQ(apply(event_of("task-started")).task, nullptr);
+    EXPECT_EQ(apply(task_event("")).task, nullptr);
     EXPECT_EQ(apply(event_of("task-started", 0, Json::object({{"uuid", 7}}))).task, nullptr);
     EXPECT_TRUE(state_.tasks().empty());
 }
