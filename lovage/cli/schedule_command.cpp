@@ -21,7 +21,7 @@ namespace lovage::cli {
 
 namespace {
 
-constexpr std::chrono::seconds kPatience{10};
+constexpr std::chrono::seconds kSchedulePatience{10};
 
 /// What `schedule list` shows.
 struct Listing {
@@ -32,15 +32,15 @@ struct Listing {
 
 /// A visit to the schedule in the state store. Named coroutines on the app's loop; `run` is what a
 /// sub-command does there.
-class Visit {
+class ScheduleVisit {
 public:
-    Visit(App& app, const ScheduleArguments& arguments, std::vector<ScheduleEntry> program)
+    ScheduleVisit(App& app, const ScheduleArguments& arguments, std::vector<ScheduleEntry> program)
         : app_{app},
           keys_{arguments.schedule.empty() ? app.name() : arguments.schedule},
           program_{std::move(program)} {}
 
     template <class T>
-    Result<T> run(Awaitable<Result<T>> (Visit::*action)(ScheduleStore*)) {
+    Result<T> run(Awaitable<Result<T>> (ScheduleVisit::*action)(ScheduleStore*)) {
         return app_.core()->loop().run_blocking(connected<T>(this, action));
     }
 
@@ -65,8 +65,8 @@ public:
 
 private:
     template <class T>
-    static Awaitable<Result<T>> connected(Visit* visit,
-                                          Awaitable<Result<T>> (Visit::*action)(ScheduleStore*)) {
+    static Awaitable<Result<T>> connected(
+        ScheduleVisit* visit, Awaitable<Result<T>> (ScheduleVisit::*action)(ScheduleStore*)) {
         auto ready = co_await visit->app_.core()->connect(visit->deadline_);
         if (!ready) co_return std::unexpected{std::move(ready.error())};
         ScheduleStore store{visit->app_.core()->state(), visit->keys_, visit->program_,
@@ -77,7 +77,7 @@ private:
     App& app_;
     ScheduleKeys keys_;
     std::vector<ScheduleEntry> program_;
-    Deadline deadline_ = Deadline::in(kPatience);
+    Deadline deadline_ = Deadline::in(kSchedulePatience);
 };
 
 std::string shown_time(const std::optional<TimePoint>& time) {
@@ -135,10 +135,10 @@ std::string listing_table(const Listing& listing, const TimeZone& zone) {
     return table.text();
 }
 
-int list_entries(App& app, Visit& visit, bool json, Console& console) {
+int list_entries(App& app, ScheduleVisit& visit, bool json, Console& console) {
     const auto zone = TimeZone::load(app.settings().timezone);
     if (!zone) return report(console, zone.error());
-    const auto listing = visit.run<Listing>(&Visit::list);
+    const auto listing = visit.run<Listing>(&ScheduleVisit::list);
     if (!listing) return report(console, listing.error());
     if (json) {
         console.out << to_json_text(listing_json(*listing, *zone)) << '\n';
@@ -150,19 +150,19 @@ int list_entries(App& app, Visit& visit, bool json, Console& console) {
     return kSuccess;
 }
 
-int add_entry(Visit& visit, const ScheduleArguments& arguments, Console& console) {
+int add_entry(ScheduleVisit& visit, const ScheduleArguments& arguments, Console& console) {
     auto entry = read_schedule_entry(arguments.name, arguments.entry);
     if (!entry) return report(console, entry.error());
     visit.entry = std::move(*entry);
-    const auto replaced = visit.run<bool>(&Visit::put);
+    const auto replaced = visit.run<bool>(&ScheduleVisit::put);
     if (!replaced) return report(console, replaced.error());
     console.out << fmt::format("{}: {}\n", lovage::detail::printable_line(arguments.name),
                                *replaced ? "changed" : "added");
     return kSuccess;
 }
 
-int run_entry(App& app, Visit& visit, Console& console) {
-    const auto listing = visit.run<Listing>(&Visit::list);
+int run_entry(App& app, ScheduleVisit& visit, Console& console) {
+    const auto listing = visit.run<Listing>(&ScheduleVisit::list);
     if (!listing) return report(console, listing.error());
     const auto found = listing->entries.find(visit.name);
     if (found == listing->entries.end()) {
@@ -177,8 +177,9 @@ int run_entry(App& app, Visit& visit, Console& console) {
     }
 }
 
-int change(Visit& visit, Awaitable<Result<void>> (Visit::*action)(ScheduleStore*),
-           std::string_view done, Console& console) {
+int change_entry(ScheduleVisit& visit,
+                 Awaitable<Result<void>> (ScheduleVisit::*action)(ScheduleStore*),
+                 std::string_view done, Console& console) {
     const auto changed = visit.run<void>(action);
     if (!changed) return report(console, changed.error());
     console.out << fmt::format("{}: {}\n", lovage::detail::printable_line(visit.name), done);
@@ -191,7 +192,7 @@ int run_schedule(App& app, const ScheduleArguments& arguments, Console& console)
     using enum ScheduleArguments::Action;
     auto program = program_entries(app);
     if (!program) return report(console, program.error());
-    Visit visit{app, arguments, std::move(*program)};
+    ScheduleVisit visit{app, arguments, std::move(*program)};
     visit.name = arguments.name;
     switch (arguments.action) {
         case list:
@@ -199,11 +200,11 @@ int run_schedule(App& app, const ScheduleArguments& arguments, Console& console)
         case add:
             return add_entry(visit, arguments, console);
         case remove:
-            return change(visit, &Visit::remove, "removed", console);
+            return change_entry(visit, &ScheduleVisit::remove, "removed", console);
         case pause:
-            return change(visit, &Visit::pause, "paused", console);
+            return change_entry(visit, &ScheduleVisit::pause, "paused", console);
         case resume:
-            return change(visit, &Visit::resume, "resumed", console);
+            return change_entry(visit, &ScheduleVisit::resume, "resumed", console);
         case run:
             return run_entry(app, visit, console);
     }
