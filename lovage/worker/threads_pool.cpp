@@ -137,7 +137,9 @@ ThreadsPool::ThreadsPool(Executor loop, std::size_t slots, std::string_view name
       name_{name} {}
 
 ThreadsPool::~ThreadsPool() {
-    stop();
+    // Whoever destroys it after a stop may do so elsewhere than on the loop, where a slot that was
+    // left behind can still end.
+    if (!stopped_) stop();
 }
 
 void ThreadsPool::start(Events events) {
@@ -181,6 +183,7 @@ std::vector<std::shared_ptr<TaskRequest>> ThreadsPool::take_unstarted() {
 }
 
 std::size_t ThreadsPool::stop() {
+    stopped_ = true;
     shared_->events = {};
     std::unique_lock lock{shared_->mutex};
     shared_->stopping = true;

@@ -37,6 +37,7 @@ private:
     struct Shared;
     std::shared_ptr<Shared> shared_;
     std::string_view name_;
+    bool stopped_ = false;  ///< Of the loop; once it is set, for whoever destroys the pool.
 };
 
 }  // namespace lovage
