@@ -59,8 +59,10 @@ bool PreforkPool::outgrown(const Slot& slot) const {
 
 void PreforkPool::check_memory() {
     for (const auto& slot : slots_) {
-        if (slot->state.busy() && slot->state.kill_reason() == KillReason::none &&
-            outgrown(*slot)) {
+        if (!slot->state.busy() || slot->state.kill_reason() != KillReason::none) continue;
+        if (!outgrown(*slot)) continue;
+        catch_up(*slot);
+        if (slot->state.busy()) {
             kill_when_it_has_answered(*slot, KillReason::memory, kAnswerWhileItGrows);
         }
     }
@@ -70,6 +72,8 @@ void PreforkPool::kill_late(Slot& slot) {
     const KillReason known = slot.state.kill_reason();
     if (known != KillReason::none) return kill(slot, known);  // it has not answered
     if (slot.state.busy()) {
+        catch_up(slot);
+        if (!slot.state.kill_at() || *slot.state.kill_at() > Clock::now()) return;
         return kill_when_it_has_answered(slot, KillReason::time_limit, kAnswerWithin);
     }
     const bool starting = slot.state.phase() == SlotState::Phase::starting;

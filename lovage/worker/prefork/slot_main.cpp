@@ -214,8 +214,17 @@ private:
             if (frame.kind == FrameKind::quit) return;
             auto request = read_request(frame.payload);
             if (frame.kind != FrameKind::request || !request) ::_exit(EXIT_FAILURE);
-            run(std::move(*request));
+            if (may_begin(request->sequence)) run(std::move(*request));
         }
+    }
+
+    bool may_begin(std::uint64_t sequence) {
+        CrashPage* const page = crash_mapping_.get();
+        if (page == nullptr) return true;
+        const Claims::Answer answer = page->claims.begin(sequence);
+        // A task has written over it: what it was given is for another slot.
+        if (answer == Claims::Answer::nonsense) ::_exit(EXIT_FAILURE);
+        return answer == Claims::Answer::begin;
     }
 
     void run(Request message) {
@@ -232,7 +241,6 @@ private:
             [this, sequence = message.sequence](std::string state, Json meta) {
                 report({sequence, std::move(state), std::move(meta)});
             });
-        if (CrashPage* const page = crash_mapping_.get()) page->begun = message.sequence;
         running_.begin(message.sequence, request.context);
         if (failpoint::fails(failpoint::Point::slot_before_task)) ::_exit(EXIT_FAILURE);
         Outcome outcome{message.sequence, run_task(request), {}};

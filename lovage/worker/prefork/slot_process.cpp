@@ -147,7 +147,7 @@ Awaitable<ExitStatus> SlotProcess::serve() {
     tasks_.flush(scope_);
     co_await watch_end();
     // What it said before its end is there, whether the readers got to it or not.
-    if (auto drained = tasks_.drain(); !drained) events_.broken(drained.error());
+    catch_up();
     drain_errors();
     const ExitStatus status = process_.ended().value_or(ExitStatus{});
     tasks_.close();
@@ -337,8 +337,12 @@ std::uint64_t SlotProcess::resident_bytes() const {
 
 bool SlotProcess::give(const Request& request) {
     if (!append(tasks_.out(), request)) return false;
-    tasks_.flush(scope_);
+    if (Claims* const shared = claims()) shared->give(request.sequence);
     return true;
+}
+
+void SlotProcess::catch_up() {
+    if (auto drained = tasks_.drain(); !drained) events_.broken(drained.error());
 }
 
 void SlotProcess::interrupt(const Interrupt& message) {
