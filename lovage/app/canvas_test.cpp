@@ -447,7 +447,9 @@ TEST_F(CanvasOfAFailingClient, IsUnknownWhenASenderEndsByAnException) {
         FAIL();
     } catch (const SendError& error) {
         EXPECT_EQ(error.outcome(), SendOutcome::unknown);
-        EXPECT_THAT(error.what(), HasSubstr("4 of 5 messages"));
+        EXPECT_THAT(error.what(),
+                    HasSubstr("2 of 5 messages of the canvas were accepted: sending ended "
+                              "by an exception: a sender's end"));
     }
 }
 

@@ -127,7 +127,7 @@ private:
     std::shared_ptr<StateReports> reports_;
     bool storing_states_ = false;
     std::size_t pending_ = 0;
-    Workflow workflow_;  // runs its coroutines in the scope
+    Workflow workflow_;
     TaskScope scope_;
 };
 

@@ -1,16 +1,16 @@
 #include <lovage/worker/workflow.hpp>
 
-#include <algorithm>
 #include <chrono>
 #include <iterator>
+#include <new>
 #include <utility>
 
 #include <lovage/app/planned_send.hpp>
 #include <lovage/core/task_definition.hpp>
 #include <lovage/core/time.hpp>
 #include <lovage/runtime/failpoint.hpp>
+#include <lovage/runtime/for_each.hpp>
 #include <lovage/runtime/log.hpp>
-#include <lovage/runtime/notifier.hpp>
 #include <lovage/worker/chord_join.hpp>
 #include <lovage/worker/task_record.hpp>
 
@@ -22,8 +22,8 @@ using namespace std::chrono_literals;
 
 /// One call of the result backend (reliability contract, clause 8).
 constexpr auto kAttempt = 30s;
-/// Messages of a group under way at a time: their confirms come together.
-constexpr std::size_t kSendsAtOnce = 256;
+/// Messages of a group under way at a time, and sizes of chords: the answers come together.
+constexpr std::size_t kAtOnce = 256;
 
 bool mendable(Errc code) {
     return code != Errc::too_large && code != Errc::invalid_argument && code != Errc::malformed;
@@ -103,69 +103,26 @@ auto Workflow::until_done(std::string what, Wanted wanted, Attempt attempt) -> d
 
 // ---- Sending
 
-/// Calls on their way, taken by several coroutines one after the other.
-struct Workflow::Sending {
-    Sending(const Executor& executor, std::vector<PlannedCall> all, Wanted still_wanted)
-        : calls{std::move(all)}, wanted{std::move(still_wanted)}, changed{executor} {}
-
-    /// One of the coroutines; the last one to go, in whatever way, wakes who waits.
-    class Sender {
-    public:
-        explicit Sender(Sending& sending) : sending_{sending} {}
-        ~Sender() {
-            if (--sending_.senders == 0) sending_.changed.notify_all();
-        }
-        Sender(const Sender&) = delete;
-        Sender& operator=(const Sender&) = delete;
-
-    private:
-        Sending& sending_;
-    };
-
-    std::vector<PlannedCall> calls;
-    Wanted wanted;
-    std::size_t next = 0;
-    std::size_t sent = 0;
-    std::size_t senders = 0;
-    Result<void> outcome;
-    Notifier changed;
-};
-
-Awaitable<void> Workflow::send_some(std::shared_ptr<Sending> sending) {
-    const Sending::Sender counted{*sending};
-    while (sending->outcome && sending->next < sending->calls.size()) {
-        TaskSend task = prepare_planned(core_, std::move(sending->calls[sending->next++]));
-        auto sent = co_await writer_.send_follow_up(std::move(task), sending->wanted);
-        if (sent) {
-            ++sending->sent;
-        } else if (sending->outcome) {
-            sending->outcome = std::move(sent);
-        }
-    }
+Awaitable<Result<void>> Workflow::start_chord(const PlannedChord* chord, Wanted wanted) {
+    const ChordStart start{chord->group_id, chord->size, chord->structure};
+    co_return co_await until_done(
+        "Chord " + chord->group_id + ": its size is not stored yet", std::move(wanted),
+        [&] { return core_.results().start_chord(start, Deadline::in(kAttempt)); });
 }
 
 Awaitable<Result<void>> Workflow::send(CanvasPlan plan, Wanted wanted) {
-    for (const PlannedChord& chord : plan.chords) {
-        const ChordStart start{chord.group_id, chord.size, chord.structure};
-        auto started = co_await until_done(
-            "Chord " + chord.group_id + ": its size is not stored yet", wanted,
-            [&] { return core_.results().start_chord(start, Deadline::in(kAttempt)); });
-        if (!started) co_return started;
+    const auto start = [&](std::size_t i) { return start_chord(&plan.chords[i], wanted); };
+    const auto send_one = [&](std::size_t i) {
+        return writer_.send_follow_up(prepare_planned(core_, std::move(plan.calls[i])), wanted);
+    };
+    try {
+        auto done = co_await for_each_index(plan.chords.size(), kAtOnce, start, OnFailure::finish);
+        if (!done) co_return done;
+        if (plan.calls.size() == 1) co_return co_await send_one(0);
+        co_return co_await for_each_index(plan.calls.size(), kAtOnce, send_one, OnFailure::finish);
+    } catch (const std::bad_alloc&) {
+        co_return fail(Errc::internal, "there is no memory for the messages");
     }
-    if (plan.calls.size() == 1) {
-        co_return co_await writer_.send_follow_up(
-            prepare_planned(core_, std::move(plan.calls.front())), std::move(wanted));
-    }
-    const auto sending =
-        std::make_shared<Sending>(scope_.executor(), std::move(plan.calls), std::move(wanted));
-    const std::size_t senders = std::min(kSendsAtOnce, sending->calls.size());
-    sending->senders = senders;
-    for (std::size_t i = 0; i < senders; ++i) scope_.spawn("send a canvas", send_some(sending));
-    while (sending->senders > 0) co_await sending->changed.wait();
-    if (sending->outcome && sending->sent < sending->calls.size()) {
-        co_return fail(Errc::internal, "some of the messages were not sent; the log says why");
-    }
-    co_return sending->outcome;
 }
 
 Awaitable<Result<Json::Array>> Workflow::follow(WorkflowStep step, Json value, Wanted wanted) {

@@ -12,7 +12,6 @@
 #include <lovage/core/task_message.hpp>
 #include <lovage/core/task_meta.hpp>
 #include <lovage/results/chord.hpp>
-#include <lovage/runtime/task_scope.hpp>
 #include <lovage/worker/chord_join.hpp>
 #include <lovage/worker/durable_writer.hpp>
 
@@ -42,9 +41,7 @@ class Workflow {
 public:
     using Wanted = DurableWriter::Wanted;
 
-    /// `scope` runs the sends of large groups.
-    Workflow(AppCore& core, DurableWriter& writer, TaskScope& scope)
-        : core_{core}, writer_{writer}, scope_{scope} {}
+    Workflow(AppCore& core, DurableWriter& writer) : core_{core}, writer_{writer} {}
 
     /// Sends what follows a success; to be done before its record is stored. Returns what the
     /// record lists as children on top. Errors: cancelled (not wanted any more); everything else:
@@ -60,10 +57,9 @@ public:
                                            bool call_errbacks, Wanted wanted);
 
 private:
-    struct Sending;
-
+    /// Sizes of chords first, then the messages, many at a time.
     [[nodiscard]] Awaitable<Result<void>> send(CanvasPlan plan, Wanted wanted);
-    Awaitable<void> send_some(std::shared_ptr<Sending> sending);
+    [[nodiscard]] Awaitable<Result<void>> start_chord(const PlannedChord* chord, Wanted wanted);
     /// Calls that were never made end like `like`, an exception and its traceback.
     [[nodiscard]] Awaitable<bool> fail_calls(std::vector<UnreachedCall> calls, TaskMeta like,
                                              CanvasPlanner::Caller by, bool call_errbacks,
@@ -87,7 +83,6 @@ private:
 
     AppCore& core_;
     DurableWriter& writer_;
-    TaskScope& scope_;
 };
 
 }  // namespace lovage

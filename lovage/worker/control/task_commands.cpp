@@ -10,6 +10,7 @@
 
 #include <lovage/core/python_repr.hpp>
 #include <lovage/runtime/child_process.hpp>
+#include <lovage/runtime/for_each.hpp>
 #include <lovage/worker/control/command.hpp>
 
 #include <fmt/format.h>
@@ -20,6 +21,7 @@ namespace {
 
 /// Storing revocations shall be over before the asker stops waiting.
 constexpr std::chrono::milliseconds kStored{800};
+constexpr std::size_t kStoredAtOnce = 256;
 /// In one command.
 constexpr std::size_t kIdsMost = 10'000;
 
@@ -48,20 +50,28 @@ std::optional<int> signal_of(const Json* value) {
     return number;
 }
 
-/// Acts on what this worker holds, then stores the wish for whoever gets the others, one after the
-/// other; every worker that hears the command does, so that one suffices.
+Awaitable<Result<void>> store_revocation(ControlledWorker* worker, const std::string* id,
+                                         RevokeOptions options, Deadline deadline) {
+    auto stored = co_await worker->client().revoke(*id, options, deadline);
+    if (!stored) {
+        stored.error().detail =
+            fmt::format("task {} may run elsewhere: its revocation is not stored: {}", *id,
+                        stored.error().message());
+    }
+    co_return stored;
+}
+
+/// Acts on what this worker holds, then stores the wish for whoever gets the others; every worker
+/// that hears the command does, so that one suffices.
 Awaitable<Answer> revoke_tasks(ControlledWorker* worker, std::vector<std::string> ids,
                                RevokeOptions options) {
     const std::vector<std::string> held = worker->revoke_held(ids, options);
     const Deadline deadline = Deadline::in(kStored);
-    for (const std::string& id : ids) {
-        auto stored = co_await worker->client().revoke(id, options, deadline);
-        if (!stored) {
-            co_return error(
-                fmt::format("task {} may run elsewhere: its revocation is not stored: {}", id,
-                            stored.error().message()));
-        }
-    }
+    const auto store = [&](std::size_t i) {
+        return store_revocation(worker, &ids[i], options, deadline);
+    };
+    auto stored = co_await for_each_index(ids.size(), kStoredAtOnce, store, OnFailure::finish);
+    if (!stored) co_return error(stored.error().detail);
     if (!options.terminate) {
         std::vector<std::string> shown;
         for (const std::string& id : ids) shown.push_back(python_repr(id));
