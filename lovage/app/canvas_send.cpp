@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <string_view>
+#include <unordered_set>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -12,6 +14,7 @@
 #include <boost/asio/this_coro.hpp>
 
 #include <lovage/app/app_core.hpp>
+#include <lovage/app/group_result.hpp>
 #include <lovage/app/on_loop.hpp>
 #include <lovage/app/planned_send.hpp>
 #include <lovage/brokers/declaration.hpp>
@@ -36,6 +39,7 @@ struct PreparedCanvas {
     std::string id;
     CanvasPlan plan;
     Json result;
+    std::vector<std::string> marks;  ///< Sent-markers to leave.
     Deadline deadline;
     std::optional<Error> error;
     std::shared_ptr<TaskContext::Trail> trail;  ///< Of the task that sends; nullptr outside of one.
@@ -54,6 +58,19 @@ Result<void> check_sizes(const std::vector<PlannedCall>& calls) {
                                 call.message.task, bytes, kBytesMax));
     }
     return {};
+}
+
+/// What a canvas ends with and others will send: whoever holds its result asks for these ids, and
+/// no message of ours leaves a sent-marker for them.
+std::vector<std::string> sent_later(const std::shared_ptr<AppCore>& core, const Json& result,
+                                    const std::vector<PlannedCall>& calls) {
+    std::unordered_set<std::string_view> sent_now;
+    for (const PlannedCall& call : calls) sent_now.insert(call.message.id);
+    std::vector<std::string> later;
+    for (const std::string& id : GroupResultBase{core, result}.task_ids()) {
+        if (!sent_now.contains(id)) later.push_back(id);
+    }
+    return later;
 }
 
 Result<void> plan_canvas(AppCore& core, Signature canvas, const SendOptions& options,
@@ -82,13 +99,18 @@ Result<void> plan_canvas(AppCore& core, Signature canvas, const SendOptions& opt
     return check_sizes(prepared.plan.calls);
 }
 
-PreparedCanvas prepare_canvas(AppCore& core, Signature canvas, SendOptions options) {
+PreparedCanvas prepare_canvas(const std::shared_ptr<AppCore>& core, Signature canvas,
+                              SendOptions options) {
     if (options.task_id.empty()) options.task_id = canvas.task_id();
     if (options.task_id.empty()) options.task_id = uuid4();
-    const auto timeout = options.timeout.value_or(core.settings().task_publish_timeout);
-    PreparedCanvas prepared{options.task_id, {}, {}, Deadline::in(timeout), {}, {}};
-    auto planned = plan_canvas(core, std::move(canvas), options, prepared);
-    if (!planned) prepared.error = std::move(planned.error());
+    const auto timeout = options.timeout.value_or(core->settings().task_publish_timeout);
+    PreparedCanvas prepared{options.task_id, {}, {}, {}, Deadline::in(timeout), {}, {}};
+    auto planned = plan_canvas(*core, std::move(canvas), options, prepared);
+    if (!planned) {
+        prepared.error = std::move(planned.error());
+    } else if (core->settings().task_track_sent) {
+        prepared.marks = sent_later(core, prepared.result, prepared.plan.calls);
+    }
     return prepared;
 }
 
@@ -96,9 +118,11 @@ PreparedCanvas prepare_canvas(AppCore& core, Signature canvas, SendOptions optio
 struct Sending {
     std::shared_ptr<AppCore> core;
     std::vector<PlannedCall> calls;
+    std::vector<std::string> marks;
     Deadline deadline;
     std::shared_ptr<TaskContext::Trail> trail;
     std::size_t next = 0;
+    std::size_t next_mark = 0;
     std::size_t accepted = 0;
     bool some_may_exist = false;
     std::optional<Error> problem;  ///< The first one; nothing more is sent then.
@@ -119,9 +143,22 @@ Awaitable<void> send_next(Sending* sending) {
     }
 }
 
+Awaitable<void> mark_next(Sending* sending) {
+    const std::string& id = sending->marks[sending->next_mark++];
+    auto marked = co_await sending->core->client().mark_sent(id, sending->deadline);
+    if (!marked && !sending->problem) {
+        sending->problem =
+            Error{Errc::unknown_outcome, "the sent-marker of what it ends with was not stored: " +
+                                             marked.error().message()};
+    }
+}
+
 Awaitable<void> send_rest(Sending* sending) {
     while (!sending->problem && sending->next < sending->calls.size()) {
         co_await send_next(sending);
+    }
+    while (!sending->problem && sending->next_mark < sending->marks.size()) {
+        co_await mark_next(sending);
     }
 }
 
@@ -130,8 +167,8 @@ Awaitable<void> send_calls(Sending* sending) {
     if (!sending->calls.empty()) co_await send_next(sending);
     const Executor executor = co_await asio::this_coro::executor;
     TaskScope scope{executor};
-    const std::size_t senders =
-        sending->problem ? 0 : std::min(kSendsAtOnce, sending->calls.size() - sending->next);
+    const std::size_t left = sending->calls.size() - sending->next + sending->marks.size();
+    const std::size_t senders = sending->problem ? 0 : std::min(kSendsAtOnce, left);
     for (std::size_t i = 0; i < senders; ++i) scope.spawn("send a canvas", send_rest(sending));
     while (!co_await scope.join(Deadline::in(1h))) {
     }
@@ -143,7 +180,8 @@ struct Ended {
     std::optional<Error> error;
 };
 
-Awaitable<Ended> send_on_loop(std::shared_ptr<AppCore> core, CanvasPlan plan, Deadline deadline,
+Awaitable<Ended> send_on_loop(std::shared_ptr<AppCore> core, CanvasPlan plan,
+                              std::vector<std::string> marks, Deadline deadline,
                               std::shared_ptr<TaskContext::Trail> trail) {
     co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation{});
     if (!core->connected()) {
@@ -155,7 +193,7 @@ Awaitable<Ended> send_on_loop(std::shared_ptr<AppCore> core, CanvasPlan plan, De
         auto started = co_await core->client().start_chord(std::move(start), deadline);
         if (!started) co_return Ended{SendOutcome::rejected, std::move(started.error())};
     }
-    Sending sending{core, std::move(plan.calls), deadline, std::move(trail)};
+    Sending sending{core, std::move(plan.calls), std::move(marks), deadline, std::move(trail)};
     co_await send_calls(&sending);
     if (!sending.problem && sending.accepted < sending.calls.size()) {
         // A sender ended by an exception, which its scope has logged: where, nobody can say.
@@ -179,7 +217,8 @@ Awaitable<SentCanvas> run_canvas(std::shared_ptr<AppCore> core, PreparedCanvas p
                     std::move(prepared.error)};
     if (sent.error) co_return sent;
     Ended ended = co_await on_loop(
-        core, send_on_loop(core, std::move(prepared.plan), prepared.deadline, prepared.trail));
+        core, send_on_loop(core, std::move(prepared.plan), std::move(prepared.marks),
+                           prepared.deadline, prepared.trail));
     sent.outcome = ended.outcome;
     sent.error = std::move(ended.error);
     co_return sent;
@@ -190,7 +229,7 @@ Awaitable<SentCanvas> run_canvas(std::shared_ptr<AppCore> core, PreparedCanvas p
 // Not a coroutine: the current task is known on the calling thread only.
 Awaitable<SentCanvas> send_canvas(const std::shared_ptr<AppCore>& core, Signature canvas,
                                   SendOptions options) {
-    return run_canvas(core, prepare_canvas(*core, std::move(canvas), std::move(options)));
+    return run_canvas(core, prepare_canvas(core, std::move(canvas), std::move(options)));
 }
 
 Json send_canvas_blocking(const std::shared_ptr<AppCore>& core, Signature canvas,
