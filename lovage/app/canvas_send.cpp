@@ -3,6 +3,8 @@
 #include <array>
 #include <chrono>
 #include <exception>
+#include <string_view>
+#include <unordered_set>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -12,6 +14,7 @@
 #include <boost/asio/this_coro.hpp>
 
 #include <lovage/app/app_core.hpp>
+#include <lovage/app/group_result.hpp>
 #include <lovage/app/on_loop.hpp>
 #include <lovage/app/planned_send.hpp>
 #include <lovage/brokers/declaration.hpp>
@@ -36,6 +39,7 @@ struct PreparedCanvas {
     std::string id;
     CanvasPlan plan;
     Json result;
+    std::vector<std::string> marks;  ///< Sent-markers to leave.
     Deadline deadline;
     std::optional<Error> error;
     std::shared_ptr<TaskContext::Trail> trail;  ///< Of the task that sends; nullptr outside of one.
@@ -54,6 +58,19 @@ Result<void> check_sizes(const std::vector<PlannedCall>& calls) {
                                 call.message.task, bytes, kBytesMax));
     }
     return {};
+}
+
+/// What a canvas ends with and others will send: whoever holds its result asks for these ids, and
+/// no message of ours leaves a sent-marker for them.
+std::vector<std::string> sent_later(const std::shared_ptr<AppCore>& core, const Json& result,
+                                    const std::vector<PlannedCall>& calls) {
+    std::unordered_set<std::string_view> sent_now;
+    for (const PlannedCall& call : calls) sent_now.insert(call.message.id);
+    std::vector<std::string> later;
+    for (const std::string& id : GroupResultBase{core, result}.task_ids()) {
+        if (!sent_now.contains(id)) later.push_back(id);
+    }
+    return later;
 }
 
 Result<void> plan_canvas(AppCore& core, Signature canvas, const SendOptions& options,
@@ -82,13 +99,18 @@ Result<void> plan_canvas(AppCore& core, Signature canvas, const SendOptions& opt
     return check_sizes(prepared.plan.calls);
 }
 
-PreparedCanvas prepare_canvas(AppCore& core, Signature canvas, SendOptions options) {
+PreparedCanvas prepare_canvas(const std::shared_ptr<AppCore>& core, Signature canvas,
+                              SendOptions options) {
     if (options.task_id.empty()) options.task_id = canvas.task_id();
     if (options.task_id.empty()) options.task_id = uuid4();
-    const auto timeout = options.timeout.value_or(core.settings().task_publish_timeout);
-    PreparedCanvas prepared{options.task_id, {}, {}, Deadline::in(timeout), {}, {}};
-    auto planned = plan_canvas(core, std::move(canvas), options, prepared);
-    if (!planned) prepared.error = std::move(planned.error());
+    const auto timeout = options.timeout.value_or(core->settings().task_publish_timeout);
+    PreparedCanvas prepared{options.task_id, {}, {}, {}, Deadline::in(timeout), {}, {}};
+    auto planned = plan_canvas(*core, std::move(canvas), options, prepared);
+    if (!planned) {
+        prepared.error = std::move(planned.error());
+    } else if (core->settings().task_track_sent) {
+        prepared.marks = sent_later(core, prepared.result, prepared.plan.calls);
+    }
     return prepared;
 }
 
@@ -96,6 +118,7 @@ PreparedCanvas prepare_canvas(AppCore& core, Signature canvas, SendOptions optio
 struct Sending {
     std::shared_ptr<AppCore> core;
     std::vector<PlannedCall> calls;
+    std::vector<std::string> marks;
     Deadline deadline;
     std::shared_ptr<TaskContext::Trail> trail;
     std::size_t accepted = 0;
@@ -122,10 +145,25 @@ Awaitable<Result<void>> send_calls(Sending* sending) {
                                       OnFailure::finish);
 }
 
+/// After the calls: whoever asks for what the canvas ends with finds that it was sent.
+Awaitable<Result<void>> mark_sent(Sending* sending) {
+    const auto mark = [sending](std::size_t i) {
+        return sending->core->client().mark_sent(sending->marks[i], sending->deadline);
+    };
+    auto marked = co_await for_each_index(sending->marks.size(), kAtOnce, mark, OnFailure::finish);
+    if (!marked) {
+        marked.error().detail =
+            "the sent-marker of what it ends with was not stored: " + marked.error().detail;
+    }
+    co_return marked;
+}
+
 /// What throws is no reason to believe that nothing was sent.
 Awaitable<Result<void>> try_send_calls(Sending* sending) {
     try {
-        co_return co_await send_calls(sending);
+        auto sent = co_await send_calls(sending);
+        if (sent) sent = co_await mark_sent(sending);
+        co_return sent;
     } catch (const std::exception& thrown) {
         sending->some_may_exist = true;
         co_return fail(Errc::unknown_outcome,
@@ -149,7 +187,8 @@ struct Ended {
     std::optional<Error> error;
 };
 
-Awaitable<Ended> send_on_loop(std::shared_ptr<AppCore> core, CanvasPlan plan, Deadline deadline,
+Awaitable<Ended> send_on_loop(std::shared_ptr<AppCore> core, CanvasPlan plan,
+                              std::vector<std::string> marks, Deadline deadline,
                               std::shared_ptr<TaskContext::Trail> trail) {
     co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation{});
     if (!core->connected()) {
@@ -158,7 +197,7 @@ Awaitable<Ended> send_on_loop(std::shared_ptr<AppCore> core, CanvasPlan plan, De
     }
     auto started = co_await start_chords(core.get(), &plan.chords, deadline);
     if (!started) co_return Ended{SendOutcome::rejected, std::move(started.error())};
-    Sending sending{core, std::move(plan.calls), deadline, std::move(trail)};
+    Sending sending{core, std::move(plan.calls), std::move(marks), deadline, std::move(trail)};
     auto sent = co_await try_send_calls(&sending);
     if (sent) co_return Ended{SendOutcome::accepted, std::nullopt};
     Error& problem = sent.error();
@@ -176,7 +215,8 @@ Awaitable<SentCanvas> run_canvas(std::shared_ptr<AppCore> core, PreparedCanvas p
                     std::move(prepared.error)};
     if (sent.error) co_return sent;
     Ended ended = co_await on_loop(
-        core, send_on_loop(core, std::move(prepared.plan), prepared.deadline, prepared.trail));
+        core, send_on_loop(core, std::move(prepared.plan), std::move(prepared.marks),
+                           prepared.deadline, prepared.trail));
     sent.outcome = ended.outcome;
     sent.error = std::move(ended.error);
     co_return sent;
@@ -187,7 +227,7 @@ Awaitable<SentCanvas> run_canvas(std::shared_ptr<AppCore> core, PreparedCanvas p
 // Not a coroutine: the current task is known on the calling thread only.
 Awaitable<SentCanvas> send_canvas(const std::shared_ptr<AppCore>& core, Signature canvas,
                                   SendOptions options) {
-    return run_canvas(core, prepare_canvas(*core, std::move(canvas), std::move(options)));
+    return run_canvas(core, prepare_canvas(core, std::move(canvas), std::move(options)));
 }
 
 Json send_canvas_blocking(const std::shared_ptr<AppCore>& core, Signature canvas,

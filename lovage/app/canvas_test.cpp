@@ -306,6 +306,24 @@ TEST_F(CanvasMessages, AretheSameWhenTheyAreSentAgain) {
     EXPECT_EQ(to_json_text(sent[0].headers), to_json_text(sent[1].headers));
 }
 
+TEST_F(CanvasMessages, WhatItEndsWithIsKnownOnceItIsSent) {
+    Settings settings = memory_settings();
+    settings.task_track_sent = true;
+    const App app{"tracking", settings};
+    const auto step = [&app] { return app.signature("tasks.mul", 2); };
+    const auto known = [&app](const std::string& id) {
+        return value_or_throw(app.core()->loop().run_blocking(
+            app.async_result(id).is_known_async(Deadline::in(10s))));
+    };
+    const auto pair = group({step(), step()});
+    EXPECT_TRUE(known((step() | step() | step()).delay().id()));
+    EXPECT_TRUE(known((pair | app.signature("tasks.tsum")).delay().id()));
+    for (const std::string& id : (step() | step() | pair).delay().task_ids())
+        EXPECT_TRUE(known(id));
+    for (const std::string& id : pair.delay().task_ids()) EXPECT_TRUE(known(id));
+    EXPECT_FALSE(known("6c1f6bd2-6a0f-4f53-8d1a-6a7f1a3f9d13"));
+}
+
 TEST_F(CanvasMessages, AGroupHasTheIdItIsSentUnder) {
     const SendOptions options{.task_id = "6c1f6bd2-6a0f-4f53-8d1a-6a7f1a3f9d11"};
     const GroupResult<Json> result = group({add(1, 1), add(2, 2)}).apply_async(options);
@@ -395,6 +413,7 @@ public:
         co_return Result<void>{};
     }
     Awaitable<Result<void>> start_chord(ChordStart, Deadline) override { co_return Result<void>{}; }
+    Awaitable<Result<void>> mark_sent(std::string, Deadline) override { co_return Result<void>{}; }
     Awaitable<Result<void>> save_group(std::string, Json, Deadline) override {
         co_return Result<void>{};
     }

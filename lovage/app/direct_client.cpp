@@ -191,6 +191,11 @@ Awaitable<Result<void>> DirectClient::start_chord(ChordStart chord, Deadline dea
     co_return co_await core_.results().start_chord(std::move(chord), deadline);
 }
 
+Awaitable<Result<void>> DirectClient::mark_sent(std::string task_id, Deadline deadline) {
+    if (auto connected = co_await core_.connect(deadline); !connected) co_return connected;
+    co_return co_await core_.results().mark_sent(std::move(task_id), deadline);
+}
+
 Awaitable<Result<void>> DirectClient::save_group(std::string group_id, Json result,
                                                  Deadline deadline) {
     if (auto connected = co_await core_.connect(deadline); !connected) co_return connected;

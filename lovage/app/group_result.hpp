@@ -131,6 +131,17 @@ namespace detail {
 [[nodiscard]] Json saved_group(const std::shared_ptr<AppCore>& core, const std::string& group_id);
 [[nodiscard]] Awaitable<Result<Json>> saved_group_async(const std::shared_ptr<AppCore>& core,
                                                         std::string group_id, Deadline deadline);
+template <class T>
+Awaitable<Result<GroupResult<T>>> find_group_result(std::shared_ptr<AppCore> core,
+                                                    std::string group_id, Deadline deadline) {
+    const auto saved = co_await saved_group_async(core, std::move(group_id), deadline);
+    if (!saved) co_return std::unexpected{saved.error()};
+    try {
+        co_return GroupResult<T>{core, *saved};
+    } catch (const LovageError& problem) {
+        co_return std::unexpected{problem.error()};
+    }
+}
 }  // namespace detail
 
 /// The end of sending a canvas that ends in a group; see Sent.

@@ -234,6 +234,25 @@ CanvasPlanner::Child CanvasPlanner::apply_task(const Signature& signature, const
     return result_tuple_of(signature);
 }
 
+namespace {
+/// Lays an option of a canvas as a whole over its end. Wire: a chord's index belongs to the end of
+/// its body; on the chord itself, Celery's workers give it to every part of the header, whose
+/// results then come in any order.
+Result<void> set_at_end(Signature& end, std::string_view name, const Json& value,
+                        std::size_t depth) {
+    if (depth > kCanvasDepthMax) return canvas_too_deep();
+    if (end.type != SignatureType::chord || name != "group_index") {
+        end.options.set(name, value);
+        return {};
+    }
+    auto parts = parts_of(end);
+    if (!parts) return std::unexpected{std::move(parts.error())};
+    if (auto set = set_at_end(parts->body, name, value, depth + 1); !set) return set;
+    set_parts(end, *parts);
+    return {};
+}
+}  // namespace
+
 CanvasPlanner::Child CanvasPlanner::apply_chain(const Signature& chain, const Json::Array& args,
                                                 Json options, std::size_t depth) {
     std::vector<Signature> steps;
@@ -252,7 +271,10 @@ CanvasPlanner::Child CanvasPlanner::apply_chain(const Signature& chain, const Js
     for (const char* name : {"group_id", "chord", "group_index"}) {
         Json value = taken(options, name);
         const bool keeps_own = name != std::string_view{"chord"} && last.option(name) != nullptr;
-        if (!value.is_null() && !keeps_own) last.options.set(name, std::move(value));
+        if (value.is_null() || keeps_own) continue;
+        if (auto set = set_at_end(last, name, value, 0); !set) {
+            return std::unexpected{std::move(set.error())};
+        }
     }
     if (auto linked = extend(last.options, "link", taken(options, "link")); !linked) {
         return std::unexpected{std::move(linked.error())};
@@ -321,7 +343,10 @@ CanvasPlanner::Child CanvasPlanner::apply_chord(const Signature& chord, const Js
     }
     // What belongs to the chord as a whole goes to its end: what follows it, which group it is in.
     for (const auto& [name, value] : options.as_object()) {
-        if (!value.is_null()) body.options.set(name, value);
+        if (value.is_null()) continue;
+        if (auto set = set_at_end(body, name, value, 0); !set) {
+            return std::unexpected{std::move(set.error())};
+        }
     }
     for (const char* name : {"chain", "chord", "group_id", "group_index", "countdown"}) {
         (void)taken(options, name);

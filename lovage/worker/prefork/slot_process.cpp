@@ -249,6 +249,9 @@ Awaitable<Answer> SlotProcess::carry_out(Call call) {
         case Call::Kind::start_chord:
             note(co_await client.start_chord(std::move(call.chord), deadline));
             break;
+        case Call::Kind::mark_sent:
+            note(co_await client.mark_sent(std::move(call.task_id), deadline));
+            break;
         case Call::Kind::save_group:
             note(co_await client.save_group(std::move(call.chord.group_id),
                                             std::move(call.chord.structure), deadline));

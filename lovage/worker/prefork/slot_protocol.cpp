@@ -426,7 +426,7 @@ Result<Call> read_call(std::string_view payload) {
     Call call;
     call.id = in.number<std::uint64_t>();
     const auto kind = in.number<std::uint8_t>();
-    if (kind > static_cast<std::uint8_t>(Call::Kind::forget_group)) in.refuse();
+    if (kind > static_cast<std::uint8_t>(Call::Kind::mark_sent)) in.refuse();
     call.kind = static_cast<Call::Kind>(kind);
     call.timeout = std::chrono::milliseconds{in.signed_number()};
     if (call.timeout.count() < 0) in.refuse();

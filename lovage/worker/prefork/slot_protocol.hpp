@@ -123,6 +123,7 @@ struct Call {
         save_group,
         saved_group,
         forget_group,
+        mark_sent,
     };
     std::uint64_t id = 0;
     Kind kind = Kind::result;

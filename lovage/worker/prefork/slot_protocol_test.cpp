@@ -163,6 +163,18 @@ TEST(SlotProtocol, AChordsSizeArrivesAsItWasTold) {
     EXPECT_EQ(read->chord.structure, call.chord.structure);
 }
 
+TEST(SlotProtocol, ASentMarkerKeepsItsId) {
+    Call call;
+    call.kind = Call::Kind::mark_sent;
+    call.task_id = "id";
+    std::string bytes;
+    ASSERT_TRUE(append(bytes, call));
+    const auto read = read_call(payload_of(bytes, FrameKind::call));
+    ASSERT_TRUE(read);
+    EXPECT_EQ(read->kind, Call::Kind::mark_sent);
+    EXPECT_EQ(read->task_id, "id");
+}
+
 TEST(SlotProtocol, AnAnswerKeepsTheErrorItCarries) {
     Answer answer;
     answer.id = 4;
