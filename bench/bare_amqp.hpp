@@ -117,13 +117,18 @@ public:
     }
     /// Returns once all are confirmed; never more than `unconfirmed_max` are open.
     void publish(long count, long unconfirmed_max = kUnconfirmedMax) {
-        for (long i = 1; i <= count; ++i) {
-            amqp_basic_publish(amqp_.state(), 1, amqp_empty_bytes, bytes(queue_), 1, 0,
-                               &headers_.properties(), bytes(body_));
-            ++published_;
-            await_confirms(i == count ? 0 : unconfirmed_max - 1);
-        }
+        for (long i = 0; i < count; ++i) publish_one(unconfirmed_max);
+        await_confirms(0);
     }
+    /// Returns once at most `unconfirmed_max` - 1 are open.
+    void publish_one(long unconfirmed_max) {
+        amqp_basic_publish(amqp_.state(), 1, amqp_empty_bytes, bytes(queue_), 1, 0,
+                           &headers_.properties(), bytes(body_));
+        ++published_;
+        await_confirms(unconfirmed_max - 1);
+    }
+    /// What is published from now on has a body of so many bytes.
+    void set_body(std::size_t bytes) { body_.resize(bytes, 'x'); }
 
 private:
     /// Reads confirms until at most `most` are open.
@@ -145,7 +150,7 @@ private:
     const Amqp& amqp_;
     std::string queue_;
     const Headers headers_;
-    const std::string body_ = std::string(kBodyBytes, 'x');
+    std::string body_ = std::string(kBodyBytes, 'x');
     long published_ = 0;
     long confirmed_ = 0;
 };

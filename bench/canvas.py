@@ -63,11 +63,13 @@ def burst_figures(canvas: Canvas, services: Services, repetitions: int) -> list[
             compared(f"{title} (bare, a round trip each)", samples, "lovage", "one by one", 1e3, "ms", 5, True)]
 
 
-def chain_figure(canvas: Canvas, services: Services, repetitions: int) -> Figure:
+def chain_figures(canvas: Canvas, services: Services, repetitions: int) -> list[Figure]:
+    limit = functools.partial(run_json, program("canvas_limit"), address(services.amqp))
     samples = interleaved({"lovage": lambda: canvas.with_worker("chain", STEPS, CHAIN_ROUNDS),
-                           "bare": lambda: run_json(program("canvas_limit"), address(services.amqp), "hop", STEPS, CHAIN_ROUNDS)},
-                          repetitions)
-    return compared(f"hop in a chain of {STEPS} (bare round trip)", samples, "lovage", "bare", 1e6 / STEPS, "us", 3, False)
+                           "same bytes": lambda: limit("chain", STEPS, CHAIN_ROUNDS),
+                           "1 KiB": lambda: limit("hop", STEPS, CHAIN_ROUNDS)}, repetitions)
+    return [compared(f"hop in a chain of {STEPS} (bare round trip, {side})", samples, "lovage", side, 1e6 / STEPS, "us", 3, False)
+            for side in ("same bytes", "1 KiB")]
 
 
 def bytes_figures(canvas: Canvas, services: Services) -> list[Figure]:
@@ -88,7 +90,7 @@ def bench_canvas(repetitions: int) -> list[Figure]:
         canvas = Canvas(services)
         figures = bytes_figures(canvas, services)  # declares the queues, too
         figures += burst_figures(canvas, services, repetitions)
-        figures.append(chain_figure(canvas, services, repetitions))
+        figures += chain_figures(canvas, services, repetitions)
         figures.append(chord_figure(canvas, services, repetitions))
     for figure in figures:
         figure.question = bench_canvas.__doc__

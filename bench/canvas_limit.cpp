@@ -6,7 +6,13 @@
 //                                                         way as the bare loop has anywhere, or one
 //     canvas_limit AMQP_HOST:PORT hop COUNT ROUNDS        COUNT messages, each published when the
 //     one
-//                                                         before was consumed; then acknowledged
+//                                                         before was consumed, and acknowledged
+//     canvas_limit AMQP_HOST:PORT chain COUNT ROUNDS      the same with the sizes of a chain's
+//     messages,
+//                                                         each of which carries the steps that are
+//                                                         left; mandatory, confirmed, and with a
+//                                                         connection each for publishing and
+//                                                         consuming
 //
 // One line of JSON: seconds a round, the median.
 #include "bare_amqp.hpp"
@@ -15,6 +21,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace {
@@ -35,6 +42,22 @@ double publish_round(const Amqp& amqp, bench::ConfirmedPublisher& publisher, lon
     return seconds;
 }
 
+/// Of one more step in the messages before it, as Celery writes it.
+constexpr std::size_t kStepBytes = 200;
+/// Confirms are read when that many are open: nobody waits for one.
+constexpr long kConfirmsOpen = 100;
+
+void consume_one(const Amqp& amqp) {
+    amqp_envelope_t envelope;
+    amqp_maybe_release_buffers(amqp.state());
+    if (amqp_consume_message(amqp.state(), &envelope, nullptr, 0).reply_type !=
+        AMQP_RESPONSE_NORMAL) {
+        bench::give_up("the connection was lost");
+    }
+    amqp_basic_ack(amqp.state(), 1, envelope.delivery_tag, 0);
+    amqp_destroy_envelope(&envelope);
+}
+
 double hop_round(const Amqp& amqp, long count) {
     static const bench::Headers headers;
     static const std::string body(bench::kBodyBytes, 'x');
@@ -42,23 +65,31 @@ double hop_round(const Amqp& amqp, long count) {
     for (long i = 0; i < count; ++i) {
         amqp_basic_publish(amqp.state(), 1, amqp_empty_bytes, bytes(kQueue), 0, 0,
                            &headers.properties(), bytes(body));
-        amqp_envelope_t envelope;
-        amqp_maybe_release_buffers(amqp.state());
-        if (amqp_consume_message(amqp.state(), &envelope, nullptr, 0).reply_type !=
-            AMQP_RESPONSE_NORMAL) {
-            bench::give_up("the connection was lost");
-        }
-        amqp_basic_ack(amqp.state(), 1, envelope.delivery_tag, 0);
-        amqp_destroy_envelope(&envelope);
+        consume_one(amqp);
     }
     return seconds_since(start);
+}
+
+double chain_round(bench::ConfirmedPublisher& publisher, const Amqp& consumer, long count) {
+    const auto start = Clock::now();
+    for (long left = count - 1; left >= 0; --left) {
+        publisher.set_body(bench::kBodyBytes + kStepBytes * static_cast<std::size_t>(left));
+        publisher.publish_one(kConfirmsOpen);
+        consume_one(consumer);
+    }
+    return seconds_since(start);
+}
+
+void consume(const Amqp& amqp) {
+    amqp_basic_consume(amqp.state(), 1, bytes(kQueue), amqp_empty_bytes, 0, 0, 0, amqp_empty_table);
+    amqp.check("the queue cannot be consumed");
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
     if (argc != 5) {
-        std::fprintf(stderr, "usage: canvas_limit AMQP burst|alone|hop COUNT ROUNDS\n");
+        std::fprintf(stderr, "usage: canvas_limit AMQP burst|alone|hop|chain COUNT ROUNDS\n");
         return 2;
     }
     const Amqp amqp{bench::Address{argv[1]}};
@@ -68,9 +99,16 @@ int main(int argc, char** argv) {
     bench::fresh_queue(amqp, kQueue);
     std::vector<double> seconds;
     if (mode == "hop") {
-        amqp_basic_consume(amqp.state(), 1, bytes(kQueue), amqp_empty_bytes, 0, 0, 0,
-                           amqp_empty_table);
+        consume(amqp);
         for (long i = 0; i < rounds; ++i) seconds.push_back(hop_round(amqp, count));
+    } else if (mode == "chain") {
+        const Amqp consumer{bench::Address{argv[1]}};
+        consume(consumer);
+        bench::ConfirmedPublisher publisher{amqp, kQueue};
+        for (long i = 0; i < rounds; ++i) {
+            seconds.push_back(chain_round(publisher, consumer, count));
+        }
+        publisher.publish(0);
     } else {
         bench::ConfirmedPublisher publisher{amqp, kQueue};
         const long most = mode == "alone" ? 1 : bench::kUnconfirmedMax;
