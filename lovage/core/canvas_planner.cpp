@@ -191,6 +191,8 @@ CanvasPlanner::Child CanvasPlanner::apply_task(const Signature& signature, const
 
     OptionReader reader{signature, options};
     reader.read("task_id", message.id);
+    reader.read("parent_id", message.parent_id);
+    reader.read("root_id", message.root_id);
     reader.read("group_id", message.group);
     reader.read("group_index", message.group_index);
     reader.read_time("countdown", caller_.now, message.eta);
