@@ -28,6 +28,7 @@ namespace {
 using namespace std::chrono_literals;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::MatchesRegex;
 using ::testing::Not;
 
 /// The value that the captured worker replied with; `celery` picks the version.
@@ -359,6 +360,14 @@ TEST_F(Commands, ClockAndRevokedAreListed) {
     EXPECT_EQ(value_of("clock"), captured_value("inspect_clock"));
     EXPECT_EQ(value_of("revoked"), Json::array());
     EXPECT_TRUE(value_of("memsample").is_string());
+}
+
+TEST_F(Commands, WhatLooksIntoPythonIsAnsweredPolitely) {
+    const Json dump = value_of("memdump", args(R"({"samples": 10})"));
+    ASSERT_EQ(dump.python_type_name(), captured_value("control_memdump").python_type_name());
+    EXPECT_THAT(dump.as_string(), MatchesRegex("- rss \\(end\\): [0-9.]+MB\\.\n"));
+    EXPECT_EQ(value_of("objgraph", args(R"({"num": 200, "max_depth": 10, "type": "Request"})")),
+              *raised("ImportError", "Requires the objgraph library"));
 }
 
 TEST_F(Commands, ShutdownIsNotAnswered) {
