@@ -38,7 +38,7 @@ def fault(source, header):
         return f"unknown module {used if module in ORDER else module}; tools/check_layers.py lists them"
     if ORDER.index(used) > ORDER.index(module):
         return f"{used} lies below {module}"
-    is_test = source.endswith("_test.cpp")
+    is_test = source.endswith(("_test.cpp", "_fixture.hpp"))
     if driver(there) and driver(there) != driver(here) and module != "cli" and not is_test:
         return "only cli names a concrete driver"
     return None

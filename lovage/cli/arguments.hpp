@@ -22,11 +22,16 @@ namespace lovage::cli {
 // The sub-commands with their options, checked and converted. Names and letters are Celery's where
 // it has them.
 
+/// Where a service tells of its health.
+struct HealthAddress {
+    std::optional<std::uint16_t> port;  ///< None: nowhere; 0: the system chooses.
+    std::string host = "127.0.0.1";
+};
+
 struct WorkerArguments {
-    std::vector<std::string> queues;           ///< Empty: the default queue.
-    std::string hostname;                      ///< As given with -n; empty: "celery@%h".
-    std::optional<std::uint16_t> health_port;  ///< 0: the system chooses.
-    std::string health_host = "127.0.0.1";
+    std::vector<std::string> queues;  ///< Empty: the default queue.
+    std::string hostname;             ///< As given with -n; empty: "celery@%h".
+    HealthAddress health;
     /// As WorkerOptions::heartbeat.
     std::optional<std::chrono::milliseconds> heartbeat = std::chrono::seconds{2};
     bool beat = false;     ///< Run the schedule, too.
@@ -34,9 +39,8 @@ struct WorkerArguments {
 };
 
 struct BeatArguments {
-    std::string schedule;                      ///< As in WorkerArguments.
-    std::optional<std::uint16_t> health_port;  ///< 0: the system chooses.
-    std::string health_host = "127.0.0.1";
+    std::string schedule;  ///< As in WorkerArguments.
+    HealthAddress health;
 };
 
 struct ScheduleArguments {

@@ -64,8 +64,8 @@ TEST(Arguments, WorkerTakesCelerysOptions) {
     const auto& worker = std::get<WorkerArguments>(invocation.command);
     EXPECT_THAT(worker.queues, ElementsAre("a", "b"));
     EXPECT_EQ(worker.hostname, "w1@%h");
-    EXPECT_EQ(worker.health_port, 9000);
-    EXPECT_EQ(worker.health_host, "0.0.0.0");
+    EXPECT_EQ(worker.health.port, 9000);
+    EXPECT_EQ(worker.health.host, "0.0.0.0");
     std::vector<std::string> flags;
     for (const SettingFlag& flag : invocation.flags) {
         flags.push_back(flag.name + " = " + flag.value + " by " + flag.flag);
@@ -84,7 +84,7 @@ TEST(Arguments, WorkerNeedsNone) {
     const auto worker = parsed<WorkerArguments>({"worker"});
     EXPECT_THAT(worker.queues, IsEmpty());
     EXPECT_EQ(worker.hostname, "");
-    EXPECT_EQ(worker.health_port, std::nullopt);
+    EXPECT_EQ(worker.health.port, std::nullopt);
     EXPECT_THAT(problem_of({"worker", "--health-port", "70000"}),
                 HasSubstr("'70000' is no whole number from 0 to 65535"));
 }
@@ -260,7 +260,7 @@ TEST(Arguments, BeatTakesCelerysOptions) {
     ASSERT_EQ(invocation.flags.size(), 2U);
     EXPECT_EQ(invocation.flags[0].name, "beat_max_loop_interval");
     EXPECT_EQ(invocation.flags[0].value, "60");
-    EXPECT_EQ(parsed<BeatArguments>({"beat", "--health-port", "9100"}).health_port, 9100);
+    EXPECT_EQ(parsed<BeatArguments>({"beat", "--health-port", "9100"}).health.port, 9100);
 
     EXPECT_TRUE(parsed<WorkerArguments>({"worker", "-B", "-s", "x"}).beat);
     EXPECT_FALSE(parsed<WorkerArguments>({"worker"}).beat);

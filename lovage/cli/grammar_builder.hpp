@@ -141,6 +141,7 @@ private:
     void add_quarantine();
     void add_events();
     void add_health(CLI::App& command);
+    static HealthAddress build_health(const std::string& command, const Texts& texts);
     void add_schedule_name(CLI::App& command);
     void add_beat();
     void add_schedule();

@@ -49,15 +49,21 @@ void Grammar::Builder::add_health(CLI::App& command) {
         "Address for --health-port; default: 127.0.0.1");
 }
 
+HealthAddress Grammar::Builder::build_health(const std::string& command, const Texts& texts) {
+    HealthAddress health;
+    if (!texts.health_port.empty()) {
+        health.port =
+            to_integer<std::uint16_t>(command + ": --health-port", texts.health_port, 0, 65535);
+    }
+    if (!texts.health_host.empty()) health.host = texts.health_host;
+    return health;
+}
+
 Command Grammar::Builder::build_worker(const Texts& texts) {
     WorkerArguments worker;
     worker.queues = to_list("worker: -Q/--queues", texts.queues);
     worker.hostname = texts.hostname;
-    if (!texts.health_port.empty()) {
-        worker.health_port =
-            to_integer<std::uint16_t>("worker: --health-port", texts.health_port, 0, 65535);
-    }
-    if (!texts.health_host.empty()) worker.health_host = texts.health_host;
+    worker.health = build_health("worker", texts);
     if (!texts.heartbeat_interval.empty()) {
         worker.heartbeat = std::chrono::seconds{to_integer<std::int64_t>(
             "worker: --heartbeat-interval", texts.heartbeat_interval, 1, 86'400)};
@@ -181,13 +187,7 @@ void Grammar::Builder::add_beat() {
 }
 
 Command Grammar::Builder::build_beat(const Texts& texts) {
-    BeatArguments beat{.schedule = texts.schedule};
-    if (!texts.health_port.empty()) {
-        beat.health_port =
-            to_integer<std::uint16_t>("beat: --health-port", texts.health_port, 0, 65535);
-    }
-    if (!texts.health_host.empty()) beat.health_host = texts.health_host;
-    return beat;
+    return BeatArguments{.schedule = texts.schedule, .health = build_health("beat", texts)};
 }
 
 }  // namespace lovage::cli

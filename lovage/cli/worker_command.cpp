@@ -2,19 +2,16 @@
 #include <lovage/beat/beat.hpp>
 #include <lovage/cli/banner.hpp>
 #include <lovage/cli/commands.hpp>
-#include <lovage/cli/health_server.hpp>
+#include <lovage/cli/service_process.hpp>
 #include <lovage/runtime/log.hpp>
-#include <lovage/runtime/orphan_reaper.hpp>
 #include <lovage/runtime/service_report.hpp>
 #include <lovage/runtime/settings.hpp>
 #include <lovage/runtime/task_scope.hpp>
 #include <lovage/runtime/url.hpp>
 #include <lovage/worker/worker.hpp>
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/error.hpp>
-#include <boost/asio/signal_set.hpp>
-#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/this_coro.hpp>
 #include <boost/system/system_error.hpp>
 
 #include <algorithm>
@@ -23,7 +20,6 @@
 #include <cstdlib>
 #include <ctime>
 #include <exception>
-#include <memory>
 #include <optional>
 #include <ostream>
 #include <string>
@@ -31,7 +27,6 @@
 #include <utility>
 
 #include <sys/utsname.h>
-#include <unistd.h>
 
 #include <fmt/chrono.h>
 #include <fmt/core.h>
@@ -50,27 +45,19 @@ bool sigterm_is_cold() {
 }
 
 /// Stops the worker at the first SIGTERM or SIGINT and hurries it at the next one; SIGQUIT stops it
-/// cold.
-Awaitable<void> watch_signals(asio::signal_set* signals, Worker* worker, Beat* beat,
-                              ServiceReport* service) {
-    const bool cold_sigterm = sigterm_is_cold();
-    while (true) {
-        const auto [error, signal] =
-            co_await signals->async_wait(asio::as_tuple(asio::use_awaitable));
-        if (error) co_return;
-        if (beat != nullptr) beat->request_stop();
-        if (signal == SIGQUIT || (signal == SIGTERM && cold_sigterm)) {
-            worker->request_cold_stop();
-        } else {
-            worker->request_stop();
-        }
-        service->changed();
+/// cold. `beat` may be null.
+void stop_at(int signal, Worker* worker, Beat* beat) {
+    if (beat != nullptr) beat->request_stop();
+    if (signal == SIGQUIT || (signal == SIGTERM && sigterm_is_cold())) {
+        worker->request_cold_stop();
+    } else {
+        worker->request_stop();
     }
 }
 
-Awaitable<Result<void>> check_consuming(const Worker* worker) {
-    if (worker->ready()) co_return Result<void>{};
-    co_return fail(Errc::unavailable, "not consuming");
+Result<void> check_consuming(const Worker& worker) {
+    if (worker.ready()) return {};
+    return fail(Errc::unavailable, "not consuming");
 }
 
 /// What a service manager is told. Once the worker has consumed it counts as serving, also while it
@@ -108,41 +95,18 @@ Awaitable<void> run_beside(Beat* beat, Worker* worker, Result<void>* outcome) {
     worker->request_stop();
 }
 
-/// Runs the worker until it is stopped, and beside it what belongs to a worker process. `health`
-/// and `beat` may be null.
-Awaitable<Result<void>> serve(asio::signal_set* signals, Worker* worker, HealthServer* health,
-                              Beat* beat, ServiceReport* service) {
-    TaskScope scope{co_await asio::this_coro::executor};
-    scope.spawn("signals", watch_signals(signals, worker, beat, service));
-    scope.spawn("service", service->run());
-    if (is_first_process()) scope.spawn("orphans", reap_orphans());
-    if (health != nullptr) scope.spawn("health", health->server().run());
+/// Runs a worker with a beat beside it until the worker ends.
+Awaitable<Result<void>> run_with_beat(Worker* worker, Beat* beat) {
     Result<void> beat_outcome;
-    TaskScope beat_scope{co_await asio::this_coro::executor};
-    if (beat != nullptr) beat_scope.spawn("beat", run_beside(beat, worker, &beat_outcome));
-    Result<void> outcome;
-    std::exception_ptr failure;
-    try {
-        outcome = co_await worker->run();
-    } catch (...) {
-        failure = std::current_exception();
-    }
-    // Health is served to the end: while the worker finishes its tasks it is alive but not ready.
-    const Deadline closing = Deadline::in(std::chrono::seconds{5});
-    if (beat != nullptr) {
-        beat->request_stop();
-        if (!co_await beat_scope.join(closing)) beat_scope.request_stop();
-        (void)co_await beat_scope.join(Deadline::in(std::chrono::seconds{5}));
-        if (outcome) outcome = beat_outcome;
-    }
-    if (health != nullptr) {
-        health->server().request_stop();
-        co_await health->server().join(closing);
-    }
-    scope.request_stop();
-    co_await scope.join(closing);
-    if (failure) std::rethrow_exception(failure);
-    co_return outcome;
+    TaskScope scope{co_await asio::this_coro::executor};
+    scope.spawn("beat", run_beside(beat, worker, &beat_outcome));
+    const WorkEnd end = co_await end_of(worker->run());
+    beat->request_stop();
+    constexpr std::chrono::seconds kPatience{5};
+    if (!co_await scope.join(Deadline::in(kPatience))) scope.request_stop();
+    (void)co_await scope.join(Deadline::in(kPatience));
+    const Result<void> outcome = end.get();
+    co_return outcome ? beat_outcome : outcome;
 }
 
 std::string platform_name() {
@@ -169,10 +133,7 @@ BannerFacts facts_of(App& app, const Worker& worker) {
 }  // namespace
 
 int run_worker(App& app, const WorkerArguments& arguments, Console& console) {
-    const Executor loop = app.core()->loop().executor();
-    // Taken over before anything is said or opened: whoever has seen the banner may send a signal.
-    asio::signal_set signals{loop, SIGTERM, SIGINT, SIGQUIT};
-    std::optional<ServiceReport> service;
+    ServiceProcess process{app, "worker"};
     bool served = false;
     WorkerOptions options;
     options.queues = arguments.queues;
@@ -180,25 +141,23 @@ int run_worker(App& app, const WorkerArguments& arguments, Console& console) {
     options.heartbeat = arguments.heartbeat;
     options.on_ready = [&] {
         served = true;
-        service->changed();
+        process.changed();
     };
     Worker worker{app, std::move(options)};
-    service.emplace(loop, ServiceManager{process_environment(), ::getpid()},
-                    [&] { return service_state(worker, served); });
     std::optional<Beat> beat;
     if (arguments.beat) beat.emplace(app, BeatOptions{.schedule = arguments.schedule});
-    std::unique_ptr<HealthServer> health;
-    if (arguments.health_port) {
-        health = std::make_unique<HealthServer>(loop, app.name() + " worker", "worker",
-                                                [&worker] { return check_consuming(&worker); });
-        auto listening = health->listen(arguments.health_host, *arguments.health_port);
-        if (!listening) {
-            report(console, listening.error());
-            return kFailure;
-        }
+    Beat* const beside = beat ? &*beat : nullptr;
+    const auto opened =
+        process.open({.run = [&] { return beside ? run_with_beat(&worker, beside) : worker.run(); },
+                      .stop = [&](int signal) { stop_at(signal, &worker, beside); },
+                      .state = [&] { return service_state(worker, served); },
+                      .ready = [&] { return check_consuming(worker); }},
+                     arguments.health);
+    if (!opened) {
+        report(console, opened.error());
+        return kFailure;
     }
     console.out << banner(facts_of(app, worker), console.color) << std::flush;
-    if (health) log::info("worker", "health and metrics at {}", health->url());
     if (app.tasks().names().empty()) {
         log::warning("worker", "this program registers no task: every message will be quarantined");
     }
@@ -209,8 +168,7 @@ int run_worker(App& app, const WorkerArguments& arguments, Console& console) {
                        "; name all queues it shall consume with -Q");
     }
 
-    const Result<void> outcome = app.core()->loop().run_blocking(
-        serve(&signals, &worker, health.get(), beat ? &*beat : nullptr, &*service));
+    const Result<void> outcome = process.run();
     if (const std::size_t left = worker.left_behind(); left != 0) {
         // Their threads cannot be ended one by one; their messages are back in the queue.
         log::warning("worker", "{} running tasks are left behind", left);
