@@ -175,8 +175,9 @@ Awaitable<Result<void>> start_chords(AppCore* core, std::vector<PlannedChord>* c
                                      Deadline deadline) {
     const auto start = [&](std::size_t i) {
         PlannedChord& chord = (*chords)[i];
-        return core->client().start_chord(
-            {std::move(chord.group_id), chord.size, std::move(chord.structure)}, deadline);
+        return core->client().start_chord({std::move(chord.group_id), chord.size,
+                                           std::move(chord.structure), std::move(chord.watch)},
+                                          deadline);
     };
     co_return co_await for_each_index(chords->size(), kAtOnce, start, OnFailure::finish);
 }

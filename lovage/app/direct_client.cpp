@@ -196,6 +196,14 @@ Awaitable<Result<void>> DirectClient::mark_sent(std::string task_id, Deadline de
     co_return co_await core_.results().mark_sent(std::move(task_id), deadline);
 }
 
+Awaitable<Result<std::optional<Json>>> DirectClient::chord_watch(std::string group_id,
+                                                                 Deadline deadline) {
+    if (auto connected = co_await core_.connect(deadline); !connected) {
+        co_return std::unexpected{std::move(connected.error())};
+    }
+    co_return co_await core_.results().chord_watch(std::move(group_id), deadline);
+}
+
 Awaitable<Result<void>> DirectClient::save_group(std::string group_id, Json result,
                                                  Deadline deadline) {
     if (auto connected = co_await core_.connect(deadline); !connected) co_return connected;

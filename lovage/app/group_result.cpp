@@ -8,6 +8,7 @@
 #include <lovage/app/app_core.hpp>
 #include <lovage/app/canvas_send.hpp>
 #include <lovage/app/on_loop.hpp>
+#include <lovage/app/read_graph.hpp>
 #include <lovage/core/canvas.hpp>
 #include <lovage/core/detail/signature_options.hpp>
 #include <lovage/core/python_repr.hpp>
@@ -214,6 +215,10 @@ Awaitable<Result<void>> GroupResultBase::forget_async(Deadline deadline) const {
     return on_loop(core_, forget_group({core_, members_, deadline}, id_));
 }
 
+Awaitable<Result<ResultGraph>> GroupResultBase::graph_async(Deadline deadline) const {
+    return on_loop(core_, detail::read_group_graph(core_, id_, members_, deadline));
+}
+
 Awaitable<Result<void>> GroupResultBase::save_async(Deadline deadline) const {
     return on_loop(core_, save_group({core_, members_, deadline}, id_));
 }
@@ -246,6 +251,9 @@ void GroupResultBase::revoke(RevokeOptions options) const {
 }
 void GroupResultBase::forget() const {
     value_or_throw(core_->loop().run_blocking(forget_async(Deadline::in(kGroupReadTimeout))));
+}
+ResultGraph GroupResultBase::graph() const {
+    return value_or_throw(core_->loop().run_blocking(graph_async(Deadline::in(kGroupReadTimeout))));
 }
 void GroupResultBase::save() const {
     value_or_throw(core_->loop().run_blocking(save_async(Deadline::in(kGroupReadTimeout))));

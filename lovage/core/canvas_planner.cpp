@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include <lovage/core/chord_watch.hpp>
 #include <lovage/core/detail/signature_options.hpp>
 #include <lovage/core/python_repr.hpp>
 
@@ -360,7 +361,7 @@ CanvasPlanner::Child CanvasPlanner::apply_chord(const Signature& chord, const Js
     }
     if (members.empty()) return apply(body, {Json::array()}, Json::object(), depth + 1);
     const std::string group_id = parts->header.task_id();
-    PlannedChord planned{group_id, 0, {}};
+    PlannedChord planned{group_id, 0, {}, {}};
     bool nested = false;
     Json results = Json::array();
     for (const Signature& member : members) {
@@ -372,13 +373,15 @@ CanvasPlanner::Child CanvasPlanner::apply_chord(const Signature& chord, const Js
         nested = nested || is_group_result(*result);
         results.push_back(std::move(*result));
     }
+    const Json body_text = Json::raw(to_json_text(encode_signature(body)));
+    planned.watch = encode_chord_watch(body_text, caller_.root_id, results);
     if (nested) {
         planned.structure =
             Json{Json::Array{Json{Json::Array{group_id, Json{}}}, std::move(results)}};
     }
     plan_.chords.push_back(std::move(planned));
     options.set("task_id", group_id);
-    options.set("chord", Json::raw(to_json_text(encode_signature(body))));
+    options.set("chord", body_text);
     (void)taken(parts->header.options, "group_id");
     return apply(parts->header, *header_args, options, depth + 1);
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -30,6 +31,13 @@ struct WorkflowStep {
 [[nodiscard]] WorkflowStep workflow_step(const TaskMessage& message,
                                          std::shared_ptr<const FollowUps> follow_ups);
 
+/// What became of a chord's body.
+enum class ChordEnd : std::uint8_t {
+    abandoned,  ///< Nothing yet: it was not wanted any more.
+    sent,
+    failed,  ///< It has a ChordError as its result, and its errbacks were called.
+};
+
 /// Carries a workflow on after one of its tasks has ended: publishes callbacks, chain steps, chord
 /// bodies and errbacks, counts parts of chords, and marks what will never run as failed.
 ///
@@ -56,6 +64,11 @@ public:
     [[nodiscard]] Awaitable<bool> conclude(WorkflowStep step, TaskMeta record, StoreOutcome stored,
                                            bool call_errbacks, Wanted wanted);
 
+    /// Ends a chord on behalf of its parts: its body is sent or fails, then the chord is forgotten.
+    /// `last`: what becomes the body's parent.
+    [[nodiscard]] Awaitable<ChordEnd> end_chord(std::string group_id, ChordJoin join, Json body,
+                                                CanvasPlanner::Caller last, Wanted wanted);
+
 private:
     /// Sizes of chords first, then the messages, many at a time.
     [[nodiscard]] Awaitable<Result<void>> send(CanvasPlan plan, Wanted wanted);
@@ -73,8 +86,8 @@ private:
     /// Counts a part of the chord with this body, which it sends when that was the last one.
     [[nodiscard]] Awaitable<bool> add_part(ChordPart part, Json body, CanvasPlanner::Caller by,
                                            Wanted wanted);
-    [[nodiscard]] Awaitable<bool> finish_chord(ChordJoin join, Json body,
-                                               CanvasPlanner::Caller last, Wanted wanted);
+    [[nodiscard]] Awaitable<ChordEnd> finish_chord(ChordJoin join, Json body,
+                                                   CanvasPlanner::Caller last, Wanted wanted);
     /// Awaits `attempt()` until it is done, no waiting would mend what is wrong, or nobody wants it
     /// any more (cancelled).
     template <class Attempt>

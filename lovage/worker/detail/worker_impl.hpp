@@ -16,6 +16,7 @@
 #include <lovage/runtime/task_scope.hpp>
 #include <lovage/worker/admission.hpp>
 #include <lovage/worker/attempt_watch.hpp>
+#include <lovage/worker/chord_sweeper.hpp>
 #include <lovage/worker/autoscale.hpp>
 #include <lovage/worker/control/controlled_worker.hpp>
 #include <lovage/worker/control/mailbox.hpp>
@@ -189,6 +190,7 @@ private:
     /// Of what this consumer delivered; nothing once it is known to have lost that.
     std::optional<std::uint64_t> epoch_;
     Settler settler_;
+    ChordSweeper sweeper_;
     WaitingRoom waiting_;
     Admission admission_;
     KeyGate gate_;

@@ -126,7 +126,7 @@ Awaitable<Result<void>> SlotClient::save_group(std::string group_id, Json result
                                                Deadline deadline) {
     Call call;
     call.kind = Call::Kind::save_group;
-    call.chord = {std::move(group_id), 0, std::move(result)};
+    call.chord = {std::move(group_id), 0, std::move(result), {}};
     return tell(std::move(call), deadline);
 }
 

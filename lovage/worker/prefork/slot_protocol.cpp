@@ -413,6 +413,7 @@ bool append(std::string& out, const Call& message) {
             writer.text(message.chord.group_id);
             writer.signed_number(message.chord.size);
             write_json(writer, message.chord.structure);
+            write_json(writer, message.chord.watch);
         } else {
             writer.text(message.task_id);
             writer.boolean(message.revoke.terminate);
@@ -435,9 +436,10 @@ Result<Call> read_call(std::string_view payload) {
     } else if (is_about_a_chord(call.kind)) {
         call.chord.group_id = in.text();
         call.chord.size = in.signed_number();
-        call.chord.structure = read_json(in);
-        const bool none = call.chord.structure.python_type_name() == "None";
-        if (none) call.chord.structure = {};
+        for (Json* const part : {&call.chord.structure, &call.chord.watch}) {
+            *part = read_json(in);
+            if (part->python_type_name() == "None") *part = {};
+        }
     } else {
         call.task_id = in.text();
         call.revoke.terminate = in.boolean();

@@ -156,11 +156,13 @@ TEST(SlotProtocol, AChordsSizeArrivesAsItWasTold) {
     EXPECT_TRUE(read->chord.structure.is_null());
 
     call.chord.structure = Json::raw(R"([["g", null], []])");
+    call.chord.watch = Json::raw(R"({"body": {}})");
     bytes.clear();
     ASSERT_TRUE(append(bytes, call));
     read = read_call(payload_of(bytes, FrameKind::call));
     ASSERT_TRUE(read);
     EXPECT_EQ(read->chord.structure, call.chord.structure);
+    EXPECT_EQ(read->chord.watch, call.chord.watch);
 }
 
 TEST(SlotProtocol, ASentMarkerKeepsItsId) {

@@ -3,9 +3,10 @@ import builtins
 import datetime
 import os
 import pathlib
+import signal
 import time
 
-from celery import Celery, chord
+from celery import Celery, Signature, chord
 
 QUEUE_PY, QUEUE_CPP, QUEUE_MIXED = "py", "cpp", "mixed"
 
@@ -124,6 +125,34 @@ def spawn(self, x, queue):
 def spawn_chord(queues):
     header = [add.s(i, i).set(queue=queue) for i, queue in enumerate(queues[:-1])]
     return chord(header, total.s().set(queue=queues[-1]), app=app).apply_async().id
+
+
+def end_this_worker(*_, **__):
+    """With everything it holds: as a machine does that loses its power."""
+    os.kill(os.getppid(), signal.SIGKILL)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@app.task(name="tasks.vanish_uncounted", bind=True)
+def vanish_uncounted(self, value):
+    """Its result is stored; its worker dies before it has counted the return to the chord."""
+    self.backend.on_chord_part_return = end_this_worker
+    return value
+
+
+@app.task(name="tasks.vanish_complete", bind=True)
+def vanish_complete(self, value):
+    """Completes its chord; its worker dies before it has sent the body."""
+    client = self.backend.client
+    while client.zcard(f"celery-taskset-meta-{self.request.group}.j") < 2:
+        time.sleep(0.01)
+    Signature.delay = end_this_worker
+    return value
+
+
+@app.task(name="tasks.mark_once")
+def mark_once(key):
+    mark(key)
 
 
 # The rest has no twin in C++: what Python's own types become on their way.
