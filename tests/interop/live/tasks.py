@@ -116,6 +116,16 @@ def total(numbers):
     return sum(numbers)
 
 
+def flat(value):
+    return value if isinstance(value, str) else "".join(map(flat, value))
+
+
+@app.task(name="tasks.append")
+def append(value, word):
+    """Associative: how results lie in lists makes no difference, in which order they come does."""
+    return flat(value) + word
+
+
 @app.task(name="tasks.spawn", bind=True)
 def spawn(self, x, queue):
     return add.apply_async((x,), queue=queue).id

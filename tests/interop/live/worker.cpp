@@ -99,6 +99,18 @@ std::int64_t total(const std::vector<std::int64_t>& numbers) {
     return std::accumulate(numbers.begin(), numbers.end(), std::int64_t{0});
 }
 
+std::string flat(const Json& value) {
+    if (!value.is_array()) return value.as_string();
+    std::string text;
+    for (const Json& part : value.as_array()) text += flat(part);
+    return text;
+}
+
+/// Associative: how results lie in lists makes no difference, in which order they come does.
+std::string append(const Json& value, const std::string& word) {
+    return flat(lovage::value_or_throw(value.fully_expanded())) + word;
+}
+
 /// Ends when it is asked to.
 void spin(lovage::TaskContext& context) {
     while (true) {
@@ -129,6 +141,7 @@ int main(int argc, char** argv) {
     app.task("tasks.who", [] { return std::string{"c++"}; });
     app.task("tasks.visit", visit, arg("visited") = std::vector<std::string>{});
     app.task("tasks.total", total, arg("numbers"));
+    app.task("tasks.append", append, arg("value"), arg("word"));
     app.task(
         "tasks.spawn",
         [&app](std::int64_t x, const std::string& queue) {
