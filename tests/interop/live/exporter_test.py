@@ -7,6 +7,7 @@ import urllib.request
 
 import fleet
 from harness import PATIENCE, free_port, until
+from stock_flower import EVENTS_ARE_ON
 
 setUpModule, tearDownModule = fleet.set_up, fleet.tear_down
 
@@ -18,7 +19,7 @@ class Exporter(unittest.TestCase):
         cls.url = f"http://127.0.0.1:{port}/metrics"
         cls.exporter = fleet.stack.start("exporter", [sys.executable, "-B", "-m", "celery_prometheus_exporter", "--enable-events",
                                                       f"--broker={fleet.stack.broker_url}", f"--addr=127.0.0.1:{port}",
-                                                      "--queue-list", "cpp", "held-back"])
+                                                      "--queue-list", "cpp"])
         cls.addClassCleanup(fleet.stack.stop_at_once, cls.exporter)
         until(cls.serves, "the exporter serves")
 
@@ -37,29 +38,32 @@ class Exporter(unittest.TestCase):
             lines = reply.read().decode().splitlines()
         return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))}
 
-    def counted(self, sample_name, at_least=1.0, **labels):
-        def value():
-            for sample, value in self.metrics().items():
-                if sample.split("{")[0] == sample_name and dict(re.findall(r'(\w+)="([^"]*)"', sample)).items() >= labels.items():
-                    return value if value >= at_least else None
-            return None
-        return until(value, f"{sample_name}{labels} is {at_least} at least")
+    def sample(self, sample_name, **labels):
+        for sample, value in self.metrics().items():
+            if sample.split("{")[0] == sample_name and dict(re.findall(r'(\w+)="([^"]*)"', sample)).items() >= labels.items():
+                return value
+        return None
+
+    def await_sample(self, expected, sample_name, **labels):
+        until(lambda: self.sample(sample_name, **labels) == expected, f"{sample_name}{labels} is {expected}")
 
     def test_it_counts_our_workers_and_tasks(self):
-        self.assertEqual(self.counted("celery_workers", 2), 2)
+        self.await_sample(2, "celery_workers")
         (worker,) = (child for child in fleet.stack.children if child.name == "lovage")
-        until(lambda: "events of" in worker.log.read_text().lower(), "it has asked for events")
+        until(lambda: any(text in worker.log.read_text() for text in EVENTS_ARE_ON), "it has asked for events")
+        until(lambda: any(name.startswith("celeryev.") for name in fleet.stack.queue_names()), "it receives events")
         runs = 5
         for _ in range(runs):
             fleet.tasks.who.apply_async(queue="cpp").get(timeout=PATIENCE)
         fleet.tasks.fail.apply_async(("ValueError", "no"), queue="cpp").get(timeout=PATIENCE, propagate=False)
-        self.assertEqual(self.counted("celery_tasks_by_name", runs, name="tasks.who", state="SUCCESS"), runs)
-        self.assertEqual(self.counted("celery_tasks_by_name", name="tasks.fail", state="FAILURE"), 1)
-        self.assertEqual(self.counted("celery_tasks_runtime_seconds_count", runs, name="tasks.who"), runs)
-        self.assertEqual(self.counted("celery_tasks", runs, state="SUCCESS"), runs)
-        self.assertEqual(self.counted("celery_task_latency_count", runs + 1), runs + 1)
+        self.await_sample(runs, "celery_tasks_by_name", name="tasks.who", state="SUCCESS")
+        self.await_sample(1, "celery_tasks_by_name", name="tasks.fail", state="FAILURE")
+        self.await_sample(runs, "celery_tasks_runtime_seconds_count", name="tasks.who")
+        self.await_sample(runs, "celery_tasks", state="SUCCESS")
+        self.await_sample(runs + 1, "celery_task_latency_count")
+        self.await_sample(0, "celery_queue_length", queue_name="cpp")
         # Registered names, which it asks for once, are shown before anything has run.
-        self.assertEqual(self.counted("celery_tasks_by_name", 0, name="tasks.spin", state="STARTED"), 0)
+        self.await_sample(0, "celery_tasks_by_name", name="tasks.spin", state="STARTED")
 
 
 if __name__ == "__main__":

@@ -152,6 +152,8 @@ class OnlyOurs(Watched):
             self.assertIn(ids[key], cells)
 
     def test_buttons_of_a_worker(self):
+        if not fleet.programs["worker"]:
+            self.skipTest("a pool of Celery's does not shrink while its slots are busy")
         self.show(f"worker/{self.node}", lambda: browsing.text("#workername") == self.node, "the worker's page")
         for button, words in (("grow", f"Growing '{self.node}' worker's pool by 1"),
                               ("shrink", f"Shrinking '{self.node}' worker's pool by 1")):

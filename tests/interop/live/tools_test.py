@@ -97,7 +97,7 @@ class SubCommands(Held):
                 theirs = ask("inspect", command, *arguments, node=PYTHON)
                 if command != "memsample":  # Text, or nothing where a library is missing.
                     self.assertIsInstance(ours, type(theirs))
-        for command in self.PYTHONS_OWN & listed("inspect"):
+        for command in self.PYTHONS_OWN & listed("inspect") if fleet.programs["worker"] else ():
             self.assertIn("error", ask("inspect", command))
 
     def test_every_control(self):
@@ -125,8 +125,8 @@ class SubCommands(Held):
         there = listed("control")
         self.assertEqual(there - set(steps) - self.WITHOUT_A_CALLER - {"shutdown"}, set())
         for command, (name, arguments, words) in steps.items():
-            if command not in there:
-                continue  # Celery 5.2 knows no stamps.
+            if command not in there or (command == "pool_restart" and not fleet.programs["worker"]):
+                continue  # Celery 5.2 knows no stamps, and wants a setting for new pools.
             with self.subTest(command):
                 answer = ask("control", command, *arguments, node=name)
                 if words is None:
