@@ -271,6 +271,9 @@ CanvasPlanner::Child CanvasPlanner::apply_chain(const Signature& chain, const Js
     // Whoever waits for the chain waits for its last step.
     Signature& last = steps.back();
     (void)taken(options, "task_id");
+    // Wire: Celery, too, forgets here whose child a chain was to be; its first step is the
+    // caller's.
+    (void)taken(options, "parent_id");
     for (const char* name : {"group_id", "chord", "group_index"}) {
         Json value = taken(options, name);
         const bool keeps_own = name != std::string_view{"chord"} && last.option(name) != nullptr;
