@@ -151,6 +151,7 @@ bool PreforkPool::start_process(Slot& slot) {
         core_, setup_,
         {[this, &slot](slot::Ready ready) { on_ready(slot, std::move(ready)); },
          [this, &slot](slot::Progress progress) { on_progress(slot, std::move(progress)); },
+         [this, &slot](slot::Event event) { on_event(slot, std::move(event)); },
          [this, &slot](slot::Outcome outcome) { on_outcome(slot, std::move(outcome)); },
          [this, &slot](const Error& problem) { on_broken(slot, problem); }});
     if (!started) {
@@ -241,21 +242,7 @@ void PreforkPool::request_stop(const std::shared_ptr<TaskRequest>& request, Stop
         slots_, [&](const auto& slot) { return slot->state.running() == request; });
     if (runs == slots_.end()) return;
     Slot& slot = **runs;
-    if (reason == StopReason::terminated) return kill(slot, KillReason::terminated);
     slot.process->interrupt({slot.state.sequence(), reason});
-}
-
-void PreforkPool::terminate(const std::shared_ptr<TaskRequest>& request, int signal) {
-    // Slots leave SIGTERM to the worker: Ctrl-C and a service manager's stop reach them, too.
-    if (signal == SIGTERM || signal == SIGKILL) {
-        return request_stop(request, StopReason::terminated);
-    }
-    request->context->request_stop(StopReason::terminated);
-    const auto runs = std::ranges::find_if(
-        slots_, [&](const auto& slot) { return slot->state.running() == request; });
-    if (runs == slots_.end()) return;
-    (*runs)->process->interrupt({(*runs)->state.sequence(), StopReason::terminated});
-    (*runs)->process->signal(signal);
 }
 
 void PreforkPool::on_progress(Slot& slot, slot::Progress progress) {
@@ -263,6 +250,16 @@ void PreforkPool::on_progress(Slot& slot, slot::Progress progress) {
     if (!request || progress.sequence != slot.state.sequence()) return;  // a straggler's
     try {
         request->context->update_state(std::move(progress.state), std::move(progress.meta));
+    } catch (const std::invalid_argument& problem) {
+        on_broken(slot, {Errc::malformed, problem.what()});
+    }
+}
+
+void PreforkPool::on_event(Slot& slot, slot::Event event) {
+    const std::shared_ptr<TaskRequest>& request = slot.state.running();
+    if (!request || event.sequence != slot.state.sequence()) return;  // a straggler's
+    try {
+        request->context->send_event(std::move(event.type), std::move(event.fields));
     } catch (const std::invalid_argument& problem) {
         on_broken(slot, {Errc::malformed, problem.what()});
     }
@@ -345,7 +342,6 @@ void PreforkPool::finish_lost(const Slot& slot, std::shared_ptr<TaskRequest> req
     if (killed == KillReason::terminated) {
         outcome.ending = Ending::revoked;
         outcome.reason = "terminated";
-        return finish(std::move(lost));
     }
     if (killed == KillReason::time_limit) {
         outcome.ending = Ending::timed_out;
