@@ -184,6 +184,7 @@ Worker::Impl::RequestPtr Worker::Impl::make_request(Delivery delivery, TaskMessa
             reports->report({std::move(of), std::move(state), std::move(meta)});
         }
     });
+    request->context->send_events_to(events_.custom());
     set_rules(*request);
     const TaskMessage& call = request->message;
     request->place = place_call(task, call.args, call.kwargs);
@@ -339,6 +340,9 @@ KeyGate::Hooks Worker::Impl::gate_hooks() {
 }
 
 void Worker::Impl::submit(std::vector<RequestPtr> runnable) {
+    if (limits_.replaced()) {  // maybe while it waited
+        for (const RequestPtr& request : runnable) set_rules(*request);
+    }
     watch_.submitted(runnable);
     show_busy();
     scale();

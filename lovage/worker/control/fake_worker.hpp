@@ -29,7 +29,7 @@ public:
 };
 
 /// Notes what is asked for; stores nothing.
-class FakeClient final : public Client {
+class FakeClient : public Client {
 public:
     Awaitable<Result<void>> send(TaskSend, Deadline) override { co_return Result<void>{}; }
     Awaitable<Result<void>> start_chord(ChordStart, Deadline) override { co_return Result<void>{}; }

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -94,6 +95,8 @@ public:
     std::size_t left_behind = 0;
 
 private:
+    /// Ends, as revoked, what waits for its time, its turn or its place.
+    void end_waiting(const std::function<bool(const RequestPtr&)>& revoked);
     /// What heartbeats tell.
     [[nodiscard]] EventDispatcher::Load load() const;
 

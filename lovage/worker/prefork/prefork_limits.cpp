@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <csignal>
 #include <optional>
 
 namespace lovage {
@@ -84,6 +85,21 @@ void PreforkPool::kill_late(Slot& slot) {
                starting ? "this program before lovage::main, or in on_slot_start"
                         : "in on_slot_stop, or in the program's destructors");
     kill(slot, KillReason::misbehaved);
+}
+
+void PreforkPool::terminate(const std::shared_ptr<TaskRequest>& request, int signal) {
+    request->context->request_stop(StopReason::terminated);
+    Slot* const runner = find_runner(request);
+    if (runner == nullptr) return;
+    Slot& slot = *runner;
+    if (signal == SIGKILL) return kill(slot, KillReason::terminated);
+    // Slots leave SIGTERM to the worker, since Ctrl-C and a service manager's stop reach them, too.
+    // So it means the kill; before that the slot tells where its task is.
+    if (signal == SIGTERM) {
+        return kill_when_it_has_answered(slot, KillReason::terminated, kAnswerWithin);
+    }
+    slot.process->interrupt({slot.state.sequence(), StopReason::terminated});
+    slot.process->signal(signal);
 }
 
 void PreforkPool::kill(Slot& slot, KillReason reason) {

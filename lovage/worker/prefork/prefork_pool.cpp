@@ -155,6 +155,7 @@ bool PreforkPool::start_process(Slot& slot) {
         core_, setup_,
         {[this, &slot](slot::Ready ready) { on_ready(slot, std::move(ready)); },
          [this, &slot](slot::Progress progress) { on_progress(slot, std::move(progress)); },
+         [this, &slot](slot::Event event) { on_event(slot, std::move(event)); },
          [this, &slot](slot::Outcome outcome) { on_outcome(slot, std::move(outcome)); },
          [this, &slot](const Error& problem) { on_broken(slot, problem); }});
     if (!started) {
@@ -251,21 +252,7 @@ void PreforkPool::note_begin(Slot& slot) {
 void PreforkPool::request_stop(const std::shared_ptr<TaskRequest>& request, StopReason reason) {
     request->context->request_stop(reason);
     Slot* const slot = find_runner(request);
-    if (slot == nullptr) return;
-    if (reason == StopReason::terminated) return kill(*slot, KillReason::terminated);
-    slot->process->interrupt({slot->state.sequence(), reason});
-}
-
-void PreforkPool::terminate(const std::shared_ptr<TaskRequest>& request, int signal) {
-    // Slots leave SIGTERM to the worker: Ctrl-C and a service manager's stop reach them, too.
-    if (signal == SIGTERM || signal == SIGKILL) {
-        return request_stop(request, StopReason::terminated);
-    }
-    request->context->request_stop(StopReason::terminated);
-    Slot* const slot = find_runner(request);
-    if (slot == nullptr) return;
-    slot->process->interrupt({slot->state.sequence(), StopReason::terminated});
-    slot->process->signal(signal);
+    if (slot != nullptr) slot->process->interrupt({slot->state.sequence(), reason});
 }
 
 void PreforkPool::on_progress(Slot& slot, slot::Progress progress) {
@@ -273,6 +260,16 @@ void PreforkPool::on_progress(Slot& slot, slot::Progress progress) {
     if (!request || progress.sequence != slot.state.sequence()) return;  // a straggler's
     try {
         request->context->update_state(std::move(progress.state), std::move(progress.meta));
+    } catch (const std::invalid_argument& problem) {
+        on_broken(slot, {Errc::malformed, problem.what()});
+    }
+}
+
+void PreforkPool::on_event(Slot& slot, slot::Event event) {
+    const std::shared_ptr<TaskRequest>& request = slot.state.running();
+    if (!request || event.sequence != slot.state.sequence()) return;  // a straggler's
+    try {
+        request->context->send_event(std::move(event.type), std::move(event.fields));
     } catch (const std::invalid_argument& problem) {
         on_broken(slot, {Errc::malformed, problem.what()});
     }
@@ -362,7 +359,6 @@ void PreforkPool::finish_lost(const Slot& slot, std::shared_ptr<TaskRequest> req
     if (killed == KillReason::terminated) {
         outcome.ending = Ending::revoked;
         outcome.reason = "terminated";
-        return finish(std::move(lost));
     }
     if (killed == KillReason::time_limit) {
         outcome.ending = Ending::timed_out;

@@ -76,6 +76,7 @@ private:
     [[nodiscard]] bool start_process(Slot& slot);
     void on_ready(Slot& slot, slot::Ready ready);
     void on_progress(Slot& slot, slot::Progress progress);
+    void on_event(Slot& slot, slot::Event event);
     void on_outcome(Slot& slot, slot::Outcome outcome);
     void on_broken(Slot& slot, const Error& problem);
     void on_ended(Slot& slot, const ExitStatus& status);

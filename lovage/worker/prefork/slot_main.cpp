@@ -73,6 +73,24 @@ private:
     std::array<char, std::size_t{64} << 10U> buffer_;
 };
 
+/// The events of one attempt, on their way to the worker, which sends them.
+class EventRelay final : public TaskContext::EventSink {
+public:
+    EventRelay(TaskStream& stream, std::uint64_t sequence) : stream_{stream}, sequence_{sequence} {}
+
+    void send(const std::string& /*task_id*/, std::string type, Json fields) override {
+        std::string frames;
+        if (!append(frames, Event{sequence_, std::move(type), std::move(fields)})) {
+            throw std::length_error{"send_event(): it is too large"};
+        }
+        stream_.send(frames);
+    }
+
+private:
+    TaskStream& stream_;
+    std::uint64_t sequence_;
+};
+
 /// Which attempt runs, for the loop's thread, where interruptions arrive.
 class Running {
 public:
@@ -241,6 +259,7 @@ private:
             [this, sequence = message.sequence](std::string state, Json meta) {
                 report({sequence, std::move(state), std::move(meta)});
             });
+        request.context->send_events_to(std::make_shared<EventRelay>(stream_, message.sequence));
         running_.begin(message.sequence, request.context);
         if (failpoint::fails(failpoint::Point::slot_before_task)) ::_exit(EXIT_FAILURE);
         Outcome outcome{message.sequence, run_task(request), {}};

@@ -189,6 +189,12 @@ Result<void> SlotProcess::take_task_frame(const FrameReader::Frame& frame) {
         events_.progress(std::move(*progress));
         return {};
     }
+    if (frame.kind == FrameKind::event) {
+        auto event = read_event(frame.payload);
+        if (!event) return std::unexpected{std::move(event.error())};
+        events_.event(std::move(*event));
+        return {};
+    }
     if (frame.kind != FrameKind::outcome) {
         return fail(Errc::malformed, "a frame of the wrong kind on the task stream");
     }

@@ -28,6 +28,7 @@ public:
     struct Events {
         std::function<void(Ready)> ready;
         std::function<void(Progress)> progress;
+        std::function<void(Event)> event;
         std::function<void(Outcome)> outcome;
         /// It said what nobody understands.
         std::function<void(const Error&)> broken;

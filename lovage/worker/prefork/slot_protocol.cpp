@@ -254,7 +254,7 @@ Result<std::optional<FrameReader::Frame>> FrameReader::next() {
     const auto size = header.number<std::uint32_t>();
     const auto kind = header.number<std::uint8_t>();
     if (kind < static_cast<std::uint8_t>(FrameKind::setup) ||
-        kind > static_cast<std::uint8_t>(FrameKind::answer)) {
+        kind > static_cast<std::uint8_t>(FrameKind::event)) {
         return fail(Errc::malformed,
                     fmt::format("a frame of unknown kind {} between worker and slot", kind));
     }
@@ -357,6 +357,24 @@ Result<Progress> read_progress(std::string_view payload) {
     progress.meta = read_json(in);
     if (!in.complete()) return malformed("progress");
     return progress;
+}
+
+bool append(std::string& out, const Event& message) {
+    return append_frame(out, FrameKind::event, [&](ByteWriter& writer) {
+        writer.number(message.sequence);
+        writer.text(message.type);
+        write_json(writer, message.fields);
+    });
+}
+
+Result<Event> read_event(std::string_view payload) {
+    ByteReader in{payload};
+    Event event;
+    event.sequence = in.number<std::uint64_t>();
+    event.type = in.text();
+    event.fields = read_json(in);
+    if (!in.complete()) return malformed("event");
+    return event;
 }
 
 bool append(std::string& out, const Outcome& message) {

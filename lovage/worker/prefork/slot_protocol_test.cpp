@@ -62,6 +62,16 @@ TEST(SlotProtocol, ARequestArrivesAsItWasSent) {
     EXPECT_EQ(read->kwargs, "{}");
 }
 
+TEST(SlotProtocol, AnEventArrivesAsItWasSent) {
+    std::string bytes;
+    ASSERT_TRUE(append(bytes, Event{7, "task-progress", Json::object({{"done", 0.5}})}));
+    const auto read = read_event(payload_of(bytes, FrameKind::event));
+    ASSERT_TRUE(read);
+    EXPECT_EQ(read->sequence, 7U);
+    EXPECT_EQ(read->type, "task-progress");
+    EXPECT_EQ(read->fields, Json::object({{"done", 0.5}}));
+}
+
 TEST(SlotProtocol, AnOutcomeArrivesAsItWasSent) {
     Outcome outcome;
     outcome.sequence = 9;

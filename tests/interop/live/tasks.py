@@ -95,6 +95,13 @@ def relay(self, runners, hops):
     return runners
 
 
+@app.task(name="tasks.tell", bind=True)
+def tell(self, steps):
+    """Tells how far it is, in events of its own."""
+    for done in range(1, steps + 1):
+        self.send_event("task-progress", done=done)
+
+
 @app.task(name="tasks.spin")
 def spin():
     while True:

@@ -119,6 +119,13 @@ void spin(lovage::TaskContext& context) {
     }
 }
 
+/// Tells how far it is, in events of its own.
+void tell(lovage::TaskContext& context, std::int64_t steps) {
+    for (std::int64_t done = 1; done <= steps; ++done) {
+        context.send_event("task-progress", Json::object({{"done", done}}));
+    }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -138,6 +145,7 @@ int main(int argc, char** argv) {
     app.task("tasks.flaky", flaky, arg("failures"), arg("countdown") = 0.2);
     app.task("tasks.relay", relay, arg("runners"), arg("hops")).max_retries(std::nullopt);
     app.task("tasks.spin", spin);
+    app.task("tasks.tell", tell, arg("steps"));
     app.task("tasks.who", [] { return std::string{"c++"}; });
     app.task("tasks.visit", visit, arg("visited") = std::vector<std::string>{});
     app.task("tasks.total", total, arg("numbers"));
