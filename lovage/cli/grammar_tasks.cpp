@@ -100,7 +100,7 @@ Command Grammar::Builder::build_graph(const Texts& texts) {
     if (texts.format == "json") {
         graph.format = GraphArguments::Format::json;
     } else if (!texts.format.empty() && texts.format != "dot") {
-        refuse("graph: --format: '" + texts.format + "' is neither dot nor json");
+        refuse("graph: --format: '{}' is neither dot nor json", texts.format);
     }
     return graph;
 }
