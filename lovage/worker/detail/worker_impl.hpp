@@ -17,8 +17,8 @@
 #include <lovage/runtime/task_scope.hpp>
 #include <lovage/worker/admission.hpp>
 #include <lovage/worker/attempt_watch.hpp>
-#include <lovage/worker/chord_sweeper.hpp>
 #include <lovage/worker/autoscale.hpp>
+#include <lovage/worker/chord_sweeper.hpp>
 #include <lovage/worker/control/controlled_worker.hpp>
 #include <lovage/worker/control/mailbox.hpp>
 #include <lovage/worker/events/event_dispatcher.hpp>
