@@ -84,6 +84,10 @@ class Inspect(unittest.TestCase):
         self.assertLess(inspect("clock")["clock"], inspect("clock")["clock"])
         inspect("memsample")
 
+    def test_what_looks_into_python_is_answered_politely(self):
+        self.assertRegex(inspect("memdump", "10"), r"^- rss \(end\): [0-9.]+MB\.\n$")
+        self.assertEqual(ask("objgraph", num=5), {"error": "ImportError('Requires the objgraph library')"})
+
     def test_a_worker_whose_slots_are_stuck_answers_within_a_second(self):
         gate, results = hold(6)
         try:
