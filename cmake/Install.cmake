@@ -10,7 +10,9 @@ install(DIRECTORY lovage DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
   FILES_MATCHING PATTERN "*.hpp"
   PATTERN detail EXCLUDE
   PATTERN "*conformance*" EXCLUDE
-  REGEX "/(brokers|net|clients/[a-z]+)/test_[a-z]+\\.hpp$" EXCLUDE)
+  PATTERN "fake_*.hpp" EXCLUDE
+  PATTERN "scripted_*.hpp" EXCLUDE
+  REGEX "/(brokers|brokers/[a-z]+|net|http|clients/[a-z]+)/test_[a-z]+\\.hpp$" EXCLUDE)
 
 configure_package_config_file(cmake/LovageConfig.cmake.in ${PROJECT_BINARY_DIR}/LovageConfig.cmake
   INSTALL_DESTINATION ${package_dir})

@@ -22,6 +22,7 @@
 
 #include <tests/support/fixture.hpp>
 #include <tests/support/memory_app.hpp>
+#include <tests/support/silent_client.hpp>
 
 namespace lovage {
 namespace {
@@ -405,26 +406,12 @@ TEST_F(CanvasMessages, OptionsThatCannotBeSendNothing) {
 // ---- A client that fails
 
 /// Sends nothing; members are ready from the second time on that it is waited for them.
-class FailingClient final : public Client {
+class FailingClient final : public SilentClient {
 public:
     Awaitable<Result<void>> send(TaskSend task, Deadline) override {
         sent.push_back(task.task_id);
         if (sent.size() == throws_at) throw std::runtime_error{"a sender's end"};
         co_return Result<void>{};
-    }
-    Awaitable<Result<void>> start_chord(ChordStart, Deadline) override { co_return Result<void>{}; }
-    Awaitable<Result<void>> mark_sent(std::string, Deadline) override { co_return Result<void>{}; }
-    Awaitable<Result<void>> save_group(std::string, Json, Deadline) override {
-        co_return Result<void>{};
-    }
-    Awaitable<Result<std::optional<Json>>> saved_group(std::string, Deadline) override {
-        co_return std::nullopt;
-    }
-    Awaitable<Result<void>> forget_group(std::string, Deadline) override {
-        co_return Result<void>{};
-    }
-    Awaitable<Result<std::optional<TaskMeta>>> result(std::string, Deadline) override {
-        co_return std::nullopt;
     }
     Awaitable<Result<TaskMeta>> wait(std::string task_id, Deadline) override {
         const std::size_t times = ++waited[task_id];
@@ -433,11 +420,6 @@ public:
         meta.task_id = task_id;
         meta.status = states::kSuccess;
         co_return meta;
-    }
-    Awaitable<Result<void>> forget(std::string, Deadline) override { co_return Result<void>{}; }
-    Awaitable<Result<bool>> is_known(std::string, Deadline) override { co_return false; }
-    Awaitable<Result<void>> revoke(std::string, RevokeOptions, Deadline) override {
-        co_return Result<void>{};
     }
 
     std::size_t throws_at = 0;

@@ -14,6 +14,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <tuple>
+#include <utility>
 
 namespace lovage {
 
@@ -186,9 +188,18 @@ Awaitable<Result<void>> DirectClient::send_marked(const TaskSend* task, Deadline
     co_return outcome;
 }
 
+template <class T, class... All>
+Awaitable<Result<T>> DirectClient::ask(Awaitable<Result<T>> (ResultBackend::*question)(All...),
+                                       std::type_identity_t<All>... arguments) {
+    const auto deadline = std::get<Deadline&>(std::tie(arguments...));
+    if (auto connected = co_await core_.connect(deadline); !connected) {
+        co_return std::unexpected{std::move(connected.error())};
+    }
+    co_return co_await (core_.results().*question)(std::move(arguments)...);
+}
+
 Awaitable<Result<void>> DirectClient::start_chord(ChordStart chord, Deadline deadline) {
-    if (auto connected = co_await core_.connect(deadline); !connected) co_return connected;
-    co_return co_await core_.results().start_chord(std::move(chord), deadline);
+    return ask(&ResultBackend::start_chord, std::move(chord), deadline);
 }
 
 Awaitable<Result<void>> DirectClient::mark_sent(std::string task_id, Deadline deadline) {
@@ -206,48 +217,33 @@ Awaitable<Result<std::optional<Json>>> DirectClient::chord_watch(std::string gro
 
 Awaitable<Result<void>> DirectClient::save_group(std::string group_id, Json result,
                                                  Deadline deadline) {
-    if (auto connected = co_await core_.connect(deadline); !connected) co_return connected;
-    co_return co_await core_.results().save_group(std::move(group_id), std::move(result), deadline);
+    return ask(&ResultBackend::save_group, std::move(group_id), std::move(result), deadline);
 }
 
 Awaitable<Result<std::optional<Json>>> DirectClient::saved_group(std::string group_id,
                                                                  Deadline deadline) {
-    if (auto connected = co_await core_.connect(deadline); !connected) {
-        co_return std::unexpected{std::move(connected.error())};
-    }
-    co_return co_await core_.results().saved_group(std::move(group_id), deadline);
+    return ask(&ResultBackend::saved_group, std::move(group_id), deadline);
 }
 
 Awaitable<Result<void>> DirectClient::forget_group(std::string group_id, Deadline deadline) {
-    if (auto connected = co_await core_.connect(deadline); !connected) co_return connected;
-    co_return co_await core_.results().forget_group(std::move(group_id), deadline);
+    return ask(&ResultBackend::forget_group, std::move(group_id), deadline);
 }
 
 Awaitable<Result<std::optional<TaskMeta>>> DirectClient::result(std::string task_id,
                                                                 Deadline deadline) {
-    if (auto connected = co_await core_.connect(deadline); !connected) {
-        co_return std::unexpected{std::move(connected.error())};
-    }
-    co_return co_await core_.results().get(std::move(task_id), deadline);
+    return ask(&ResultBackend::get, std::move(task_id), deadline);
 }
 
 Awaitable<Result<TaskMeta>> DirectClient::wait(std::string task_id, Deadline deadline) {
-    if (auto connected = co_await core_.connect(deadline); !connected) {
-        co_return std::unexpected{std::move(connected.error())};
-    }
-    co_return co_await core_.results().wait(std::move(task_id), deadline);
+    return ask(&ResultBackend::wait, std::move(task_id), deadline);
 }
 
 Awaitable<Result<void>> DirectClient::forget(std::string task_id, Deadline deadline) {
-    if (auto connected = co_await core_.connect(deadline); !connected) co_return connected;
-    co_return co_await core_.results().forget(std::move(task_id), deadline);
+    return ask(&ResultBackend::forget, std::move(task_id), deadline);
 }
 
 Awaitable<Result<bool>> DirectClient::is_known(std::string task_id, Deadline deadline) {
-    if (auto connected = co_await core_.connect(deadline); !connected) {
-        co_return std::unexpected{std::move(connected.error())};
-    }
-    co_return co_await core_.results().is_known(std::move(task_id), deadline);
+    return ask(&ResultBackend::is_known, std::move(task_id), deadline);
 }
 
 Awaitable<Result<void>> DirectClient::store_revocation(std::string key, RevokeOptions options,

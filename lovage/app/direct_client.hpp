@@ -3,10 +3,12 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <type_traits>
 
 #include <lovage/app/client.hpp>
 #include <lovage/app/unique_claims.hpp>
 #include <lovage/events/event_outbox.hpp>
+#include <lovage/results/result_backend.hpp>
 #include <lovage/runtime/metrics.hpp>
 
 namespace lovage {
@@ -39,6 +41,10 @@ public:
     Awaitable<void> close(Deadline deadline) override;
 
 private:
+    /// Asks the result backend, once there is a connection. The last argument is the deadline.
+    template <class T, class... All>
+    Awaitable<Result<T>> ask(Awaitable<Result<T>> (ResultBackend::*question)(All...),
+                             std::type_identity_t<All>... arguments);
     Awaitable<Result<void>> store_revocation(std::string key, RevokeOptions options,
                                              Deadline deadline);
     Awaitable<Result<void>> send_unique(TaskSend task, Deadline deadline);

@@ -1,6 +1,7 @@
 #include <lovage/app/queues.hpp>
 
 #include <lovage/app/delivery.hpp>
+#include <lovage/runtime/detail/utf8.hpp>
 
 #include <fmt/format.h>
 
@@ -22,11 +23,6 @@ std::uint64_t stable_hash(std::string_view text) {
         hash = (hash ^ static_cast<unsigned char>(byte)) * 0x100000001B3U;
     }
     return hash;
-}
-
-/// Whether a byte continues a character of UTF-8.
-bool in_character(char byte) {
-    return (static_cast<unsigned char>(byte) & 0xC0U) == 0x80U;
 }
 
 std::string queue_type(const Settings& settings, const std::string& name) {
@@ -73,9 +69,8 @@ std::string quarantine_queue(const std::string& queue) {
     constexpr std::string_view kSuffix = ".quarantine";
     if (queue.size() + kSuffix.size() <= kNameBytesMax) return queue + std::string{kSuffix};
     const std::string mark = fmt::format("~{:016x}", stable_hash(queue));
-    std::size_t kept = kNameBytesMax - kSuffix.size() - mark.size();
-    while (kept > 0 && in_character(queue[kept])) --kept;
-    return queue.substr(0, kept) + mark + std::string{kSuffix};
+    const std::size_t most = kNameBytesMax - kSuffix.size() - mark.size();
+    return fmt::format("{}{}{}", detail::utf8_prefix(queue, most), mark, kSuffix);
 }
 
 QueueDeclaration quarantine_declaration(const Settings& settings, std::string name) {

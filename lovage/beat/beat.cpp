@@ -95,10 +95,8 @@ Awaitable<Result<void>> Beat::Impl::run() {
     const Settings& settings = app_.settings();
     auto entries = program_entries(app_);
     if (!entries) co_return std::unexpected{std::move(entries.error())};
-    auto zone = TimeZone::load(settings.timezone);
-    if (!zone) {
-        co_return fail(Errc::invalid_argument, "timezone: " + zone.error().detail);
-    }
+    const auto zone = schedule_zone(settings);
+    if (!zone) co_return std::unexpected{zone.error()};
     if (!co_await connect()) co_return Result<void>{};
     scheduler_.emplace(
         core_->state(), std::move(*entries),

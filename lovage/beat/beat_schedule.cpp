@@ -44,6 +44,12 @@ Result<std::vector<ScheduleEntry>> program_entries(App& app) {
     return all;
 }
 
+Result<TimeZone> schedule_zone(const Settings& settings) {
+    auto zone = TimeZone::load(settings.timezone);
+    if (!zone) return fail(Errc::invalid_argument, "timezone: " + zone.error().detail);
+    return zone;
+}
+
 std::optional<std::chrono::seconds> cron_deadline(const Settings& settings) {
     if (!settings.beat_cron_starting_deadline) return std::nullopt;
     return std::chrono::ceil<std::chrono::seconds>(*settings.beat_cron_starting_deadline);

@@ -50,6 +50,9 @@ private:
 /// All entries that the program brings along: those of its code, with those of the setting
 /// `beat_schedule` in their place or beside them. Errors: invalid_argument.
 [[nodiscard]] Result<std::vector<ScheduleEntry>> program_entries(App& app);
+/// The zone of the setting `timezone`, whose wall clock crontabs go by. Errors: invalid_argument,
+/// naming the setting.
+[[nodiscard]] Result<TimeZone> schedule_zone(const Settings& settings);
 /// What the setting `beat_cron_starting_deadline` says, which holds for all entries: see
 /// ScheduleStore.
 [[nodiscard]] std::optional<std::chrono::seconds> cron_deadline(const Settings& settings);

@@ -33,7 +33,6 @@ public:
     [[nodiscard]] bool contains(int value) const noexcept {
         return value >= 0 && value < 64 && ((bits_ >> static_cast<unsigned>(value)) & 1U) != 0;
     }
-    [[nodiscard]] bool empty() const noexcept { return bits_ == 0; }
     /// The smallest value that is at least `value`; -1 when there is none.
     [[nodiscard]] int at_least(int value) const noexcept;
     [[nodiscard]] std::vector<int> values() const;

@@ -30,7 +30,6 @@ public:
     [[nodiscard]] Awaitable<void> release(Deadline deadline);
 
     [[nodiscard]] bool held() const noexcept { return version_ != 0; }
-    [[nodiscard]] std::chrono::milliseconds ttl() const noexcept { return ttl_; }
 
 private:
     [[nodiscard]] Result<bool> taken(const Result<std::uint64_t>& version);

@@ -32,6 +32,15 @@ Error no_entry(const std::string& name) {
             fmt::format("the schedule has no entry '{}'", detail::printable_line(name))};
 }
 
+/// The error of a change, as people are told it.
+Error told(Error error, const std::string& name) {
+    if (error.code != Errc::conflict) return error;
+    return {Errc::conflict,
+            fmt::format("somebody else changed '{}' at the same moment, and nothing was done; see "
+                        "what it is now, and try again",
+                        detail::printable_line(name))};
+}
+
 }  // namespace
 
 ScheduleStore::ScheduleStore(StateStore& store, ScheduleKeys keys,
@@ -50,35 +59,55 @@ Awaitable<Result<ScheduleStore::Entries>> ScheduleStore::entries(Deadline deadli
     Entries entries = program_;
     listed_.clear();
     listed_all_ = stored->size() < kScheduleEntriesMax;
+    std::map<std::string, std::uint64_t> unreadable;
     for (const auto& [key, value] : *stored) {
         const std::string name = key.substr(keys_.entries().size());
-        apply(entries, name, value.value);
         listed_.insert(name);
+        auto entry = resolve(name, value);
+        if (entry) {
+            entries.insert_or_assign(name, std::move(*entry));
+        } else if (entry.error().code != Errc::not_found) {
+            const auto seen = unreadable_.find(name);
+            if (seen == unreadable_.end() || seen->second != value.version) {
+                log::error("beat", "{}", entry.error().detail);
+            }
+            unreadable.emplace(name, value.version);
+        }
     }
+    unreadable_ = std::move(unreadable);
     for (auto& [name, entry] : entries) set_cron_deadline(entry, cron_deadline_);
     co_return entries;
+}
+
+Awaitable<Result<ScheduleEntry>> ScheduleStore::entry(std::string name, Deadline deadline) {
+    const auto stored = co_await store_.get(keys_.entries() + name, deadline);
+    if (!stored) co_return std::unexpected{stored.error()};
+    auto entry = resolve(name, *stored);
+    if (entry) set_cron_deadline(*entry, cron_deadline_);
+    co_return entry;
 }
 
 bool ScheduleStore::may_have(const std::string& name) const {
     return !listed_all_ || of_program(name) || listed_.contains(name);
 }
 
-void ScheduleStore::apply(Entries& entries, const std::string& name,
-                          const std::string& text) const {
-    const auto value = parse_json(text, kEntryLimits);
-    if (value && is_change(*value)) {
-        const auto found = entries.find(name);
-        if (found != entries.end()) change(found->second, *value);
-        return;
+Result<ScheduleEntry> ScheduleStore::resolve(const std::string& name, const Stored& stored) const {
+    const auto own = program_.find(name);
+    const auto value = stored ? parse_json(stored->value, kEntryLimits) : Result<Json>{Json{}};
+    if (!stored || (value && is_change(*value))) {
+        if (own == program_.end()) return std::unexpected{no_entry(name)};
+        ScheduleEntry entry = own->second;
+        if (stored) change(entry, *value);
+        return entry;
     }
     auto entry = value ? read_schedule_entry(name, *value)
                        : Result<ScheduleEntry>{std::unexpected{value.error()}};
-    if (entry) {
-        entries.insert_or_assign(name, std::move(*entry));
-    } else {
-        log::error("beat", "the state store's entry '{}' cannot be used: {}", name,
-                   entry.error().message());
+    if (!entry) {
+        return fail(Errc::invalid_argument,
+                    fmt::format("the state store's entry '{}' cannot be used: {}",
+                                detail::printable_line(name), entry.error().message()));
     }
+    return entry;
 }
 
 Awaitable<Result<bool>> ScheduleStore::put(ScheduleEntry entry, Deadline deadline) {
@@ -91,7 +120,7 @@ Awaitable<Result<bool>> ScheduleStore::put(ScheduleEntry entry, Deadline deadlin
     const std::uint64_t version = *found ? (*found)->version : 0;
     auto written = co_await store_.compare_and_set(
         key, version, to_json_text(write_schedule_entry(entry)), std::nullopt, deadline);
-    if (!written) co_return std::unexpected{std::move(written.error())};
+    if (!written) co_return std::unexpected{told(std::move(written.error()), entry.name)};
     co_return version != 0 || of_program(entry.name);
 }
 
@@ -99,7 +128,11 @@ Awaitable<Result<void>> ScheduleStore::remove(std::string name, Deadline deadlin
     const std::string key = keys_.entries() + name;
     auto found = co_await store_.get(key, deadline);
     if (!found) co_return std::unexpected{std::move(found.error())};
-    if (*found) co_return co_await store_.compare_and_erase(key, (*found)->version, deadline);
+    if (*found) {
+        auto erased = co_await store_.compare_and_erase(key, (*found)->version, deadline);
+        if (!erased) co_return std::unexpected{told(std::move(erased.error()), name)};
+        co_return Result<void>{};
+    }
     if (!of_program(name)) co_return std::unexpected{no_entry(name)};
     co_return fail(Errc::not_found,
                    fmt::format("'{}' is an entry of the program, which only the program can "
@@ -117,15 +150,13 @@ Awaitable<Result<void>> ScheduleStore::resume(std::string name, TimePoint now, D
 /// With `since` it is enabled, from there on; without, it is not.
 Awaitable<Result<void>> ScheduleStore::enable(std::string name, std::optional<TimePoint> since,
                                               Deadline deadline) {
-    auto known = co_await entries(deadline);
-    if (!known) co_return std::unexpected{std::move(known.error())};
-    const auto found = known->find(name);
-    if (found == known->end()) co_return std::unexpected{no_entry(name)};
-    // One that goes on unpaused has missed nothing.
-    if (since && found->second.enabled) co_return Result<void>{};
     const std::string key = keys_.entries() + name;
-    auto stored = co_await store_.get(key, deadline);
-    if (!stored) co_return std::unexpected{std::move(stored.error())};
+    const auto stored = co_await store_.get(key, deadline);
+    if (!stored) co_return std::unexpected{stored.error()};
+    const auto known = resolve(name, *stored);
+    if (!known) co_return std::unexpected{known.error()};
+    // One that goes on unpaused has missed nothing.
+    if (since && known->enabled) co_return Result<void>{};
     Json value = Json::object();
     const auto own = *stored ? parse_json((*stored)->value, kEntryLimits) : Result<Json>{Json{}};
     // An entry of the state store stays one; of the program's only the change is kept.
@@ -135,7 +166,7 @@ Awaitable<Result<void>> ScheduleStore::enable(std::string name, std::optional<Ti
     const std::uint64_t version = *stored ? (*stored)->version : 0;
     auto written =
         co_await store_.compare_and_set(key, version, to_json_text(value), std::nullopt, deadline);
-    if (!written) co_return std::unexpected{std::move(written.error())};
+    if (!written) co_return std::unexpected{told(std::move(written.error()), name)};
     co_return Result<void>{};
 }
 

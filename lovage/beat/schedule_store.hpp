@@ -7,6 +7,7 @@
 #include <lovage/runtime/deadline.hpp>
 
 #include <chrono>
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <set>
@@ -40,8 +41,10 @@ public:
     ScheduleStore(StateStore& store, ScheduleKeys keys, std::vector<ScheduleEntry> program,
                   std::optional<std::chrono::seconds> cron_deadline = std::nullopt);
 
-    /// All entries by name. One that cannot be read is logged and left out.
+    /// All entries by name. One that cannot be read is left out, and logged once until it changes.
     [[nodiscard]] Awaitable<Result<Entries>> entries(Deadline deadline);
+    /// One entry. Errors: not_found; invalid_argument when it cannot be read.
+    [[nodiscard]] Awaitable<Result<ScheduleEntry>> entry(std::string name, Deadline deadline);
     /// Whether there is an entry of that name as far as the last entries() can tell: one that
     /// cannot be read, or was beyond what is listed, is there, too.
     [[nodiscard]] bool may_have(const std::string& name) const;
@@ -61,18 +64,22 @@ public:
     /// Who leads; nothing: nobody.
     [[nodiscard]] Awaitable<Result<std::optional<std::string>>> leader(Deadline deadline);
 
-    [[nodiscard]] bool of_program(const std::string& name) const { return program_.contains(name); }
-
 private:
+    using Stored = std::optional<StateEntry>;
+
+    [[nodiscard]] bool of_program(const std::string& name) const { return program_.contains(name); }
+    /// The entry that `stored`, or else the program, says `name` is.
+    [[nodiscard]] Result<ScheduleEntry> resolve(const std::string& name,
+                                                const Stored& stored) const;
     Awaitable<Result<void>> enable(std::string name, std::optional<TimePoint> since,
                                    Deadline deadline);
-    void apply(Entries& entries, const std::string& name, const std::string& text) const;
 
     StateStore& store_;
     ScheduleKeys keys_;
     Entries program_;
     std::set<std::string> listed_;  ///< Names in the state store.
     bool listed_all_ = false;
+    std::map<std::string, std::uint64_t> unreadable_;  ///< Versions that were logged.
     std::optional<std::chrono::seconds> cron_deadline_;
 };
 

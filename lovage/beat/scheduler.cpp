@@ -63,7 +63,7 @@ Awaitable<Result<microseconds>> Scheduler::tick() {
             co_return std::unexpected{std::move(done.error())};
         for (const std::string& name : table_.due(now.wall)) {
             // Much that is due must not outlast the lease: the next tick renews it and goes on.
-            if (options_.stopping() || options_.now().steady >= renew_at_) break;
+            if (options_.stopping() || must_renew()) break;
             if (auto done = co_await fire(name); !done) {
                 co_return std::unexpected{std::move(done.error())};
             }
@@ -80,6 +80,7 @@ Awaitable<Result<void>> Scheduler::lead(BeatMoment now) {
     // Who waits looks often, so that little time is lost when the leader dies.
     renew_at_ = now.steady + options_.lease / (*kept ? 3 : 6);
     leading_.set(*kept ? 1 : 0);
+    if (!*kept) entries_known_.set(0);
     if (*kept == led) co_return Result<void>{};
     log::info("beat", "{} {} schedule '{}'", options_.holder, *kept ? "leads" : "no longer leads",
               options_.schedule);
@@ -90,6 +91,7 @@ Awaitable<Result<void>> Scheduler::lead(BeatMoment now) {
 
 Awaitable<void> Scheduler::resign(Deadline deadline) {
     leading_.set(0);
+    entries_known_.set(0);
     co_await lease_.release(deadline);
 }
 
@@ -102,18 +104,23 @@ microseconds Scheduler::until_next(BeatMoment now) const {
     return std::max(wait, microseconds{0});
 }
 
+/// Much that is new costs a write each: a load that takes longer than the lease may is left where
+/// it is, and the next tick renews the lease and goes on.
 Awaitable<Result<void>> Scheduler::load(BeatMoment now) {
     if (loaded_ && now.steady < reload_at_) co_return Result<void>{};
+    reload_at_ = now.steady;
     auto wanted = co_await entries_.entries(store_deadline());
     if (!wanted) co_return std::unexpected{std::move(wanted.error())};
     if (!loaded_) {
         if (auto done = co_await load_states(&*wanted); !done) co_return done;
+        if (!loaded_) co_return Result<void>{};
     }
     std::vector<std::pair<std::string, std::uint64_t>> gone;
     for (const auto& [name, row] : table_.rows()) {
         if (!wanted->contains(name)) gone.emplace_back(name, row.version);
     }
     for (const auto& [name, version] : gone) {
+        if (must_renew()) co_return Result<void>{};
         if (entries_.may_have(name)) {
             forget(name);
         } else if (auto done = co_await drop(name, version); !done) {
@@ -121,13 +128,13 @@ Awaitable<Result<void>> Scheduler::load(BeatMoment now) {
         }
     }
     for (auto& [name, entry] : *wanted) {
+        if (must_renew()) co_return Result<void>{};
         if (const Timetable::Row* row = table_.find(name)) {
             table_.put(std::move(entry), row->state, row->version);
         } else if (auto done = co_await begin(std::move(entry), now.wall); !done) {
             co_return done;
         }
     }
-    loaded_ = true;
     warn_of_silence(now.wall);
     // From its end on: one that took long must leave time for what is due.
     reload_at_ = options_.now().steady + options_.reload;
@@ -156,6 +163,7 @@ Awaitable<Result<void>> Scheduler::load_states(ScheduleStore::Entries* wanted) {
     if (!stored) co_return std::unexpected{std::move(stored.error())};
     table_.clear();
     for (const auto& [key, value] : *stored) {
+        if (must_renew()) co_return Result<void>{};
         const std::string name = key.substr(keys_.states().size());
         const auto found = wanted->find(name);
         if (found == wanted->end() && entries_.may_have(name)) continue;
@@ -167,6 +175,7 @@ Awaitable<Result<void>> Scheduler::load_states(ScheduleStore::Entries* wanted) {
         }
         table_.put(found->second, *state, value.version);
     }
+    loaded_ = true;
     co_return Result<void>{};
 }
 

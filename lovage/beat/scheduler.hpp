@@ -97,6 +97,8 @@ private:
     Awaitable<Result<void>> settle(std::string name, EntryState state);
     /// False: somebody else has changed it, and what they wrote is known now.
     Awaitable<Result<bool>> save(std::string name, EntryState state);
+    /// The lease comes before anything else.
+    [[nodiscard]] bool must_renew() const { return options_.now().steady >= renew_at_; }
     [[nodiscard]] std::chrono::microseconds until_next(BeatMoment now) const;
     void retry_later(const std::string& name, TimePoint now);
     void note(const ScheduleEntry& entry, const EntryState& before, const EntryState& after);
@@ -108,7 +110,7 @@ private:
     Send send_;
     Lease lease_;
     Timetable table_;
-    bool loaded_ = false;
+    bool loaded_ = false;  ///< What is remembered is known.
     Deadline::Clock::time_point renew_at_;
     Deadline::Clock::time_point reload_at_;
 

@@ -1,5 +1,6 @@
 #include <lovage/beat/scheduler.hpp>
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <utility>
@@ -94,6 +95,7 @@ TEST_F(SchedulerTest, APauseDoesNotUndoWhatAnotherChangesMeanwhile) {
     const auto paused = loop_.run_blocking(schedule.pause("added", Deadline::in(5s)));
     ASSERT_FALSE(paused);
     EXPECT_EQ(paused.error().code, Errc::conflict);
+    EXPECT_THAT(paused.error().detail, testing::HasSubstr("somebody else changed 'added'"));
     const auto entries = loop_.run_blocking(schedule.entries(Deadline::in(5s)));
     EXPECT_EQ(entries.value().at("added").schedule, Schedule{every(20s)});
     ASSERT_TRUE(loop_.run_blocking(schedule.pause("added", Deadline::in(5s))));
@@ -137,6 +139,44 @@ TEST_F(SchedulerTest, ABadEntryOfTheStateStoreHarmsNoOther) {
     advance(60s);
     ASSERT_TRUE(tick(*beat));
     EXPECT_THAT(ledger_.order, ElementsAre("it@10:01"));
+}
+
+TEST_F(SchedulerTest, ABadEntryIsToldOnceUntilItChanges) {
+    const std::string key = ScheduleKeys{"app"}.entries() + "bad";
+    write(key, "rubbish");
+    const auto beat = start({entry(every(60s))});
+    log::configure({.level = log::Level::warning, .background = false});
+    testing::internal::CaptureStderr();
+    const auto reload = [&] {
+        for (int i = 0; i < 3; ++i) {
+            ASSERT_TRUE(tick(*beat));
+            advance(5s);
+        }
+    };
+    reload();
+    write(key, R"({"task": "task"})");
+    reload();
+    write(key, R"({"task": "task", "schedule": 60})");
+    reload();
+    log::configure({.level = log::Level::off});
+    const std::string lines = testing::internal::GetCapturedStderr();
+    EXPECT_EQ(std::ranges::count(lines, '\n'), 2) << lines;
+    EXPECT_THAT(lines, testing::HasSubstr("the state store's entry 'bad' cannot be used"));
+}
+
+TEST_F(SchedulerTest, OneEntryIsLookedUpByName) {
+    ScheduleStore schedule{*store_, ScheduleKeys{"app"}, {entry(crontab("0 4 * * *"))}, 90s};
+    const auto find = [&](const std::string& name) {
+        return loop_.run_blocking(schedule.entry(name, Deadline::in(5s)));
+    };
+    EXPECT_EQ(find("it").value().starting_deadline, 90s);
+    ASSERT_TRUE(loop_.run_blocking(schedule.pause("it", Deadline::in(5s))));
+    EXPECT_FALSE(find("it").value().enabled);
+    ASSERT_TRUE(loop_.run_blocking(schedule.put(entry(every(9s), "new"), Deadline::in(5s))));
+    EXPECT_EQ(find("new").value().schedule, Schedule{every(9s)});
+    EXPECT_EQ(find("no").error().code, Errc::not_found);
+    write(ScheduleKeys{"app"}.entries() + "bad", "rubbish");
+    EXPECT_EQ(find("bad").error().code, Errc::invalid_argument);
 }
 
 // A newer version of the program has written it, and an older one leads for a while.

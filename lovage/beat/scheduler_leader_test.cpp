@@ -107,6 +107,21 @@ TEST_F(SchedulerTest, ALeaderWithMuchToSendKeepsItsLease) {
     EXPECT_FALSE(follower->scheduler.leads());
 }
 
+// Each new entry costs a write; all of them take longer than the lease.
+TEST_F(SchedulerTest, ALeaderWithMuchToLoadKeepsItsLease) {
+    std::vector<ScheduleEntry> entries;
+    for (char name = 'a'; name <= 'l'; ++name) entries.push_back(entry(every(60s), {name}));
+    const auto leader = start(entries);
+    const auto follower = start(entries);
+    leader->store.after_write = [this, &follower] { return pass_time(this, follower.get()); };
+    for (int i = 0; i < 20; ++i) {
+        ASSERT_TRUE(tick(*leader));
+        ASSERT_TRUE(leader->scheduler.leads());
+        ASSERT_FALSE(follower->scheduler.leads());
+    }
+    EXPECT_THAT(leader->scheduler.timetable().rows(), SizeIs(entries.size()));
+}
+
 // What a beat knows of a pending time may be old: the one that claimed it still worked.
 TEST_F(SchedulerTest, ATimeThatAnotherBeatHasNotedIsNotSentAgain) {
     const ScheduleKeys keys{"app"};

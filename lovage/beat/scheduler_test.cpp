@@ -183,6 +183,44 @@ TEST_F(SchedulerTest, AWallClockThatJumpsBringsNoTimeTwice) {
     EXPECT_EQ(ledger_.duplicates(), 0);
 }
 
+TEST_F(SchedulerTest, MetricsTellOfLeadingOfTimesAndOfLag) {
+    const std::string sent = R"(entry="measured",outcome="sent",)";
+    const std::string missed = R"(entry="measured",outcome="missed",)";
+    const double lags = metric("lovage_beat_lag_seconds_count");
+    const double late = metric("lovage_beat_lag_seconds_sum");
+    auto beat = start({entry(every(60s), "measured"), entry(every(1h), "other")});
+    ASSERT_TRUE(tick(*beat));
+    EXPECT_EQ(metric("lovage_beat_leader"), 1);
+    EXPECT_EQ(metric("lovage_beat_entries"), 2);
+    advance(63s);
+    ASSERT_TRUE(tick(*beat));
+    advance(3min);
+    ASSERT_TRUE(tick(*beat));
+    EXPECT_EQ(metric("lovage_beat_times_total", sent), 2);
+    EXPECT_EQ(metric("lovage_beat_times_total", missed), 2);
+    EXPECT_EQ(metric("lovage_beat_lag_seconds_count") - lags, 2);
+    EXPECT_EQ(metric("lovage_beat_lag_seconds_sum") - late, 6);
+
+    loop_.run_blocking(beat->scheduler.resign(Deadline::in(5s)));
+    EXPECT_EQ(metric("lovage_beat_leader"), 0);
+    EXPECT_EQ(metric("lovage_beat_entries"), 0);
+}
+
+// Two beats of one schedule are two processes: here the last word is the one that counts.
+TEST_F(SchedulerTest, WhoLosesTheLeadHasNoEntries) {
+    const auto first = start({entry(every(60s))});
+    const auto second = start({});
+    ASSERT_TRUE(tick(*first));
+    boot_ += 16s;
+    ASSERT_TRUE(tick(*second));
+    EXPECT_EQ(metric("lovage_beat_leader"), 1);
+    advance(6s);
+    ASSERT_TRUE(tick(*first));
+    EXPECT_FALSE(first->scheduler.leads());
+    EXPECT_EQ(metric("lovage_beat_leader"), 0);
+    EXPECT_EQ(metric("lovage_beat_entries"), 0);
+}
+
 TEST_F(SchedulerTest, AnEntryThatAClockAheadHasSilencedIsToldOnce) {
     write(ScheduleKeys{"app"}.states() + "it",
           write_entry_state({.decided_until = at("2027-01-01T10:00:00Z")}));

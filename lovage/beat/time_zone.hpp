@@ -42,11 +42,6 @@ public:
     /// The even span that holds `when`.
     [[nodiscard]] ZoneSpan span_at(TimePoint when) const;
 
-    /// The same rules by name.
-    friend bool operator==(const TimeZone& left, const TimeZone& right) noexcept {
-        return left.name() == right.name();
-    }
-
 private:
     explicit TimeZone(std::shared_ptr<const detail::ZoneRules> rules);
     std::shared_ptr<const detail::ZoneRules> rules_;

@@ -2,6 +2,7 @@
 
 #include <lovage/cli/table.hpp>
 #include <lovage/runtime/detail/printable.hpp>
+#include <lovage/runtime/detail/utf8.hpp>
 
 #include <algorithm>
 #include <array>
@@ -26,10 +27,9 @@ std::string cell(const Json* value) {
     if (value == nullptr || value->is_null()) return "";
     std::string text = value->is_string() ? value->as_string() : to_json_text(*value);
     if (text.size() <= kCellBytesMax) return text;
-    std::size_t end = kCellBytesMax - 3;
-    while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) --end;
-    text.resize(end);
-    return text + "…";
+    constexpr std::string_view kCut = "…";
+    text.resize(lovage::detail::utf8_prefix(text, kCellBytesMax - kCut.size()).size());
+    return text.append(kCut);
 }
 
 /// The value at a path of names; nullptr when there is none.
@@ -60,10 +60,6 @@ std::string duration_text(double seconds) {
     return fmt::format("{} d {} h", whole / 86400, whole / 3600 % 24);
 }
 
-double unix_time(TimePoint when) {
-    return std::chrono::duration<double>{when.time_since_epoch()}.count();
-}
-
 // What one item of a reply becomes, without the node's name. Workers are of any version and may
 // leave out what they like.
 
@@ -74,7 +70,7 @@ Cells active_cells(const Json& task, TimePoint now) {
             cell(task.find("name")),
             cell(task.find("args")),
             cell(task.find("kwargs")),
-            known ? duration_text(unix_time(now) - number_of(started)) : "",
+            known ? duration_text(unix_seconds(now) - number_of(started)) : "",
             cell(task.find("worker_pid"))};
 }
 

@@ -54,6 +54,9 @@ public:
         co_return Listing{std::move(*entries), std::move(*states), std::move(*leader)};
     }
     Awaitable<Result<bool>> put(ScheduleStore* store) { return store->put(*entry, deadline_); }
+    Awaitable<Result<ScheduleEntry>> find(ScheduleStore* store) {
+        return store->entry(name, deadline_);
+    }
     Awaitable<Result<void>> remove(ScheduleStore* store) { return store->remove(name, deadline_); }
     Awaitable<Result<void>> pause(ScheduleStore* store) { return store->pause(name, deadline_); }
     Awaitable<Result<void>> resume(ScheduleStore* store) {
@@ -136,7 +139,7 @@ std::string listing_table(const Listing& listing, const TimeZone& zone) {
 }
 
 int list_entries(App& app, ScheduleVisit& visit, bool json, Console& console) {
-    const auto zone = TimeZone::load(app.settings().timezone);
+    const auto zone = schedule_zone(app.settings());
     if (!zone) return report(console, zone.error());
     const auto listing = visit.run<Listing>(&ScheduleVisit::list);
     if (!listing) return report(console, listing.error());
@@ -162,15 +165,10 @@ int add_entry(ScheduleVisit& visit, const ScheduleArguments& arguments, Console&
 }
 
 int run_entry(App& app, ScheduleVisit& visit, Console& console) {
-    const auto listing = visit.run<Listing>(&ScheduleVisit::list);
-    if (!listing) return report(console, listing.error());
-    const auto found = listing->entries.find(visit.name);
-    if (found == listing->entries.end()) {
-        return report(console,
-                      {Errc::not_found, fmt::format("the schedule has no entry '{}'", visit.name)});
-    }
+    const auto entry = visit.run<ScheduleEntry>(&ScheduleVisit::find);
+    if (!entry) return report(console, entry.error());
     try {
-        console.out << run_now(app, found->second) << '\n';
+        console.out << run_now(app, *entry) << '\n';
         return kSuccess;
     } catch (const SendError& problem) {
         return report(console, problem.error());

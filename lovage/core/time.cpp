@@ -143,6 +143,10 @@ TimePoint wall_clock_now() {
     return std::chrono::floor<microseconds>(std::chrono::system_clock::now());
 }
 
+double unix_seconds(TimePoint when) noexcept {
+    return std::chrono::duration<double>{when.time_since_epoch()}.count();
+}
+
 std::string to_iso8601(TimePoint when) {
     when = std::clamp(when, kEarliest, kLatest);
     const auto midnight = std::chrono::floor<std::chrono::days>(when);

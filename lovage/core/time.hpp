@@ -20,6 +20,9 @@ namespace detail {
 void set_wall_clock(std::optional<TimePoint> now) noexcept;
 }  // namespace detail
 
+/// Unix time in seconds, as Python's `time.time()` and the fields of events have it.
+[[nodiscard]] double unix_seconds(TimePoint when) noexcept;
+
 /// ISO 8601 as Python's `datetime.isoformat()` writes an aware UTC time:
 /// "2026-11-21T16:27:00.818150+00:00" (no fraction when it is zero). Python knows the years 1 to
 /// 9999 only; a moment outside them is written as the nearest one inside, so that what we send can

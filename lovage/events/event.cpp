@@ -142,10 +142,6 @@ Message event_message(const std::string& hostname, std::string body) {
     return message;
 }
 
-double unix_seconds(TimePoint when) noexcept {
-    return std::chrono::duration<double>(when.time_since_epoch()).count();
-}
-
 std::int64_t utc_offset(TimePoint when) noexcept {
     const std::time_t seconds =
         std::chrono::floor<std::chrono::seconds>(when).time_since_epoch().count();

@@ -68,8 +68,6 @@ inline constexpr std::string_view kTaskBatchRoutingKey = "task.multi";
 /// Wire: the message of a body: JSON, transient, priority 0, the sender's name in its table.
 [[nodiscard]] Message event_message(const std::string& hostname, std::string body);
 
-/// Unix time in seconds, as events carry it.
-[[nodiscard]] double unix_seconds(TimePoint when) noexcept;
 /// Celery's utcoffset of this machine at a moment: hours, positive west of Greenwich, halves
 /// rounded down.
 [[nodiscard]] std::int64_t utc_offset(TimePoint when) noexcept;

@@ -6,6 +6,8 @@
 #include <iterator>
 #include <utility>
 
+#include <lovage/runtime/detail/utf8.hpp>
+
 namespace lovage {
 
 namespace {
@@ -44,23 +46,6 @@ int rank(std::string_view state) {
     return found == kOrder.end() ? 2 : static_cast<int>(found - kOrder.begin());
 }
 
-bool continues_character(char byte) {
-    return (static_cast<unsigned char>(byte) & 0xC0U) == 0x80U;
-}
-
-/// The first or the last bytes of a text, whole characters only.
-std::string_view beginning(std::string_view text, std::size_t most) {
-    if (text.size() <= most) return text;
-    while (most > 0 && continues_character(text[most])) --most;
-    return text.substr(0, most);
-}
-std::string_view ending(std::string_view text, std::size_t most) {
-    if (text.size() <= most) return text;
-    text.remove_prefix(text.size() - most);
-    while (!text.empty() && continues_character(text.front())) text.remove_prefix(1);
-    return text;
-}
-
 double real_or(const Json& value, double otherwise) {
     double number = otherwise;
     if (value.is_real()) number = value.as_real();
@@ -74,7 +59,7 @@ std::int64_t integer_or(const Json& value, std::int64_t otherwise) {
 
 /// A text replaces the one before, null empties it, anything else is nothing.
 void set_text(std::string& to, const Json& value, std::size_t most) {
-    if (value.is_string()) to = beginning(value.as_string(), most);
+    if (value.is_string()) to = detail::utf8_prefix(value.as_string(), most);
     if (value.is_null()) to.clear();
 }
 
@@ -104,7 +89,7 @@ void set_field(TaskView& task, std::string_view name, const Json& value, bool la
     if (field != kTextFields.end()) {
         if (late_receipt && !field->from_late_receipt) return;
         if (name == "signum" && value.is_integer()) {
-            task.signum = beginning(value.integer_text(), field->most);
+            task.signum = detail::utf8_prefix(value.integer_text(), field->most);
         } else {
             set_text(task.*field->member, value, field->most);
         }
@@ -114,7 +99,7 @@ void set_field(TaskView& task, std::string_view name, const Json& value, bool la
         return;
     } else if (name == "traceback") {
         if (value.is_string()) {
-            task.traceback = ending(value.as_string(), EventState::kTracebackBytesMax);
+            task.traceback = detail::utf8_suffix(value.as_string(), EventState::kTracebackBytesMax);
         }
     } else if (name == "runtime") {
         task.runtime = real_or(value, 0);
@@ -147,7 +132,7 @@ void set_field(WorkerView& worker, std::string_view name, const Json& value) {
 }
 
 std::string custom_state(std::string_view type) {
-    std::string state{beginning(type, 64)};
+    std::string state{detail::utf8_prefix(type, 64)};
     std::ranges::transform(state, state.begin(), [](char letter) {
         return letter >= 'a' && letter <= 'z' ? static_cast<char>(letter - 'a' + 'A') : letter;
     });

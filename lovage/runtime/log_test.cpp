@@ -193,6 +193,18 @@ TEST(Utf8, PrefixNeverCutsASequence) {
     EXPECT_EQ(utf8_prefix("a€b", 0), "");
 }
 
+TEST(Utf8, SuffixNeverCutsASequence) {
+    using lovage::detail::utf8_suffix;
+    EXPECT_EQ(utf8_suffix("a€b", 5), "a€b");
+    EXPECT_EQ(utf8_suffix("a€b", 4), "€b");
+    EXPECT_EQ(utf8_suffix("a€b", 3), "b");
+    EXPECT_EQ(utf8_suffix("a€b", 2), "b");
+    EXPECT_EQ(utf8_suffix("a€", 1), "");
+    EXPECT_EQ(utf8_suffix("a€b", 0), "");
+    // Of a text that is no UTF-8, no more is left out than a sequence has.
+    EXPECT_EQ(utf8_suffix("a\x80\x80\x80\x80\x80", 5), "\x80\x80");
+}
+
 class ProcessLog : public ::testing::Test {
 protected:
     void SetUp() override { ::testing::internal::CaptureStderr(); }

@@ -18,6 +18,7 @@
 #include <lovage/core/task_function.hpp>
 #include <tests/support/memory_app.hpp>
 #include <tests/support/running_worker.hpp>
+#include <tests/support/wrapped_state_store.hpp>
 
 namespace lovage {
 namespace {
@@ -26,37 +27,28 @@ namespace {
 std::atomic<int> writes_that_throw{0};
 
 /// A memory store whose driver throws where it should report.
-class ThrowingStore final : public StateStore {
+class ThrowingStore final : public WrappedStateStore {
 public:
-    explicit ThrowingStore(std::unique_ptr<StateStore> inner) : inner_{std::move(inner)} {}
+    using WrappedStateStore::WrappedStateStore;
 
-    Awaitable<Result<std::optional<StateEntry>>> get(std::string key, Deadline deadline) override {
-        return inner_->get(std::move(key), deadline);
-    }
     Awaitable<Result<std::uint64_t>> compare_and_set(std::string key, std::uint64_t expected,
                                                      std::string value,
                                                      std::optional<std::chrono::milliseconds> ttl,
                                                      Deadline deadline) override {
         may_throw();
-        co_return co_await inner_->compare_and_set(std::move(key), expected, std::move(value), ttl,
-                                                   deadline);
+        co_return co_await WrappedStateStore::compare_and_set(std::move(key), expected,
+                                                              std::move(value), ttl, deadline);
     }
     Awaitable<Result<void>> compare_and_erase(std::string key, std::uint64_t expected,
                                               Deadline deadline) override {
         may_throw();
-        co_return co_await inner_->compare_and_erase(std::move(key), expected, deadline);
-    }
-    Awaitable<Result<std::vector<std::pair<std::string, StateEntry>>>> list(
-        std::string prefix, std::size_t limit, Deadline deadline) override {
-        return inner_->list(std::move(prefix), limit, deadline);
+        co_return co_await WrappedStateStore::compare_and_erase(std::move(key), expected, deadline);
     }
 
 private:
     static void may_throw() {
         if (writes_that_throw > 0 && writes_that_throw-- > 0) throw std::runtime_error{"moody"};
     }
-
-    std::unique_ptr<StateStore> inner_;
 };
 
 Settings throwing_settings() {

@@ -3,8 +3,6 @@
 
 #include <lovage/worker/worker.hpp>
 
-#include <lovage/runtime/metrics.hpp>
-
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -14,7 +12,6 @@
 #include <cstdint>
 #include <latch>
 #include <memory>
-#include <stdexcept>
 #include <string>
 #include <thread>
 #include <utility>
@@ -24,6 +21,7 @@
 #include <gtest/gtest.h>
 
 #include <tests/support/memory_app.hpp>
+#include <tests/support/metric_value.hpp>
 #include <tests/support/running_worker.hpp>
 #include <tests/support/wrapped_broker.hpp>
 
@@ -107,18 +105,11 @@ Settings sick_settings(Sickness::Cure cure) {
     return settings;
 }
 
-/// The value of a series, which must exist.
-double metric(const std::string& series) {
-    const std::string page = "\n" + metrics::default_registry().scrape();
-    const std::size_t found = page.find("\n" + series + " ");
-    if (found == std::string::npos) throw std::runtime_error{"no series " + series};
-    return std::stod(page.substr(found + series.size() + 2));
-}
 double repairs(const std::string& stage) {
-    return metric("lovage_worker_repairs_total{stage=\"" + stage + "\"}");
+    return metric_value("lovage_worker_repairs_total{stage=\"" + stage + "\"}").value();
 }
 double cures(const std::string& stage) {
-    return metric("lovage_worker_repairs_cured_total{stage=\"" + stage + "\"}");
+    return metric_value("lovage_worker_repairs_cured_total{stage=\"" + stage + "\"}").value();
 }
 
 TEST(WorkerProgress, ADeafConsumerIsReplaced) {

@@ -6,6 +6,7 @@
 #include <lovage/brokers/amqp/test_vhost.hpp>
 #include <lovage/runtime/failpoint.hpp>
 #include <tests/support/services.hpp>
+#include <tests/support/soon.hpp>
 
 #include <algorithm>
 #include <filesystem>
@@ -63,9 +64,7 @@ protected:
         start_producer(kGently, 2ms, "chaos.vary", std::move(environment));
     }
     void wait_until(const std::string& what, const std::function<bool()>& condition) const {
-        const Deadline patience = soon();
-        while (!condition() && !patience.passed()) let_pass(20ms);
-        EXPECT_TRUE(condition()) << what;
+        EXPECT_TRUE(eventually(condition, soon())) << what;
     }
     /// Everything accepted has come to its end, and that end is the right one.
     void expect_ends();

@@ -9,7 +9,6 @@
 #include <numeric>
 #include <stdexcept>
 #include <string>
-#include <thread>
 #include <tuple>
 #include <vector>
 
@@ -79,13 +78,6 @@ private:
 };
 INSTANTIATE_TEST_SUITE_P(On, Canvases, testing::Values("memory", "sqlite", "rabbitmq"),
                          broker_name);
-
-template <class Condition>
-bool eventually(Condition condition) {
-    const Deadline patience = soon();
-    while (!condition() && !patience.passed()) std::this_thread::sleep_for(5ms);
-    return condition();
-}
 
 /// What get() throws.
 template <class R>

@@ -13,8 +13,7 @@
 
 #include <gmock/gmock.h>
 
-#include <lovage/runtime/metrics.hpp>
-
+#include <tests/support/metric_value.hpp>
 #include <tests/support/running_worker.hpp>
 
 namespace lovage::integration {
@@ -26,13 +25,6 @@ using ::testing::HasSubstr;
 using ::testing::Le;
 using ::testing::Not;
 using ::testing::SizeIs;
-
-/// The value of a metric without labels.
-double metric(const std::string& name) {
-    const std::string text = metrics::default_registry().scrape();
-    const std::size_t at = text.find("\n" + name + " ");
-    return at == std::string::npos ? 0 : std::stod(text.substr(at + name.size() + 2));
-}
 
 /// A moment as an argument of a task.
 std::int64_t as_number(TimePoint when) {
@@ -78,7 +70,7 @@ protected:
         double most = 0;
         const Deadline deadline = Deadline::in(5 * kLong);
         while (!done() && !deadline.passed()) {
-            most = std::max(most, metric("lovage_worker_waiting"));
+            most = std::max(most, metric_value("lovage_worker_waiting").value_or(0));
             std::this_thread::sleep_for(10ms);
         }
         return most;
@@ -135,7 +127,7 @@ TEST_P(Delays, AFarTaskHoldsUpNobodyAndIsRevocable) {
     std::atomic<int> runs{0};
     auto far = app.task("far", [&] { ++runs; });
     auto near = app.task("near", [] { return 1; });
-    const double delayed = metric("lovage_worker_delayed_total");
+    const double delayed = metric_value("lovage_worker_delayed_total").value_or(0);
     RunningWorker worker{app};
     std::vector<AsyncResult<void>> waiting;
     for (int i = 0; i < 5; ++i) waiting.push_back(far.apply_async({}, {.countdown = 6s}));
@@ -143,7 +135,7 @@ TEST_P(Delays, AFarTaskHoldsUpNobodyAndIsRevocable) {
     for (const auto& each : waiting) each.revoke();
     for (const auto& each : waiting) EXPECT_EQ(each.wait(kLong).status, "REVOKED");
     if (GetParam() == std::string{"rabbitmq"}) {
-        EXPECT_GE(metric("lovage_worker_delayed_total") - delayed, 5);
+        EXPECT_GE(metric_value("lovage_worker_delayed_total").value_or(0) - delayed, 5);
     }
     // Their messages end as well.
     const auto last = far.apply_async({}, {.countdown = 6s});

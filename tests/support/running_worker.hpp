@@ -7,7 +7,6 @@
 #include <memory>
 #include <semaphore>
 #include <string>
-#include <thread>
 #include <utility>
 
 #include <gtest/gtest.h>
@@ -15,6 +14,8 @@
 #include <lovage/app/app.hpp>
 #include <lovage/app/app_core.hpp>
 #include <lovage/worker/worker.hpp>
+
+#include <tests/support/soon.hpp>
 
 namespace lovage {
 
@@ -69,9 +70,7 @@ inline QueueStatus status_of(App& app, const std::string& queue) {
 
 /// Waits for what a worker does on its own threads.
 inline void wait_for(const std::function<bool()>& condition) {
-    const Deadline deadline = Deadline::in(kLong);
-    while (!condition() && !deadline.passed()) std::this_thread::yield();
-    EXPECT_TRUE(condition());
+    EXPECT_TRUE(eventually(condition, Deadline::in(kLong)));
 }
 
 /// Ready, delayed or delivered and not settled.

@@ -20,6 +20,9 @@
 
 #include <gtest/gtest.h>
 
+#include <tests/support/metric_value.hpp>
+#include <tests/support/wrapped_state_store.hpp>
+
 /// Schedulers on a clock, a state store and a broker of the test's own.
 namespace lovage::testing_support {
 
@@ -46,12 +49,12 @@ private:
 };
 
 /// The connection of one process, which may be killed at a write.
-class MortalStore final : public StateStore {
+class MortalStore final : public WrappedStateStore {
 public:
-    MortalStore(StateStore& store, Fate& fate) : store_{store}, fate_{fate} {}
+    MortalStore(StateStore& store, Fate& fate) : WrappedStateStore{store}, fate_{fate} {}
 
     Awaitable<Result<std::optional<StateEntry>>> get(std::string key, Deadline deadline) override {
-        auto found = co_await store_.get(std::move(key), deadline);
+        auto found = co_await WrappedStateStore::get(std::move(key), deadline);
         if (const auto meddle = std::exchange(after_get, nullptr)) co_await meddle();
         co_return found;
     }
@@ -61,26 +64,20 @@ public:
                                                      Deadline deadline) override {
         fate_.pass();
         if (away) co_return fail(Errc::disconnected, "away");
-        auto written = co_await store_.compare_and_set(std::move(key), expected, std::move(value),
-                                                       ttl, deadline);
+        auto written = co_await WrappedStateStore::compare_and_set(std::move(key), expected,
+                                                                   std::move(value), ttl, deadline);
         fate_.pass();
+        if (after_write) co_await after_write();
         co_return written;
-    }
-    Awaitable<Result<void>> compare_and_erase(std::string key, std::uint64_t expected,
-                                              Deadline deadline) override {
-        return store_.compare_and_erase(std::move(key), expected, deadline);
-    }
-    Awaitable<Result<std::vector<std::pair<std::string, StateEntry>>>> list(
-        std::string prefix, std::size_t limit, Deadline deadline) override {
-        return store_.list(std::move(prefix), limit, deadline);
     }
 
     bool away = false;
     /// What another process does, once, right after something was read.
     std::function<Awaitable<void>()> after_get;
+    /// What happens during every write.
+    std::function<Awaitable<void>()> after_write;
 
 private:
-    StateStore& store_;
     Fate& fate_;
 };
 
@@ -200,6 +197,11 @@ protected:
         const auto found =
             loop_.run_blocking(store_->get(ScheduleKeys{"app"}.states() + name, Deadline::in(5s)));
         return value_or_throw(read_entry_state(found.value().value().value));
+    }
+    /// What the process says of itself: the value of a series of the schedule, 0 without one.
+    /// `labels` as Prometheus writes them, besides the schedule's.
+    static double metric(const std::string& name, const std::string& labels = "") {
+        return metric_value(name + '{' + labels + R"(schedule="app"})").value_or(0);
     }
     void write(const std::string& key, const std::string& value) {
         const auto found = loop_.run_blocking(store_->get(key, Deadline::in(5s)));

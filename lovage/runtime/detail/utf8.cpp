@@ -8,11 +8,15 @@ constexpr bool between(unsigned char byte, unsigned char low, unsigned char high
     return byte >= low && byte <= high;
 }
 
+bool continues(char byte) {
+    return between(static_cast<unsigned char>(byte), 0x80, 0xBF);
+}
+
 /// True when `text` holds `count` continuation bytes from index 2 on.
 bool continues(std::string_view text, std::size_t count) {
     if (text.size() < 2 + count) return false;
     for (std::size_t i = 2; i < 2 + count; ++i) {
-        if (!between(static_cast<unsigned char>(text[i]), 0x80, 0xBF)) return false;
+        if (!continues(text[i])) return false;
     }
     return true;
 }
@@ -55,11 +59,15 @@ std::string to_valid_utf8(std::string_view text) {
 std::string_view utf8_prefix(std::string_view text, std::size_t bytes_max) noexcept {
     if (text.size() <= bytes_max) return text;
     std::size_t end = bytes_max;
-    while (end > 0 && bytes_max - end < 3 &&
-           between(static_cast<unsigned char>(text[end]), 0x80, 0xBF)) {
-        --end;
-    }
+    while (end > 0 && bytes_max - end < 3 && continues(text[end])) --end;
     return text.substr(0, end);
+}
+
+std::string_view utf8_suffix(std::string_view text, std::size_t bytes_max) noexcept {
+    if (text.size() <= bytes_max) return text;
+    std::size_t begin = text.size() - bytes_max;
+    for (int i = 0; i < 3 && begin < text.size() && continues(text[begin]); ++i) ++begin;
+    return text.substr(begin);
 }
 
 }  // namespace lovage::detail

@@ -18,5 +18,7 @@ inline constexpr std::string_view kReplacementCharacter = "\xEF\xBF\xBD";
 
 /// The longest prefix of at most `bytes_max` bytes that does not cut a sequence in two.
 [[nodiscard]] std::string_view utf8_prefix(std::string_view text, std::size_t bytes_max) noexcept;
+/// The longest suffix of at most `bytes_max` bytes that does not cut a sequence in two.
+[[nodiscard]] std::string_view utf8_suffix(std::string_view text, std::size_t bytes_max) noexcept;
 
 }  // namespace lovage::detail

@@ -10,6 +10,8 @@
 #include <lovage/results/state_store.hpp>
 #include <lovage/worker/control/controlled_worker.hpp>
 
+#include <tests/support/silent_client.hpp>
+
 namespace lovage::control {
 
 /// A pool that runs what a test says it runs.
@@ -29,28 +31,8 @@ public:
 };
 
 /// Notes what is asked for; stores nothing.
-class FakeClient : public Client {
+class FakeClient final : public SilentClient {
 public:
-    Awaitable<Result<void>> send(TaskSend, Deadline) override { co_return Result<void>{}; }
-    Awaitable<Result<void>> start_chord(ChordStart, Deadline) override { co_return Result<void>{}; }
-    Awaitable<Result<void>> mark_sent(std::string, Deadline) override { co_return Result<void>{}; }
-    Awaitable<Result<void>> save_group(std::string, Json, Deadline) override {
-        co_return Result<void>{};
-    }
-    Awaitable<Result<std::optional<Json>>> saved_group(std::string, Deadline) override {
-        co_return std::nullopt;
-    }
-    Awaitable<Result<void>> forget_group(std::string, Deadline) override {
-        co_return Result<void>{};
-    }
-    Awaitable<Result<std::optional<TaskMeta>>> result(std::string, Deadline) override {
-        co_return std::nullopt;
-    }
-    Awaitable<Result<TaskMeta>> wait(std::string, Deadline) override {
-        co_return fail(Errc::deadline_exceeded, "");
-    }
-    Awaitable<Result<void>> forget(std::string, Deadline) override { co_return Result<void>{}; }
-    Awaitable<Result<bool>> is_known(std::string, Deadline) override { co_return false; }
     Awaitable<Result<void>> revoke(std::string id, RevokeOptions how, Deadline) override {
         if (refusal) co_return std::unexpected{*refusal};
         revoked.emplace_back(std::move(id), how);

@@ -4,7 +4,6 @@
 
 #include <atomic>
 #include <chrono>
-#include <filesystem>
 #include <map>
 #include <memory>
 #include <optional>
@@ -17,12 +16,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <lovage/brokers/sqlite/sqlite_broker.hpp>
+#include <lovage/clients/sqlite/test_folder.hpp>
 #include <lovage/control/control_message.hpp>
 #include <lovage/core/task_message.hpp>
 #include <lovage/core/uuid.hpp>
 #include <lovage/runtime/url.hpp>
 #include <tests/support/memory_app.hpp>
 #include <tests/support/running_worker.hpp>
+#include <tests/support/wrapped_state_store.hpp>
 
 namespace lovage {
 namespace {
@@ -30,22 +31,6 @@ namespace {
 using namespace std::chrono_literals;
 using ::testing::HasSubstr;
 using ::testing::UnorderedElementsAre;
-
-/// A folder that goes with the test.
-class TestFolder {
-public:
-    TestFolder() {
-        std::string name = std::filesystem::temp_directory_path() / "lovage-control-XXXXXX";
-        path_ = ::mkdtemp(name.data());
-    }
-    ~TestFolder() { std::filesystem::remove_all(path_); }
-    TestFolder(const TestFolder&) = delete;
-    TestFolder& operator=(const TestFolder&) = delete;
-    [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-
-private:
-    std::filesystem::path path_;
-};
 
 /// The memory broker, or SQLite's; results in memory.
 class RemoteControl : public ::testing::TestWithParam<std::string> {
@@ -65,20 +50,17 @@ protected:
     }
 
 private:
-    TestFolder folder_;
+    sqlite::TestFolder folder_;
 };
 
 /// A memory store whose writes wait while `held`.
-class HeldStore final : public StateStore {
+class HeldStore final : public WrappedStateStore {
 public:
     HeldStore(Executor executor, const std::string& url)
-        : inner_{make_memory_state_store(executor, url)}, let_go_{std::move(executor)} {
+        : WrappedStateStore{make_memory_state_store(executor, url)}, let_go_{std::move(executor)} {
         current = this;
     }
 
-    Awaitable<Result<std::optional<StateEntry>>> get(std::string key, Deadline deadline) override {
-        return inner_->get(std::move(key), deadline);
-    }
     Awaitable<Result<std::uint64_t>> compare_and_set(std::string key, std::uint64_t expected,
                                                      std::string value,
                                                      std::optional<std::chrono::milliseconds> ttl,
@@ -86,16 +68,8 @@ public:
         ++waiting;
         while (held) co_await let_go_.wait();
         --waiting;
-        co_return co_await inner_->compare_and_set(std::move(key), expected, std::move(value), ttl,
-                                                   deadline);
-    }
-    Awaitable<Result<void>> compare_and_erase(std::string key, std::uint64_t expected,
-                                              Deadline deadline) override {
-        return inner_->compare_and_erase(std::move(key), expected, deadline);
-    }
-    Awaitable<Result<std::vector<std::pair<std::string, StateEntry>>>> list(
-        std::string prefix, std::size_t limit, Deadline deadline) override {
-        return inner_->list(std::move(prefix), limit, deadline);
+        co_return co_await WrappedStateStore::compare_and_set(std::move(key), expected,
+                                                              std::move(value), ttl, deadline);
     }
 
     /// On the loop: all writes go on in one batch.
@@ -110,7 +84,6 @@ public:
     static inline HeldStore* current = nullptr;  // the one made last
 
 private:
-    std::unique_ptr<StateStore> inner_;
     Notifier let_go_;
 };
 

@@ -29,7 +29,7 @@ Json delivery_info(const Delivery& delivery) {
 double unix_time(std::chrono::steady_clock::time_point moment) {
     const auto ago = std::chrono::steady_clock::now() - moment;
     const TimePoint then = wall_clock_now() - std::chrono::duration_cast<TimePoint::duration>(ago);
-    return std::chrono::duration<double>{then.time_since_epoch()}.count();
+    return unix_seconds(then);
 }
 
 /// Wire: the members and their order.

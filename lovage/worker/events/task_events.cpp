@@ -4,6 +4,7 @@
 #include <lovage/core/task_message.hpp>
 #include <lovage/core/task_meta.hpp>
 #include <lovage/core/time.hpp>
+#include <lovage/runtime/detail/utf8.hpp>
 #include <lovage/worker/acknowledgement.hpp>
 #include <lovage/worker/chord_join.hpp>
 
@@ -33,7 +34,7 @@ std::string iso_or_nothing(const std::optional<TimePoint>& when) {
 
 std::string result_text(const Json& value) {
     if (value.is_raw() && value.raw_text().size() > kReadMost) {
-        return value.raw_text().substr(0, kReprMost) + "...";
+        return std::string{detail::utf8_prefix(value.raw_text(), kReprMost)} + "...";
     }
     const auto open = value.expanded({.depth = kJsonDepthMax});
     return open ? celery_repr(*open, false) : std::string{"..."};
@@ -41,8 +42,7 @@ std::string result_text(const Json& value) {
 
 /// The end of a long one: its last line says what happened.
 std::string_view cut_traceback(std::string_view text) {
-    if (text.size() > kTracebackMost) text.remove_prefix(text.size() - kTracebackMost);
-    return text;
+    return detail::utf8_suffix(text, kTracebackMost);
 }
 
 void add_failure(EventFields& fields, const std::optional<TaskFailure>& failure) {
