@@ -93,15 +93,18 @@ Awaitable<Result<std::unique_ptr<Consumer>>> consume_replies(Broker* broker, std
     return broker->consume(std::move(options), deadline);
 }
 
-/// The queue goes while it is still consumed: then it cannot have gone by itself, and the broker's
-/// connection forgets it.
+/// A queue that was consumed goes with its consumer: deleting it would be three more answers to
+/// wait for.
 Awaitable<void> close_reply_box(Broker* broker, std::unique_ptr<Consumer> consumer,
                                 std::string queue) {
     const Deadline deadline = Deadline::in(kBrokerPatience);
+    if (consumer) {
+        (void)co_await consumer->close(deadline);
+        co_return;
+    }
     auto deleted = co_await broker->delete_queue(std::move(queue), deadline);
-    // What cannot be deleted goes with its consumer, or unused after its `x-expires`.
+    // What cannot be deleted goes unused after its `x-expires`.
     if (!deleted) log::debug("control", "the queue for replies: {}", deleted.error().message());
-    if (consumer) (void)co_await consumer->close(deadline);
 }
 
 Awaitable<Result<void>> collect(Consumer* consumer, ReplyCollector* replies, LamportClock* clock,
