@@ -35,8 +35,8 @@ class Browser:
                  "--disable-background-networking", "--disable-breakpad", "--no-first-run", "--hide-scrollbars",
                  "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1", f"--user-data-dir={stack.folder / 'chromium'}"]
         self.stack = stack
-        self.child = Child("chromium", ["bash", "-c", f'exec "$@" 3<&{from_us} 4>&{to_us}', "bash", PROGRAM, *flags], stack.folder, {},
-                           pass_fds=(from_us, to_us))
+        self.child = Child("chromium", ["bash", "-c", f'exec "$@" 3<&{from_us} 4>&{to_us}', "bash", PROGRAM, *flags], stack.folder,
+                           {"HOME": str(stack.folder)}, pass_fds=(from_us, to_us))
         stack.children.append(self.child)
         os.close(from_us)
         os.close(to_us)
