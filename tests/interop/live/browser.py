@@ -102,12 +102,17 @@ class Browser:
 
     def text(self, selector="body") -> str:
         """What a person reads there: nothing of what is hidden; empty when there is no such element."""
-        return self.evaluate(f"document.querySelector({json.dumps(selector)})?.innerText ?? ''")
+        return self.evaluate(f"(found => found?.checkVisibility() ? found.innerText : '')(document.querySelector({json.dumps(selector)}))")
 
     def rows(self, selector: str) -> list[list[str]]:
         """The cells of a table's visible rows."""
         return self.evaluate(f"[...document.querySelectorAll({json.dumps(selector + ' tr')})].filter(row => row.offsetParent)"
                              ".map(row => [...row.cells].map(cell => cell.innerText.trim()))")
+
+    def is_opaque(self, selector: str) -> bool:
+        """Whether it is there to be seen, and has come to the end of fading in."""
+        return self.evaluate(f"(found => found.checkVisibility() && getComputedStyle(found).opacity === '1')"
+                             f"(document.querySelector({json.dumps(selector)}))")
 
     def click(self, selector: str):
         self.evaluate(f"document.querySelector({json.dumps(selector)}).click()")
