@@ -13,7 +13,7 @@ EVENTS_A_TASK = 3  # received, started, succeeded
 MONITORED_TASKS = 200_000
 PINGS = 300
 PROCESSES = 20
-BACKLOG = 250_000  # tasks that wait while a worker is asked
+BACKLOG = 300_000  # tasks that wait while a worker is asked
 NODE = "bench@localhost"
 
 

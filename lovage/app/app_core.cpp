@@ -59,6 +59,9 @@ AppCore::AppCore(std::string name)
       origin_{fmt::format("gen{}@{}", ::getpid(), host_name())},
       loop_{"lovage-io"} {}
 
+/// In remote_control.cpp.
+Awaitable<void> close_remote_control(AppCore& core);
+
 AppCore::~AppCore() {
     if (broker_ && !closed_) {
         try {
@@ -184,6 +187,7 @@ Awaitable<void> AppCore::close(Deadline deadline) {
     closed_ = true;
     connected_ = false;
     if (!broker_) co_return;
+    co_await close_remote_control(*this);
     co_await client_->close(deadline);
     co_await broker_->close(deadline);
     co_await results_->close(deadline);

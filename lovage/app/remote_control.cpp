@@ -8,6 +8,8 @@
 #include <lovage/core/uuid.hpp>
 #include <lovage/runtime/log.hpp>
 
+#include <memory>
+#include <optional>
 #include <utility>
 
 #include <fmt/ranges.h>
@@ -40,6 +42,19 @@ ControlRequest request_of(ControlCommand command, const ControlOptions& options,
     request.expires = std::chrono::duration<double>{now + options.timeout}.count();
     return request;
 }
+
+/// A queue for replies, and who consumes it.
+struct ReplyBox {
+    ControlTopology where;
+    std::unique_ptr<Consumer> consumer;
+};
+
+/// An app's queue for replies between two calls: on a busy RabbitMQ making one and deleting it
+/// takes longer than all the rest. Calls made at the same time make one each. On the app's loop.
+struct KeptReplyBox {
+    std::optional<ReplyBox> box;
+    bool closed = false;
+};
 
 /// The broker, and what remote control is called there.
 struct Exchanges {
@@ -93,15 +108,17 @@ Awaitable<Result<std::unique_ptr<Consumer>>> consume_replies(Broker* broker, std
     return broker->consume(std::move(options), deadline);
 }
 
-/// The queue goes while it is still consumed: then it cannot have gone by itself, and the broker's
-/// connection forgets it.
+/// The queue goes with its consumer: deleting it would be three more answers to wait for.
 Awaitable<void> close_reply_box(Broker* broker, std::unique_ptr<Consumer> consumer,
                                 std::string queue) {
     const Deadline deadline = Deadline::in(kBrokerPatience);
+    if (consumer) {
+        (void)co_await consumer->close(deadline);
+        co_return;
+    }
     auto deleted = co_await broker->delete_queue(std::move(queue), deadline);
-    // What cannot be deleted goes with its consumer, or unused after its `x-expires`.
+    // What cannot be deleted goes unused after its `x-expires`.
     if (!deleted) log::debug("control", "the queue for replies: {}", deleted.error().message());
-    if (consumer) (void)co_await consumer->close(deadline);
 }
 
 Awaitable<Result<void>> collect(Consumer* consumer, ReplyCollector* replies, LamportClock* clock,
@@ -132,28 +149,71 @@ void warn_of_duplicates(const ReplyCollector& replies) {
                  fmt::join(replies.duplicates(), ", "));
 }
 
-Awaitable<Result<NodeReplies>> call(Exchanges on, ControlTopology box, ControlRequest request,
-                                    LamportClock* clock, ControlOptions options) {
-    const Deadline sending = Deadline::in(kBrokerPatience);
-    request.ticket = uuid4();
-    request.reply_to = ReplyAddress{box.binding.exchange, box.binding.routing_key};
-    ReplyCollector replies{*request.ticket, options.destination, options.limit};
-
-    const std::string queue = box.queue.name;
-    std::unique_ptr<Consumer> consumer;
-    Result<void> done = co_await open_reply_box(on, &box, sending);
-    if (done) {
-        // Replies that come before the consumer wait in the queue.
-        auto [consuming, heard] = co_await (consume_replies(on.broker, queue, sending) &&
-                                            publish_request(on, &request, sending));
-        done = first_problem(consuming, heard);
-        if (consuming) consumer = std::move(*consuming);
-        if (done && *heard) {
-            const Deadline deadline = Deadline::in(options.timeout);
-            done = co_await collect(consumer.get(), &replies, clock, deadline);
-        }
+/// Whether a consumer that was kept still gets what comes; what did meanwhile, replies that came
+/// too late, is thrown away.
+Awaitable<bool> still_consumes(Consumer* consumer) {
+    while (true) {
+        auto late = co_await consumer->receive(Deadline::in(std::chrono::seconds{0}));
+        if (!late) co_return late.error().code == Errc::deadline_exceeded;
+        for (const Delivery& delivery : *late) consumer->ack(delivery.tag);
     }
-    co_await close_reply_box(on.broker, std::move(consumer), queue);
+}
+
+/// A box that is there, or one that is made. Without a consumer: it is still to be consumed.
+Awaitable<Result<ReplyBox>> take_reply_box(Exchanges on, std::optional<ReplyBox> kept,
+                                           ControlTopology made, Deadline deadline) {
+    if (kept) {
+        if (co_await still_consumes(kept->consumer.get())) co_return std::move(*kept);
+        co_await close_reply_box(on.broker, std::move(kept->consumer), {});
+    }
+    auto done = co_await open_reply_box(on, &made, deadline);
+    if (!done) {
+        co_await close_reply_box(on.broker, nullptr, made.queue.name);
+        co_return std::unexpected{std::move(done.error())};
+    }
+    co_return ReplyBox{std::move(made), nullptr};
+}
+
+/// Sends the request and sees to it that the box is consumed. True: a worker's mailbox has it.
+Awaitable<Result<bool>> send_request(Exchanges on, ReplyBox* box, const ControlRequest* request,
+                                     Deadline deadline) {
+    if (box->consumer) co_return co_await publish_request(on, request, deadline);
+    // Replies that come before the consumer wait in the queue.
+    auto [consuming, heard] =
+        co_await (consume_replies(on.broker, box->where.queue.name, deadline) &&
+                  publish_request(on, request, deadline));
+    if (consuming) box->consumer = std::move(*consuming);
+    if (auto done = first_problem(consuming, heard); !done) {
+        co_return std::unexpected{std::move(done.error())};
+    }
+    co_return *heard;
+}
+
+/// `kept`: where a box is taken from, and put for the next call; nullptr: there is none.
+Awaitable<Result<NodeReplies>> call(Exchanges on, ControlTopology fresh, ControlRequest request,
+                                    LamportClock* clock, ControlOptions options,
+                                    KeptReplyBox* kept) {
+    const Deadline sending = Deadline::in(kBrokerPatience);
+    auto box = co_await take_reply_box(
+        on, kept != nullptr ? std::exchange(kept->box, std::nullopt) : std::nullopt,
+        std::move(fresh), sending);
+    if (!box) co_return std::unexpected{std::move(box.error())};
+    request.ticket = uuid4();
+    request.reply_to = ReplyAddress{box->where.binding.exchange, box->where.binding.routing_key};
+    ReplyCollector replies{*request.ticket, options.destination, options.limit};
+    Result<void> done;
+    auto heard = co_await send_request(on, &*box, &request, sending);
+    if (!heard) {
+        done = std::unexpected{std::move(heard.error())};
+    } else if (*heard) {
+        const Deadline deadline = Deadline::in(options.timeout);
+        done = co_await collect(box->consumer.get(), &replies, clock, deadline);
+    }
+    if (done && kept != nullptr && !kept->box && !kept->closed) {
+        kept->box = std::move(*box);
+    } else {
+        co_await close_reply_box(on.broker, std::move(box->consumer), box->where.queue.name);
+    }
     if (!done) co_return std::unexpected{std::move(done.error())};
     warn_of_duplicates(replies);
     co_return std::move(replies).take();
@@ -168,12 +228,25 @@ Awaitable<Result<NodeReplies>> cast(Exchanges on, ControlRequest request) {
     co_return NodeReplies{};
 }
 
+Awaitable<Result<NodeReplies>> ask_nodes_with(Broker& broker, const Settings& settings,
+                                              LamportClock& clock, ControlCommand command,
+                                              ControlOptions options, KeptReplyBox* kept) {
+    const Exchanges on{&broker, ControlNames{settings.control_exchange}};
+    ControlRequest request = request_of(std::move(command), options, clock);
+    if (!options.reply) return cast(on, std::move(request));
+    // A queue of its own for each call, so that calls made at the same time need not share one.
+    ControlTopology box = on.names.reply_box(
+        uuid4(), {.ttl = settings.control_queue_ttl, .expires = settings.control_queue_expires});
+    return call(on, std::move(box), std::move(request), &clock, std::move(options), kept);
+}
+
 Awaitable<Result<NodeReplies>> ask(std::shared_ptr<AppCore> core, ControlCommand command,
                                    ControlOptions options) {
     auto connected = co_await core->connect_broker(Deadline::in(kBrokerPatience));
     if (!connected) co_return std::unexpected{std::move(connected.error())};
-    co_return co_await ask_nodes(core->broker(), core->settings(), core->clock(),
-                                 std::move(command), std::move(options));
+    co_return co_await ask_nodes_with(core->broker(), core->settings(), core->clock(),
+                                      std::move(command), std::move(options),
+                                      &core->part<KeptReplyBox>());
 }
 
 }  // namespace
@@ -181,13 +254,16 @@ Awaitable<Result<NodeReplies>> ask(std::shared_ptr<AppCore> core, ControlCommand
 Awaitable<Result<NodeReplies>> ask_nodes(Broker& broker, const Settings& settings,
                                          LamportClock& clock, ControlCommand command,
                                          ControlOptions options) {
-    const Exchanges on{&broker, ControlNames{settings.control_exchange}};
-    ControlRequest request = request_of(std::move(command), options, clock);
-    if (!options.reply) return cast(on, std::move(request));
-    // A queue of its own for each call, so that calls made at the same time need not share one.
-    ControlTopology box = on.names.reply_box(
-        uuid4(), {.ttl = settings.control_queue_ttl, .expires = settings.control_queue_expires});
-    return call(on, std::move(box), std::move(request), &clock, std::move(options));
+    return ask_nodes_with(broker, settings, clock, std::move(command), std::move(options), nullptr);
+}
+
+Awaitable<void> close_remote_control(AppCore& core) {
+    auto& kept = core.part<KeptReplyBox>();
+    kept.closed = true;
+    if (!kept.box) co_return;
+    const std::unique_ptr<Consumer> consumer = std::move(kept.box->consumer);
+    kept.box.reset();
+    (void)co_await consumer->close(Deadline::in(kBrokerPatience));
 }
 
 Awaitable<Result<NodeReplies>> RemoteControl::broadcast_async(ControlCommand command,

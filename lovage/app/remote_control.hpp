@@ -42,7 +42,7 @@ struct ControlOptions {
 ///     const NodeReplies busy = app.control().broadcast(control::inspect("active"));
 ///
 /// Works on every broker. Needs no result backend. What it makes on the broker, a queue for the
-/// replies, is gone when it returns.
+/// replies, is kept for the next call and goes with the App.
 class RemoteControl {
 public:
     explicit RemoteControl(std::shared_ptr<AppCore> core) : core_{std::move(core)} {}

@@ -24,6 +24,7 @@ using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::Key;
 using ::testing::Pair;
+using ::testing::SizeIs;
 
 constexpr auto kLong = 60s;  // a bound for what must end before
 
@@ -118,11 +119,17 @@ TEST(RemoteControl, WaitsForNobodyWhoShallNotAnswer) {
     EXPECT_FALSE(node.requests().front().reply_to);
 }
 
-TEST(RemoteControl, LeavesNoQueueBehind) {
+TEST(RemoteControl, KeepsOneQueueForTheRepliesOfAllCalls) {
     App app{"test", memory_settings()};
     const FakeNode node{app, "one@h", pong};
-    (void)app.control().broadcast(control::ping(), {.timeout = kLong, .limit = 1});
-    EXPECT_THAT(queues_of(app), ElementsAre("one@h.celery.pidbox"));
+    const auto ask = [&] {
+        return app.control().broadcast(control::ping(), {.timeout = kLong, .limit = 1});
+    };
+    EXPECT_THAT(ask(), SizeIs(1));
+    const std::vector<std::string> queues = queues_of(app);
+    EXPECT_THAT(queues, SizeIs(2));
+    EXPECT_THAT(ask(), SizeIs(1));
+    EXPECT_EQ(queues_of(app), queues);
 }
 
 TEST(RemoteControl, AnswersEachOfSeveralCallersAtOnce) {

@@ -32,8 +32,11 @@ using Siblings = std::set<AmqpConsumer*>;
 class AmqpConsumer final : public Consumer {
 public:
     AmqpConsumer(amqp::Client& client, amqp::ConsumerOptions options,
-                 std::shared_ptr<Siblings> siblings)
-        : consumer_{client, std::move(options)}, siblings_{std::move(siblings)} {
+                 std::shared_ptr<Siblings> siblings,
+                 std::shared_ptr<amqp_broker::DelayQueues> delays)
+        : consumer_{client, std::move(options)},
+          siblings_{std::move(siblings)},
+          delays_{std::move(delays)} {
         siblings_->insert(this);
     }
     ~AmqpConsumer() override { siblings_->erase(this); }
@@ -61,15 +64,21 @@ public:
         consumer_.set_prefetch(limited(prefetch));
     }
     Awaitable<Result<void>> add_queue(std::string queue, Deadline deadline) override {
+        queues_.insert(queue);
         return consumer_.add_queue(std::move(queue), deadline);
     }
     Awaitable<Result<void>> cancel_queue(std::string queue, Deadline deadline) override {
+        queues_.erase(queue);
         return consumer_.cancel_queue(std::move(queue), deadline);
     }
     Awaitable<Result<void>> cancel(Deadline deadline) override {
         return consumer_.cancel(deadline);
     }
-    Awaitable<Result<void>> close(Deadline deadline) override { return consumer_.close(deadline); }
+    Awaitable<Result<void>> close(Deadline deadline) override {
+        for (const std::string& queue : queues_) delays_->consumer_gone(queue);
+        queues_.clear();
+        return consumer_.close(deadline);
+    }
 
     [[nodiscard]] std::size_t unsettled() const noexcept override { return consumer_.unsettled(); }
     [[nodiscard]] std::uint64_t stale_settlements() const noexcept override { return stale_; }
@@ -90,6 +99,8 @@ private:
 
     amqp::Consumer consumer_;
     std::shared_ptr<Siblings> siblings_;
+    std::shared_ptr<amqp_broker::DelayQueues> delays_;
+    std::set<std::string> queues_;
     std::uint64_t stale_ = 0;
 };
 
@@ -163,7 +174,7 @@ public:
             co_return std::unexpected{
                 amqp_broker::declaration_error(std::move(declared.error()), "queue", queue.name)};
         }
-        delays_.work_queue(queue);
+        delays_->work_queue(queue);
         co_return Result<void>{};
     }
     Awaitable<Result<void>> declare_exchange(ExchangeDeclaration exchange,
@@ -189,12 +200,12 @@ public:
         // RabbitMQ deletes what is not there without a word.
         auto exists = co_await worker_.look_up(queue, deadline);
         if (!exists) co_return std::unexpected{std::move(exists.error())};
-        if (delays_.may_delay(queue)) {
+        if (delays_->may_delay(queue)) {
             auto delayed = co_await drop_delayed(queue, deadline);
             if (!delayed) co_return std::unexpected{std::move(delayed.error())};
         }
         auto deleted = co_await worker_.delete_queue(queue, deadline);
-        if (deleted) delays_.forget(queue);
+        if (deleted) delays_->forget(queue);
         co_return without_value(std::move(deleted));
     }
 
@@ -214,12 +225,12 @@ public:
         if (auto valid = check_consume(options); !valid) co_return std::unexpected{valid.error()};
         amqp::ConsumerOptions consumer_options{.prefetch = AmqpConsumer::limited(options.prefetch),
                                                .tag = std::move(options.tag)};
-        const auto is_quorum = [this](const std::string& q) { return delays_.is_quorum(q); };
+        const auto is_quorum = [this](const std::string& q) { return delays_->is_quorum(q); };
         if (std::ranges::any_of(options.queues, is_quorum)) {
             consumer_options.qos = amqp::QosScope::queue;
         }
-        auto consumer =
-            std::make_unique<AmqpConsumer>(worker_, std::move(consumer_options), siblings_);
+        auto consumer = std::make_unique<AmqpConsumer>(worker_, std::move(consumer_options),
+                                                       siblings_, delays_);
         for (std::string& queue : options.queues) {
             auto added = co_await consumer->add_queue(std::move(queue), deadline);
             if (!added) co_return std::unexpected{std::move(added.error())};
@@ -295,14 +306,14 @@ private:
         publication.mandatory = true;  // somebody may have deleted it
         auto done =
             co_await publisher_.publish(amqp_broker::outgoing(std::move(publication)), deadline);
-        if (!done && done.error().code == Errc::unroutable) delays_.gone(queue);
+        if (!done && done.error().code == Errc::unroutable) delays_->gone(queue);
         co_return done;
     }
     /// One declaration at a time, however many messages wait for it.
     Awaitable<Result<void>> make_delay_queue(std::string work, std::chrono::seconds rung,
                                              Deadline deadline) {
         using Clock = std::chrono::steady_clock;
-        while (auto wanted = delays_.to_declare(work, rung, Clock::now())) {
+        while (auto wanted = delays_->to_declare(work, rung, Clock::now())) {
             if (declaring_) {
                 if (!co_await declared_.wait(deadline))
                     co_return fail(Errc::deadline_exceeded,
@@ -318,7 +329,7 @@ private:
                 co_return std::unexpected{
                     amqp_broker::declaration_error(std::move(declared.error()), "queue", name)};
             }
-            delays_.declared(name, now);
+            delays_->declared(name, now);
         }
         co_return Result<void>{};
     }
@@ -328,7 +339,7 @@ private:
         std::uint64_t messages = 0;
         for (const std::chrono::seconds rung : amqp_broker::all_rungs()) {
             std::string queue = amqp_broker::delay_queue_name(work, rung);
-            delays_.gone(queue);
+            delays_->gone(queue);
             auto deleted = co_await worker_.delete_queue(std::move(queue), deadline);
             if (!deleted) co_return std::unexpected{std::move(deleted.error())};
             messages += deleted->messages;
@@ -337,7 +348,8 @@ private:
     }
 
     std::string display_;
-    amqp_broker::DelayQueues delays_;
+    std::shared_ptr<amqp_broker::DelayQueues> delays_ =
+        std::make_shared<amqp_broker::DelayQueues>();
     Notifier declared_;  ///< A delay queue was declared, or could not be.
     bool declaring_ = false;
     std::shared_ptr<Siblings> siblings_ = std::make_shared<Siblings>();

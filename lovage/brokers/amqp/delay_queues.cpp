@@ -100,6 +100,10 @@ void DelayQueues::forget(const std::string& queue) {
     work_.erase(queue);
 }
 
+void DelayQueues::consumer_gone(const std::string& queue) {
+    if (!may_delay(queue)) work_.erase(queue);
+}
+
 bool DelayQueues::may_delay(const std::string& queue) const {
     const auto known = work_.find(queue);
     return known == work_.end() || !known->second.auto_delete;

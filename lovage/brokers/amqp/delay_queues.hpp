@@ -52,6 +52,8 @@ public:
     void work_queue(const QueueDeclaration& queue);
     /// It was deleted.
     void forget(const std::string& queue);
+    /// The same for one that goes with its consumer.
+    void consumer_gone(const std::string& queue);
     /// Whether anybody may have put messages aside for it. One that goes with its consumer, such as
     /// remote control's, outlives no delay.
     [[nodiscard]] bool may_delay(const std::string& queue) const;

@@ -100,6 +100,19 @@ TEST(DelayQueues, AreNotLookedForWhereQueuesGoWithTheirConsumer) {
     EXPECT_TRUE(queues.may_delay("replies"));
 }
 
+TEST(DelayQueues, RememberNoQueueThatHasGoneWithItsConsumer) {
+    DelayQueues queues;
+    queues.work_queue({.name = "replies", .auto_delete = true});
+    QueueDeclaration work;
+    work.name = "work";
+    work.arguments.set("x-queue-type", "quorum");
+    queues.work_queue(work);
+    queues.consumer_gone("replies");
+    queues.consumer_gone("work");
+    EXPECT_TRUE(queues.may_delay("replies"));
+    EXPECT_TRUE(queues.is_quorum("work"));
+}
+
 TEST(DelayMarks, AreErasedWithTheHeadersThatSayTheSame) {
     Json headers =
         Json::object({{"task", "t"},

@@ -56,6 +56,9 @@ public:
     [[nodiscard]] Awaitable<Result<Reply>> purge(std::string queue, Deadline deadline);
     /// RabbitMQ: deleting a queue that is not there succeeds.
     [[nodiscard]] Awaitable<Result<Reply>> delete_queue(std::string queue, Deadline deadline);
+    /// Its consumer goes. A queue that was declared to go with its last one is not made again after
+    /// a reconnect.
+    void consumer_gone(const std::string& queue) { topology_.forget_if_auto_delete(queue); }
 
     /// It and its bindings are not declared again after a reconnect.
     void forget_queue(const std::string& queue) { topology_.forget_queue(queue); }

@@ -433,7 +433,10 @@ Awaitable<Result<void>> Consumer::close(Deadline deadline) {
     if (closed_) co_return Result<void>{};
     closed_ = true;
     arrived_.notify_all();
-    if (client_ != nullptr) client_->remove(*this);
+    if (client_ != nullptr) {
+        client_->remove(*this);
+        for (const Subscription& gone : subscriptions_) client_->consumer_gone(gone.queue);
+    }
     handed_out_ = 0;
     subscriptions_.clear();
     Channel* const channel = std::exchange(channel_, nullptr);

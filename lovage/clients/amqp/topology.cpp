@@ -50,6 +50,11 @@ void Topology::remember(const ExchangeSpec& exchange, Request request) {
 
 void Topology::remember(const QueueSpec& queue, Request request) {
     queues_.insert_or_assign(queue.name, std::move(request));
+    if (queue.auto_delete) {
+        auto_delete_.insert(queue.name);
+    } else {
+        auto_delete_.erase(queue.name);
+    }
 }
 
 void Topology::remember(const BindingSpec& binding, Request request) {
@@ -59,7 +64,12 @@ void Topology::remember(const BindingSpec& binding, Request request) {
 
 void Topology::forget_queue(const std::string& queue) {
     queues_.erase(queue);
+    auto_delete_.erase(queue);
     std::erase_if(bindings_, [&](const auto& binding) { return binding.first.queue == queue; });
+}
+
+void Topology::forget_if_auto_delete(const std::string& queue) {
+    if (auto_delete_.contains(queue)) forget_queue(std::string{queue});
 }
 
 std::vector<std::pair<std::string, Request>> Topology::replay() const {

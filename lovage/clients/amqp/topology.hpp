@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -54,6 +55,8 @@ public:
     void remember(const BindingSpec& binding, Request request);
     /// With its bindings.
     void forget_queue(const std::string& queue);
+    /// The same if it was declared to go with its last consumer.
+    void forget_if_auto_delete(const std::string& queue);
 
     /// In the order in which they must be made, each with what messages call it.
     [[nodiscard]] std::vector<std::pair<std::string, Request>> replay() const;
@@ -68,6 +71,7 @@ private:
     };
     std::map<std::string, Request> exchanges_;
     std::map<std::string, Request> queues_;
+    std::set<std::string> auto_delete_;
     std::map<BindingKey, Request> bindings_;
 };
 

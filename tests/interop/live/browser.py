@@ -35,8 +35,8 @@ class Browser:
                  "--disable-background-networking", "--disable-breakpad", "--no-first-run", "--hide-scrollbars",
                  "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1", f"--user-data-dir={stack.folder / 'chromium'}"]
         self.stack = stack
-        self.child = Child("chromium", ["bash", "-c", f'exec "$@" 3<&{from_us} 4>&{to_us}', "bash", PROGRAM, *flags], stack.folder, {},
-                           pass_fds=(from_us, to_us))
+        self.child = Child("chromium", ["bash", "-c", f'exec "$@" 3<&{from_us} 4>&{to_us}', "bash", PROGRAM, *flags], stack.folder,
+                           {"HOME": str(stack.folder)}, pass_fds=(from_us, to_us))
         stack.children.append(self.child)
         os.close(from_us)
         os.close(to_us)
@@ -102,12 +102,17 @@ class Browser:
 
     def text(self, selector="body") -> str:
         """What a person reads there: nothing of what is hidden; empty when there is no such element."""
-        return self.evaluate(f"document.querySelector({json.dumps(selector)})?.innerText ?? ''")
+        return self.evaluate(f"(found => found?.checkVisibility() ? found.innerText : '')(document.querySelector({json.dumps(selector)}))")
 
     def rows(self, selector: str) -> list[list[str]]:
         """The cells of a table's visible rows."""
         return self.evaluate(f"[...document.querySelectorAll({json.dumps(selector + ' tr')})].filter(row => row.offsetParent)"
                              ".map(row => [...row.cells].map(cell => cell.innerText.trim()))")
+
+    def is_opaque(self, selector: str) -> bool:
+        """Whether it is there to be seen, and has come to the end of fading in."""
+        return self.evaluate(f"(found => found.checkVisibility() && getComputedStyle(found).opacity === '1')"
+                             f"(document.querySelector({json.dumps(selector)}))")
 
     def click(self, selector: str):
         self.evaluate(f"document.querySelector({json.dumps(selector)}).click()")

@@ -104,7 +104,8 @@ class OnlyOurs(Watched):
     def tab(self, name):
         """The cells that a tab of the worker's page shows."""
         browsing.click(f"#worker-tab-{name}")
-        until(lambda: browsing.text(f"#tab-{name}"), f"tab {name} is shown")
+        until(lambda: browsing.is_opaque(f"#tab-{name}") and browsing.text(".worker-tabs .nav-link.active") == name.capitalize(),
+              f"tab {name} is shown")
         return browsing.rows(f"#tab-{name}")
 
     def tabs(self, node):
