@@ -10,6 +10,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <unordered_map>
 #include <utility>
 
@@ -80,6 +81,16 @@ public:
         return {};
     }
 
+    Result<void> grow_chord(const std::string& group_id, std::string part_id, TimePoint now,
+                            const MemoryResultsOptions& options) {
+        const std::lock_guard lock{mutex_};
+        const std::size_t bytes = size_of(part_id, nullptr);
+        if (auto room = make_room(bytes, now, options); !room) return room;
+        Chord& chord = touch_chord(group_id, now, options);
+        if (chord.added.insert(std::move(part_id)).second) account(chord, bytes);
+        return {};
+    }
+
     Result<ChordReturns> add_chord_part(ChordPart part, TimePoint now,
                                         const MemoryResultsOptions& options) {
         const std::lock_guard lock{mutex_};
@@ -95,7 +106,9 @@ public:
             place->second = std::move(part);
         }
         ChordReturns returns;
-        const bool all = chord.size && std::cmp_greater_equal(chord.parts.size(), *chord.size);
+        const bool all =
+            chord.size &&
+            std::cmp_greater_equal(chord.parts.size(), *chord.size + std::ssize(chord.added));
         if (all && (added || chord.completed_by.empty())) chord.completed_by = task_id;
         returns.complete = all && chord.completed_by == task_id;
         if (!returns.complete) return returns;
@@ -138,6 +151,7 @@ private:
         std::optional<std::int64_t> size;
         Json structure;
         std::map<std::string, ChordPart> parts;  ///< by task id
+        std::set<std::string> added;             ///< parts beyond `size`
         std::string completed_by;                ///< the task whose return completed it
         std::size_t bytes = 0;                   ///< what it counts for; grows only
         TimePoint expires_at;
@@ -296,6 +310,12 @@ public:
     Awaitable<Result<void>> start_chord(ChordStart chord, Deadline) override {
         if (!connected_) co_return not_connected();
         co_return records_->start_chord(chord, options_.now(), options_);
+    }
+
+    Awaitable<Result<void>> grow_chord(std::string group_id, std::string part_id,
+                                       Deadline) override {
+        if (!connected_) co_return not_connected();
+        co_return records_->grow_chord(group_id, std::move(part_id), options_.now(), options_);
     }
 
     Awaitable<Result<ChordReturns>> add_chord_part(ChordPart part, Deadline) override {

@@ -69,6 +69,20 @@ table.insert(entries, 1, 'complete')
 return entries
 )lua";
 
+/// KEYS: extra, the parts that are counted there. ARGV: the part, seconds to live (0: for good).
+constexpr const char* kGrow = R"lua(
+if redis.call('SADD', KEYS[2], ARGV[1]) == 1 then redis.call('INCR', KEYS[1]) end
+if ARGV[2] ~= '0' then
+  for i = 1, 2 do redis.call('EXPIRE', KEYS[i], ARGV[2]) end
+end
+return {}
+)lua";
+
+const redis::Script& grow_script() {
+    static const redis::Script script{kGrow};
+    return script;
+}
+
 const redis::Script& add_part_script() {
     static const redis::Script script{kAddPart};
     return script;
@@ -131,6 +145,14 @@ redis::Commands start_chord(const RedisKeys& keys, const ChordStart& chord,
     return commands;
 }
 
+redis::Commands grow_chord(const RedisKeys& keys, std::string_view group_id,
+                           std::string_view part_id, std::string_view ttl_seconds) {
+    redis::Commands commands;
+    commands.add_script(grow_script(), {keys.chord_extra(group_id), keys.chord_additions(group_id)},
+                        {part_id, ttl_seconds});
+    return commands;
+}
+
 redis::Commands save_group(const RedisKeys& keys, std::string_view group_id, const Json& result,
                            std::string_view ttl_seconds) {
     redis::Commands commands;
@@ -189,8 +211,12 @@ Result<ChordReturns> read_chord_returns(const redis::Reply& reply, std::string_v
 }
 
 redis::Commands end_chord(const RedisKeys& keys, std::string_view group_id) {
-    return {"DEL", keys.chord_parts(group_id), keys.chord_extra(group_id),
-            keys.chord_size(group_id), keys.chord_completed_by(group_id)};
+    return {"DEL",
+            keys.chord_parts(group_id),
+            keys.chord_extra(group_id),
+            keys.chord_size(group_id),
+            keys.chord_completed_by(group_id),
+            keys.chord_additions(group_id)};
 }
 
 }  // namespace lovage::detail

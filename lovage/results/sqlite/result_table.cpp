@@ -45,6 +45,13 @@ CREATE TABLE chord_part(
 )"},
                             Sql{R"(
 ALTER TABLE chord ADD COLUMN completed_by TEXT;  -- the task whose return completed it
+)"},
+                            Sql{R"(
+CREATE TABLE chord_addition(          -- parts that came on top of chord.size
+    group_id   TEXT NOT NULL,
+    task_id    TEXT NOT NULL,
+    PRIMARY KEY(group_id, task_id)
+) STRICT, WITHOUT ROWID;
 )"}};
 
 constexpr std::int32_t kApplicationId = 0x4C6F5265;  // "LoRe"

@@ -5,7 +5,7 @@ import os
 import pathlib
 import time
 
-from celery import Celery, chord
+from celery import Celery, chord, signature
 
 QUEUE_PY, QUEUE_CPP, QUEUE_MIXED = "py", "cpp", "mixed"
 
@@ -124,6 +124,23 @@ def spawn(self, x, queue):
 def spawn_chord(queues):
     header = [add.s(i, i).set(queue=queue) for i, queue in enumerate(queues[:-1])]
     return chord(header, total.s().set(queue=queues[-1]), app=app).apply_async().id
+
+
+@app.task(name="tasks.replace", bind=True)
+def replace(self, by):
+    return self.replace(signature(by, app=app))
+
+
+@app.task(name="tasks.add_to_chord", bind=True)
+def add_to_chord(self, added, value):
+    for one in added:
+        self.add_to_chord(signature(one, app=app))
+    return value
+
+
+@app.task(name="tasks.stamps", bind=True)
+def stamps(self, before=None):
+    return [*(before or []), self.request.get("stamps") or {}]
 
 
 # The rest has no twin in C++: what Python's own types become on their way.
