@@ -3,6 +3,7 @@
 #include <lovage/app/app_core.hpp>
 #include <lovage/app/builtin_tasks.hpp>
 #include <lovage/app/on_loop.hpp>
+#include <lovage/app/planned_send.hpp>
 #include <lovage/core/task_message.hpp>
 #include <lovage/core/uuid.hpp>
 
@@ -30,50 +31,20 @@ std::optional<TimePoint> expiry(const SendOptions& options, TimePoint now) {
 
 std::optional<Error> check(const detail::Call& call) {
     if (call.task.empty()) return Error{Errc::invalid_argument, "a task name is needed"};
-    auto problem = problem_with(call.options);
-    if (problem) problem->detail = fmt::format("task '{}': {}", call.task, problem->detail);
-    return problem;
+    return problem_with(call.options, fmt::format("task '{}'", call.task));
 }
 
-/// Destination, priority and result setting: the call's own word, then the task's, then the
-/// route's, then the settings' (celery-wire reference, section 7.4).
-void route(AppCore& core, const detail::Call& call, TaskSend& send, TaskMessage& message) {
-    const Settings& settings = core.settings();
-    const SendOptions& options = call.options;
-    const TaskDefinition* task = core.registry().find(call.task);
-    const Route route = core.router().route(call.task);
-
-    send.queue = options.queue;
-    if (send.queue.empty() && task != nullptr) send.queue = task->options.queue;
-    if (send.queue.empty()) send.queue = route.queue;
-    if (send.queue.empty()) send.queue = settings.task_default_queue;
-
-    message.priority = options.priority;
-    if (!message.priority) message.priority = route.priority;
-    if (!message.priority) message.priority = settings.task_default_priority;
-    // Python leaves the property out when a registered task is sent to an explicit queue, and says
-    // 0 otherwise.
-    const bool explicit_queue = task != nullptr && !options.queue.empty();
-    if (!message.priority && !explicit_queue) message.priority = std::uint8_t{0};
-
-    const std::optional<bool> own = task != nullptr ? task->options.ignore_result : std::nullopt;
-    message.ignore_result =
-        options.ignore_result.value_or(own.value_or(settings.task_ignore_result));
+std::optional<double> seconds(std::optional<std::chrono::milliseconds> time) {
+    if (!time) return std::nullopt;
+    return std::chrono::duration<double>(*time).count();
 }
 
-/// The call's limits, else the task's; false when the soft one is beyond the hard one.
-bool limit(AppCore& core, const detail::Call& call, TaskMessage& message) {
-    const auto seconds = [](std::optional<std::chrono::milliseconds> time) {
-        return time ? std::optional{std::chrono::duration<double>(*time).count()} : std::nullopt;
-    };
-    const TaskDefinition* task = core.registry().find(call.task);
-    auto hard = call.options.time_limit;
-    auto soft = call.options.soft_time_limit;
-    if (!hard && task != nullptr) hard = task->options.time_limit;
-    if (!soft && task != nullptr) soft = task->options.soft_time_limit;
-    message.time_limit = seconds(hard);
-    message.soft_time_limit = seconds(soft);
-    return !hard || !soft || *soft <= *hard;
+void stamp(TaskMessage& message, const Json& stamps) {
+    Json::Array names;
+    for (const auto& [name, value] : stamps.as_object()) names.emplace_back(name);
+    if (names.empty()) return;
+    message.stamped_headers = Json{std::move(names)};
+    message.stamps = stamps;
 }
 
 /// A task that sends becomes the parent of what it sends. The trail for the child, once it is sent.
@@ -87,41 +58,43 @@ std::shared_ptr<TaskContext::Trail> inherit(TaskMessage& message) {
 }
 
 PreparedSend prepare(AppCore& core, detail::Call call) {
-    const Settings& settings = core.settings();
     PreparedSend prepared{
         {},
-        Deadline::in(call.options.timeout.value_or(settings.task_publish_timeout)),
+        Deadline::in(call.options.timeout.value_or(core.settings().task_publish_timeout)),
         check(call),
         nullptr};
-    TaskSend& send = prepared.send;
-    TaskMessage message;
+    PlannedCall planned;
+    TaskMessage& message = planned.message;
     message.id = call.options.task_id.empty() ? uuid4() : call.options.task_id;
-    send.task_id = message.id;
+    prepared.send.task_id = message.id;
     if (prepared.error) return prepared;
 
     const TimePoint now = wall_clock_now();
+    const SendOptions& options = call.options;
     message.task = call.task;
-    if (call.options.eta) message.eta = call.options.eta;
+    if (options.eta) message.eta = options.eta;
     // A countdown of zero sends no eta, as in Celery.
-    if (call.options.countdown && call.options.countdown->count() > 0) {
-        message.eta = now + *call.options.countdown;
-    }
-    message.expires = expiry(call.options, now);
-    message.origin = core.origin();
-    message.reply_to = core.client_id();
-    route(core, call, send, message);
-    if (!limit(core, call, message)) {
+    if (options.countdown && options.countdown->count() > 0) message.eta = now + *options.countdown;
+    message.expires = expiry(options, now);
+    message.priority = options.priority;
+    message.time_limit = seconds(options.time_limit);
+    message.soft_time_limit = seconds(options.soft_time_limit);
+    stamp(message, options.stamps);
+    message.args = std::move(call.args);
+    message.kwargs = std::move(call.kwargs);
+    message.argsrepr = std::move(call.argsrepr);
+    message.user_headers = options.headers;
+    add_trace_context(message.user_headers, options.trace);
+    prepared.trail = inherit(message);
+    planned.queue = options.queue;
+    planned.ignore_result = options.ignore_result;
+    TaskSend& send = prepared.send = complete_planned(core, planned);
+    if (message.soft_time_limit > message.time_limit && message.time_limit) {
         prepared.error =
             Error{Errc::invalid_argument,
                   fmt::format("task '{}': soft_time_limit must be at most time_limit", call.task)};
         return prepared;
     }
-    message.args = std::move(call.args);
-    message.kwargs = std::move(call.kwargs);
-    message.argsrepr = std::move(call.argsrepr);
-    message.user_headers = std::move(call.options.headers);
-    add_trace_context(message.user_headers, call.options.trace);
-    prepared.trail = inherit(message);
     if (const TaskDefinition* task = core.registry().find(message.task)) {
         send.unique = unique_call(*task, message.args, message.kwargs, now);
     }
@@ -134,9 +107,6 @@ PreparedSend prepare(AppCore& core, detail::Call call) {
         prepared.error = std::move(checked.error());
         return prepared;
     }
-    send.mark_sent = settings.task_track_sent;
-    send.eta = message.eta;
-    send.expires = message.expires;
     send.message = encode_task_message(message);
     return prepared;
 }

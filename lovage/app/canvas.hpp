@@ -113,8 +113,9 @@ public:
     CanvasBase(std::shared_ptr<AppCore> core, Signature signature)
         : core_{std::move(core)}, signature_{std::move(signature)} {}
 
-    /// The signature inside.
+    /// The signature inside, which is also what a task takes to replace itself by.
     [[nodiscard]] const Signature& signature() const noexcept { return signature_; }
+    operator const Signature&() const noexcept { return signature_; }
     /// Celery's dictionary; App::signature_from() is the way back.
     [[nodiscard]] Json to_dict() const { return encode_signature(signature_); }
 
@@ -148,6 +149,14 @@ public:
         value_or_throw(prepend_args(changed, detail::json_arguments(std::forward<A>(values)...)));
         return Self<typename Start::template After<detail::Shape<A>...>>{core(),
                                                                          std::move(changed)};
+    }
+    /// The same with stamps on every task in it, callbacks and errbacks included:
+    /// `work.stamp({{"order", "o-17"}})`; see SendOptions::stamps. Throws LovageError for a name
+    /// that cannot be one.
+    [[nodiscard]] Self<Start> stamp(const Json::Object& stamps) const {
+        Signature changed = signature();
+        value_or_throw(add_stamps(changed, Json{stamps}));
+        return {core(), std::move(changed)};
     }
     /// Calls `callback` with the result when it succeeds; see add_link() about groups.
     template <AnyCanvas C>

@@ -19,6 +19,7 @@
 #include <lovage/app/planned_send.hpp>
 #include <lovage/brokers/declaration.hpp>
 #include <lovage/core/canvas.hpp>
+#include <lovage/core/compose.hpp>
 #include <lovage/core/python_repr.hpp>
 #include <lovage/core/task_context.hpp>
 #include <lovage/core/uuid.hpp>
@@ -73,9 +74,17 @@ std::vector<std::string> sent_later(const std::shared_ptr<AppCore>& core, const 
     return later;
 }
 
+/// For messages: "task 'add'", "chain 'celery.chain'".
+std::string name_of(const Signature& signature) {
+    return fmt::format("{} '{}'", to_string(signature.type), signature.task);
+}
+
 Result<void> plan_canvas(AppCore& core, Signature canvas, const SendOptions& options,
                          PreparedCanvas& prepared) {
-    if (auto problem = problem_with(options)) return std::unexpected{std::move(*problem)};
+    if (auto problem = problem_with(options, name_of(canvas))) {
+        return std::unexpected{std::move(*problem)};
+    }
+    if (auto stamped = add_stamps(canvas, options.stamps); !stamped) return stamped;
     canvas.options.erase("task_id");  // prepared.id is that, or stands above it
     auto frozen = freeze(canvas, prepared.id, "canvas", prepared.id, core.client_id());
     if (!frozen) return frozen;
@@ -243,7 +252,10 @@ Json send_canvas_blocking(const std::shared_ptr<AppCore>& core, Signature canvas
 }
 
 void set_options(Signature& signature, const SendOptions& options) {
-    if (auto problem = problem_with(options)) throw LovageError{std::move(*problem)};
+    if (auto problem = problem_with(options, name_of(signature))) {
+        throw LovageError{std::move(*problem)};
+    }
+    value_or_throw(add_stamps(signature, options.stamps));
     const Json all = to_signature_options(options);
     for (const auto& [name, value] : all.as_object()) signature.options.set(name, value);
 }

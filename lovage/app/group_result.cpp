@@ -12,6 +12,7 @@
 #include <lovage/core/canvas.hpp>
 #include <lovage/core/detail/signature_options.hpp>
 #include <lovage/core/python_repr.hpp>
+#include <lovage/core/result_tuple.hpp>
 #include <lovage/core/task_context.hpp>
 #include <lovage/runtime/for_each.hpp>
 
@@ -172,12 +173,9 @@ Awaitable<Result<void>> save_group(GroupRequest request, std::string group_id) {
         co_return connected;
     }
     // Wire: Celery's nested tuples (celery-wire reference, section 11.4).
-    const auto id_tuple = [](const std::string& id) { return Json{Json::Array{Json{id}, Json{}}}; };
     Json members = Json::array();
-    for (const std::string& id : request.ids) {
-        members.push_back(Json{Json::Array{id_tuple(id), Json{}}});
-    }
-    Json result{Json::Array{id_tuple(group_id), std::move(members)}};
+    for (const std::string& id : request.ids) members.push_back(task_result_tuple(id));
+    Json result = group_result_tuple(group_id, std::move(members));
     co_return co_await request.core->client().save_group(std::move(group_id), std::move(result),
                                                          request.deadline);
 }

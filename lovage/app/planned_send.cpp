@@ -54,7 +54,7 @@ void add_own_options(const TaskDefinition* task, const Settings& settings, const
 
 }  // namespace
 
-TaskSend prepare_planned(AppCore& core, PlannedCall call) {
+TaskSend complete_planned(AppCore& core, PlannedCall& call) {
     const Settings& settings = core.settings();
     TaskSend send;
     TaskMessage& message = call.message;
@@ -66,7 +66,12 @@ TaskSend prepare_planned(AppCore& core, PlannedCall call) {
     send.eta = message.eta;
     send.expires = message.expires;
     send.mark_sent = settings.task_track_sent;
-    send.message = encode_task_message(message);
+    return send;
+}
+
+TaskSend prepare_planned(AppCore& core, PlannedCall call) {
+    TaskSend send = complete_planned(core, call);
+    send.message = encode_task_message(call.message);
     return send;
 }
 

@@ -1,6 +1,9 @@
 #include <lovage/app/send_options.hpp>
 
+#include <lovage/core/compose.hpp>
 #include <lovage/core/error.hpp>
+
+#include <fmt/format.h>
 
 namespace lovage {
 
@@ -14,13 +17,14 @@ Json seconds_json(std::chrono::milliseconds time) {
 
 }  // namespace
 
-std::optional<Error> problem_with(const SendOptions& options) {
-    const auto bad = [](std::string what) {
-        return Error{Errc::invalid_argument, std::move(what)};
+std::optional<Error> problem_with(const SendOptions& options, std::string_view call) {
+    const auto bad = [call](std::string_view what) {
+        return Error{Errc::invalid_argument, fmt::format("{}: {}", call, what)};
     };
     if (options.countdown && options.eta) return bad("give countdown or eta, not both");
     if (options.countdown && options.countdown->count() < 0) return bad("countdown is negative");
     if (!options.headers.is_object()) return bad("headers must be a map");
+    if (auto fine = check_stamps(options.stamps); !fine) return bad(fine.error().detail);
     for (const auto& limit : {options.time_limit, options.soft_time_limit}) {
         if (limit && limit->count() <= 0) return bad("a time limit is greater than 0");
     }

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 
 #include <lovage/core/error.hpp>
@@ -31,6 +32,9 @@ struct SendOptions {
     std::optional<std::chrono::milliseconds> soft_time_limit;
     /// User headers, merged into the message's header table.
     Json headers = Json::object();
+    /// Stamps of the call, of a canvas of every task in it: names and values that the messages
+    /// carry, and by which `revoke_by_stamped_headers` finds them.
+    Json stamps = Json::object();
     /// The trace that the call belongs to; inside a task the task's own, unless given. Headers that
     /// name one come first.
     TraceContext trace = {};
@@ -41,10 +45,11 @@ struct SendOptions {
     std::optional<std::chrono::milliseconds> timeout;
 };
 
-/// What is wrong with these options, if anything.
-[[nodiscard]] std::optional<Error> problem_with(const SendOptions& options);
+/// What is wrong with these options, if anything; `call` is what is sent, for the message: "task
+/// 'add'".
+[[nodiscard]] std::optional<Error> problem_with(const SendOptions& options, std::string_view call);
 /// The options of a signature that is to be sent like this (celery-wire reference, section 14.1);
-/// all but `timeout`.
+/// all but `timeout` and `stamps`, which add_stamps() adds.
 [[nodiscard]] Json to_signature_options(const SendOptions& options);
 
 }  // namespace lovage

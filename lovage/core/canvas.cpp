@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <lovage/core/detail/signature_options.hpp>
+#include <lovage/core/result_tuple.hpp>
 #include <lovage/core/uuid.hpp>
 
 namespace lovage {
@@ -96,18 +97,9 @@ Json& parent_in(Json& tuple) {
     return tuple.as_array()[0].as_array()[1];
 }
 
-/// `[[id, parent], members]`. Of the ancestors the nearest kResultAncestorsMax are kept. Built by
-/// moves: an initializer list would copy every ancestor once more at each step.
+/// Of the ancestors the nearest kResultAncestorsMax are kept.
 Json tuple_of(std::string id, Json parent, Json members) {
-    Json::Array pair;
-    pair.reserve(2);
-    pair.emplace_back(std::move(id));
-    pair.push_back(std::move(parent));
-    Json::Array tuple;
-    tuple.reserve(2);
-    tuple.emplace_back(std::move(pair));
-    tuple.push_back(std::move(members));
-    Json made{std::move(tuple)};
+    Json made = group_result_tuple(std::move(id), std::move(members), std::move(parent));
     Json* ancestor = &parent_in(made);
     for (std::size_t i = 0; i < kResultAncestorsMax && !ancestor->is_null(); ++i) {
         ancestor = &parent_in(*ancestor);

@@ -10,6 +10,7 @@
 #include <lovage/core/chord_watch.hpp>
 #include <lovage/core/detail/signature_options.hpp>
 #include <lovage/core/python_repr.hpp>
+#include <lovage/core/result_tuple.hpp>
 
 namespace lovage {
 namespace {
@@ -23,11 +24,6 @@ using detail::merged;
 using detail::OptionReader;
 using detail::stamp_names;
 using detail::taken;
-
-/// A result that is a group of results.
-bool is_group_result(const Json& result) {
-    return result.is_array() && result.as_array().size() == 2 && !result.as_array()[1].is_null();
-}
 
 /// About as many bytes as a value takes when it is written.
 std::size_t bytes_of(const Json& value) {
@@ -329,7 +325,7 @@ CanvasPlanner::Child CanvasPlanner::apply_group(const Signature& group, const Js
         if (!result) return result;
         results.push_back(std::move(*result));
     }
-    return Json{Json::Array{Json{Json::Array{own_id, Json{}}}, std::move(results)}};
+    return group_result_tuple(own_id.is_string() ? own_id.as_string() : "", std::move(results));
 }
 
 CanvasPlanner::Child CanvasPlanner::apply_chord(const Signature& chord, const Json::Array& args,
@@ -379,8 +375,7 @@ CanvasPlanner::Child CanvasPlanner::apply_chord(const Signature& chord, const Js
     const Json body_text = Json::raw(to_json_text(encode_signature(body)));
     planned.watch = encode_chord_watch(body_text, caller_.root_id, results);
     if (nested) {
-        planned.structure =
-            Json{Json::Array{Json{Json::Array{group_id, Json{}}}, std::move(results)}};
+        planned.structure = group_result_tuple(group_id, std::move(results));
     }
     plan_.chords.push_back(std::move(planned));
     options.set("task_id", group_id);

@@ -1,6 +1,7 @@
 #include <lovage/core/compose.hpp>
 
 #include <algorithm>
+#include <array>
 #include <iterator>
 #include <utility>
 
@@ -13,6 +14,7 @@ namespace {
 
 using detail::canvas_too_deep;
 using detail::list_of;
+using detail::stamp_names;
 
 // Wire: tasks that every worker has.
 constexpr std::string_view kMap = "celery.map";
@@ -170,6 +172,72 @@ private:
     std::vector<Signature> steps_;
 };
 
+/// Wire: options of signatures (celery-wire reference, section 14.1); a stamp is one, too.
+constexpr std::array<std::string_view, 27> kOptions{"task_id",        "group_id",
+                                                    "group_index",    "chord",
+                                                    "chain",          "link",
+                                                    "link_error",     "root_id",
+                                                    "parent_id",      "reply_to",
+                                                    "countdown",      "eta",
+                                                    "expires",        "queue",
+                                                    "exchange",       "priority",
+                                                    "routing_key",    "serializer",
+                                                    "compression",    "time_limit",
+                                                    "retries",        "shadow",
+                                                    "headers",        "soft_time_limit",
+                                                    "ignore_result",  "replaced_task_nesting",
+                                                    "stamped_headers"};
+
+Result<void> stamp(Signature& signature, const Json& stamps, std::size_t depth);
+
+Result<void> stamp_links(Signature& signature, const Json& stamps, std::size_t depth) {
+    for (const char* name : {"link", "link_error"}) {
+        const Json* const linked = signature.option(name);
+        if (linked == nullptr) continue;
+        auto links = decode_signatures(*linked, name);
+        if (!links) return std::unexpected{std::move(links.error())};
+        for (Signature& link : *links) {
+            if (auto done = stamp(link, stamps, depth + 1); !done) return done;
+        }
+        signature.options.set(name, encode_signatures(*links));
+    }
+    return {};
+}
+
+void stamp_itself(Signature& signature, const Json& stamps) {
+    std::vector<std::string> names = stamp_names(signature.options);
+    for (const auto& [name, value] : stamps.as_object()) {
+        if (std::ranges::find(names, name) == names.end()) names.push_back(name);
+        signature.options.set(name, value);
+    }
+    Json::Array all;
+    for (std::string& name : names) all.emplace_back(std::move(name));
+    signature.options.set("stamped_headers", Json{std::move(all)});
+}
+
+Result<void> stamp(Signature& signature, const Json& stamps, std::size_t depth) {
+    if (depth > kCanvasDepthMax) return canvas_too_deep();
+    if (auto done = stamp_links(signature, stamps, depth); !done) return done;
+    const auto deeper = [&](Signature& part) { return stamp(part, stamps, depth + 1); };
+    switch (signature.type) {
+        case SignatureType::task:
+            stamp_itself(signature, stamps);
+            return {};
+        case SignatureType::chain:
+        case SignatureType::group:
+            return change_tasks(signature, false, deeper);
+        case SignatureType::chord: {
+            auto parts = parts_of(signature);
+            if (!parts) return std::unexpected{std::move(parts.error())};
+            if (auto done = deeper(parts->header); !done) return done;
+            if (auto done = deeper(parts->body); !done) return done;
+            set_parts(signature, *parts);
+            return {};
+        }
+    }
+    return {};
+}
+
 /// Each chunk carries the task, so a long task over many items multiplies: told before any is made.
 Result<void> check_chunks(const Signature& task, std::size_t count) {
     if (count > kCanvasMembersMax) {
@@ -234,6 +302,23 @@ Result<void> add_errback(Signature& signature, const Signature& errback) {
     if (auto added = add_errback(parts->body, errback); !added) return added;
     set_parts(signature, *parts);
     return {};
+}
+
+Result<void> check_stamps(const Json& stamps) {
+    if (!stamps.is_object()) return fail(Errc::invalid_argument, "stamps must be a map");
+    for (const auto& [name, value] : stamps.as_object()) {
+        if (!name.empty() && std::ranges::find(kOptions, name) == kOptions.end()) continue;
+        return fail(Errc::invalid_argument,
+                    fmt::format("'{}' cannot be the name of a stamp: it is {}", name,
+                                name.empty() ? "empty" : "an option of every call"));
+    }
+    return {};
+}
+
+Result<void> add_stamps(Signature& signature, const Json& stamps) {
+    if (auto fine = check_stamps(stamps); !fine) return fine;
+    if (stamps.as_object().empty()) return {};
+    return stamp(signature, stamps, 0);
 }
 
 Signature make_map(const Signature& task, Json items, bool spread) {

@@ -29,6 +29,16 @@ namespace lovage {
 /// chain. Errors: malformed, too_large.
 [[nodiscard]] Result<void> add_errback(Signature& signature, const Signature& errback);
 
+/// Stamps every task in it, callbacks and errbacks included, with `stamps` (a map of names to
+/// values), each in place of an earlier one of that name. Messages carry them to wherever the task
+/// runs; see `revoke_by_stamped_headers`. Errors: invalid_argument (a name that is empty or means
+/// something else among a signature's options), malformed, too_large.
+///
+/// Celery differs: its `chord.stamp(name=value)` leaves the body without; its visitors do not.
+[[nodiscard]] Result<void> add_stamps(Signature& signature, const Json& stamps);
+/// Whether these can be stamps: a map. Errors: invalid_argument, as above.
+[[nodiscard]] Result<void> check_stamps(const Json& stamps);
+
 /// One task that calls another one for each of `items`, a list; its arguments and options do not
 /// count. `spread`: each item is a list of arguments (Celery's starmap).
 [[nodiscard]] Signature make_map(const Signature& task, Json items, bool spread);

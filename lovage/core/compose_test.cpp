@@ -56,6 +56,35 @@ Signature joined_signature(std::vector<Signature> parts) {
 
 // celery-wire reference, section 14.5.
 
+TEST(ComposeStamps, ReachEveryTaskAndTheLastWordCounts) {
+    Signature call;
+    call.task = "t";
+    value_or_throw(add_stamps(call, Json::object({{"a", 1}, {"b", "old"}})));
+    Signature callback;
+    callback.task = "callback";
+    value_or_throw(add_link(call, callback));
+    Signature whole =
+        make_chord(make_group({call, value_or_throw(lovage::chain_of({call, call}))}), call);
+    value_or_throw(add_stamps(whole, Json::object({{"b", Json::array({"x", "y"})}})));
+    const std::string text = to_json_text(encode_signature(whole));
+    const auto count = [&](std::string_view what) {
+        std::size_t times = 0;
+        for (auto at = text.find(what); at != text.npos; at = text.find(what, at + 1)) ++times;
+        return times;
+    };
+    EXPECT_EQ(count(R"("b": ["x", "y"])"), 8U) << "four tasks, each with a callback: " << text;
+    EXPECT_EQ(count(R"("stamped_headers": ["a", "b"])"), 4U);
+    EXPECT_EQ(count(R"("stamped_headers": ["b"])"), 4U) << "what a task has its callback has not";
+    EXPECT_EQ(count("old"), 0U);
+}
+
+TEST(ComposeStamps, HaveNamesThatMeanNothingElse) {
+    EXPECT_TRUE(check_stamps(Json::object({{"order", 1}})));
+    EXPECT_FALSE(check_stamps(Json::object({{"queue", 1}})));
+    EXPECT_FALSE(check_stamps(Json::object({{"", 1}})));
+    EXPECT_FALSE(check_stamps(Json::array()));
+}
+
 TEST(Compose, ATaskAfterAGroupMakesAChord) {
     EXPECT_EQ(joined({group_of({"a", "b"}), named("sum")}), "chord(a, b; sum)");
     EXPECT_EQ(joined({group_of({"a", "b"}), group_of({"c", "d"})}), "chord(a, b; group(c, d))");

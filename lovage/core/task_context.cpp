@@ -4,6 +4,7 @@
 #include <stdexcept>
 #include <string_view>
 
+#include <lovage/core/replace.hpp>
 #include <lovage/core/task_meta.hpp>
 
 namespace lovage {
@@ -37,6 +38,10 @@ void check_retry(const RetryOptions& options) {
     }
 }
 
+void check(std::string_view what, const Result<void>& fine) {
+    if (!fine) throw std::invalid_argument{std::string{what} + ": " + fine.error().detail};
+}
+
 }  // namespace
 
 void TaskContext::retry(RetryOptions options) const {
@@ -54,6 +59,28 @@ void TaskContext::retry(RetryOptions options) const {
     }
     throw Retry{options.countdown, options.eta, std::move(options.args), std::move(options.kwargs),
                 std::move(options.cause)};
+}
+
+void TaskContext::replace(const Signature& signature) const {
+    check("replace()", check_replacement(signature));
+    throw Replace{signature};
+}
+
+std::string TaskContext::add_to_chord(Signature signature) {
+    if (!request_.in_chord) {
+        // Wire: Celery's text.
+        throw std::invalid_argument{"Current task is not member of any chord"};
+    }
+    check("add_to_chord()", check_replacement(signature));
+    const std::lock_guard lock{mutex_};
+    std::string id = chord_addition_id(request_.id, request_.replaced_task_nesting, added_.size());
+    added_.push_back({id, std::move(signature)});
+    return id;
+}
+
+std::vector<TaskContext::ChordAddition> TaskContext::chord_additions() const {
+    const std::lock_guard lock{mutex_};
+    return added_;
 }
 
 void TaskContext::update_state(std::string state, Json meta) {

@@ -13,6 +13,7 @@
 
 #include <lovage/core/json.hpp>
 #include <lovage/core/retry_policy.hpp>
+#include <lovage/core/signature.hpp>
 #include <lovage/core/task_control.hpp>
 #include <lovage/core/trace_context.hpp>
 
@@ -33,6 +34,10 @@ public:
         std::string hostname;  ///< The worker's node name.
         std::string correlation_id;
         std::string reply_to;
+        std::string group;  ///< The group or chord it is a member of; empty: none.
+        bool in_chord = false;
+        std::int64_t replaced_task_nesting = 0;  ///< How often it has been replaced.
+        Json stamps = Json::object();            ///< Name to value, see Canvas::stamp().
         bool redelivered = false;  ///< An earlier delivery was not settled: it may have run before.
         Json headers = Json::object();  ///< User headers.
         std::string argsrepr;           ///< The arguments as text for people.
@@ -56,6 +61,31 @@ public:
     ///     try { fetch(url); }
     ///     catch (const ConnectionLost&) { context.retry({.countdown = 5s}); }
     [[noreturn]] void retry(RetryOptions options = {}) const;
+
+    /// Ends this attempt: `signature` runs in the task's place, under its id, and whatever waits
+    /// for the task, follows it or counts it waits for that. Celery's Task.replace(). A group gives
+    /// the list of its results. Never returns: throws what the worker understands. Throws
+    /// std::invalid_argument for a signature that cannot stand in for a task: one that is a part of
+    /// a chord itself, an empty chain or group.
+    ///
+    ///     if (pages.size() > 100) context.replace(group(parts) | merge.s());
+    [[noreturn]] void replace(const Signature& signature) const;
+
+    /// One more part for the chord that the task is a part of: its result comes right before or
+    /// after the task's own in the list, a group's as a list. Celery's Task.add_to_chord(). Returns
+    /// the id that it will run under. Throws std::invalid_argument when the task is no part of a
+    /// chord, or for what replace() refuses.
+    ///
+    /// Celery differs: it sends at once, and once more in each attempt. Here it is sent when the
+    /// task succeeds or replaces itself, the chord made larger first; an attempt that ends in any
+    /// other way has added nothing.
+    std::string add_to_chord(Signature signature);
+    /// For the worker: what was added so far, under its ids.
+    struct ChordAddition {
+        std::string id;
+        Signature signature;
+    };
+    [[nodiscard]] std::vector<ChordAddition> chord_additions() const;
 
     /// Throws when this attempt should end: SoftTimeLimitExceeded (once), or TaskStopped when it
     /// was terminated or the worker is in a hurry. Long loops of a task call it now and then; it
@@ -162,7 +192,8 @@ private:
     std::atomic<std::uint8_t> stops_{0};  // bits: one a StopReason, and one for "was told"
     std::atomic<bool> may_start_{true};
     std::shared_ptr<Trail> trail_ = std::make_shared<Trail>();
-    std::mutex mutex_;  // guards what follows
+    mutable std::mutex mutex_;  // guards what follows
+    std::vector<ChordAddition> added_;
     std::function<void()> stop_notice_;
 };
 

@@ -9,6 +9,7 @@
 
 #include <lovage/core/error.hpp>
 #include <lovage/core/json.hpp>
+#include <lovage/core/signature.hpp>
 #include <lovage/core/task_error.hpp>
 #include <lovage/core/time.hpp>
 
@@ -56,6 +57,11 @@ class MaxRetriesExceededError : public TaskError {
 public:
     explicit MaxRetriesExceededError(const std::string& message)
         : TaskError{"MaxRetriesExceededError", message, "celery.exceptions"} {}
+};
+
+/// Thrown by TaskContext::replace(), which has checked it; not made by programs.
+struct Replace {
+    Signature signature;
 };
 
 /// How TaskContext::retry() is told when, how often and with what to run again. What is left out

@@ -13,8 +13,8 @@ namespace lovage {
 
 /// How an attempt ended, as hooks are told. Valid during the call.
 struct TaskEnd {
-    /// A state ("SUCCESS", "FAILURE", "RETRY", "REVOKED"), or "IGNORED", "REJECTED" when the task
-    /// asked for that.
+    /// A state ("SUCCESS", "FAILURE", "RETRY", "REVOKED"), or "IGNORED", "REJECTED", "REPLACED"
+    /// when the task asked for that.
     std::string_view state;
     const TaskFailure* failure = nullptr;  ///< Of FAILURE, and of RETRY when it has a cause.
     std::chrono::steady_clock::duration runtime{0};

@@ -117,6 +117,26 @@ TEST_P(ResultConformance, APartBeyondASizeThatWasTooSmallCompletesTheChordAnew) 
                 ElementsAre("a SUCCESS 1", "b SUCCESS 2", "c SUCCESS 3"));
 }
 
+TEST_P(ResultConformance, AChordGrowsOnceForEachFurtherPart) {
+    const auto one = open();
+    const auto other = open();
+    ASSERT_TRUE(one->start_chord({"g", 2, {}}));
+    EXPECT_THAT(shown(one->add_chord_part(part("a", 0, "1"))), ElementsAre());
+    ASSERT_TRUE(one->grow_chord("g", "more"));
+    ASSERT_TRUE(other->grow_chord("g", "more"));
+    EXPECT_THAT(shown(one->add_chord_part(part("b", 1, "2"))), ElementsAre());
+    ASSERT_TRUE(other->grow_chord("g", "yet more"));
+    EXPECT_THAT(shown(other->add_chord_part(part("more", 1, "3"))), ElementsAre());
+    // Whoever began the chord may do so again, after its first parts have returned.
+    ASSERT_TRUE(one->start_chord({"g", 2, {}}));
+    EXPECT_THAT(shown(one->add_chord_part(part("yet more", 0, "4"))),
+                ElementsAre("a SUCCESS 1", "yet more SUCCESS 4", "b SUCCESS 2", "more SUCCESS 3"));
+    ASSERT_TRUE(one->end_chord("g"));
+    // Nothing is left of it.
+    ASSERT_TRUE(one->start_chord({"g", 1, {}}));
+    EXPECT_THAT(shown(one->add_chord_part(part("a", 0, "1"))), ElementsAre("a SUCCESS 1"));
+}
+
 TEST_P(ResultConformance, AChordOfUnknownSizeIsNotComplete) {
     const auto connection = open();
     EXPECT_THAT(shown(connection->add_chord_part(part("a", 0, "1"))), ElementsAre());

@@ -55,6 +55,9 @@ Result<void> ResultConnection::mark_sent(const std::string& task_id) {
 Result<void> ResultConnection::start_chord(ChordStart chord) {
     return loop_.run_blocking(backend_->start_chord(std::move(chord), soon()));
 }
+Result<void> ResultConnection::grow_chord(const std::string& group_id, const std::string& part_id) {
+    return loop_.run_blocking(backend_->grow_chord(group_id, part_id, soon()));
+}
 Result<ChordReturns> ResultConnection::add_chord_part(ChordPart part) {
     return loop_.run_blocking(backend_->add_chord_part(std::move(part), soon()));
 }

@@ -98,6 +98,7 @@ public:
     [[nodiscard]] Result<void> mark_sent(const std::string& task_id);
     [[nodiscard]] Result<bool> is_known(const std::string& task_id);
     [[nodiscard]] Result<void> start_chord(ChordStart chord);
+    [[nodiscard]] Result<void> grow_chord(const std::string& group_id, const std::string& part_id);
     [[nodiscard]] Result<ChordReturns> add_chord_part(ChordPart part);
     [[nodiscard]] Result<void> end_chord(const std::string& group_id);
     [[nodiscard]] Result<std::vector<UnfinishedChord>> look_at_chords(ChordLook look);

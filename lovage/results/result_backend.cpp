@@ -30,6 +30,9 @@ Awaitable<std::vector<Result<StoreOutcome>>> ResultBackend::store_many(std::vect
 Awaitable<Result<void>> ResultBackend::start_chord(ChordStart, Deadline) {
     co_return no_chords(*this);
 }
+Awaitable<Result<void>> ResultBackend::grow_chord(std::string, std::string, Deadline) {
+    co_return no_chords(*this);
+}
 Awaitable<Result<ChordReturns>> ResultBackend::add_chord_part(ChordPart, Deadline) {
     co_return no_chords(*this);
 }

@@ -62,6 +62,10 @@ public:
     /// Makes the size known; to be called before the last part can return. Calling it again, for
     /// a chord that is started once more, does no harm.
     virtual Awaitable<Result<void>> start_chord(ChordStart chord, Deadline deadline);
+    /// Makes a chord one part larger, once for each `part_id`; to be called by a part that has not
+    /// returned yet.
+    virtual Awaitable<Result<void>> grow_chord(std::string group_id, std::string part_id,
+                                               Deadline deadline);
     /// Notes that a part has returned, durably. A part that returns again counts once: its later
     /// result replaces the earlier one, unless that was a SUCCESS. Whoever is told that the chord
     /// is complete sends the body and then calls end_chord(). The part that completed it is told

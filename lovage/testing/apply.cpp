@@ -47,7 +47,7 @@ TaskOutcome run_once(App& app, const TaskMessage& message, const TaskDefinition&
     request.definition = &task;
     request.hooks = &app.core()->task_hooks();
     request.delivery.queue = options.queue;
-    request.context = make_context(message, task, request.delivery, "test@localhost");
+    request.context = make_context(message, false, task, request.delivery, "test@localhost");
     request.context->on_update([&applied](std::string state, Json meta) {
         applied.reports.push_back({std::move(state), std::move(meta)});
     });
@@ -63,6 +63,8 @@ std::string state_of(const TaskOutcome& outcome) {
             return "RETRY";
         case Ending::revoked:
             return "REVOKED";
+        case Ending::replaced:
+            return "REPLACED";
         case Ending::ignored:
             return "IGNORED";
         case Ending::rejected:
@@ -104,6 +106,7 @@ Applied apply(App& app, const std::string& name, Json args, Json kwargs, ApplyOp
         applied.state = state_of(outcome);
         applied.result = std::move(outcome.value);
         applied.failure = std::move(outcome.failure);
+        applied.replacement = std::move(outcome.replacement);
         applied.retries = message.retries;
         if (outcome.ending != Ending::retry) return applied;
         applied.waits.push_back(wait_of(outcome.retry, begin));

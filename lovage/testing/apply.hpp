@@ -10,6 +10,7 @@
 #include <lovage/app/app.hpp>
 #include <lovage/core/convert.hpp>
 #include <lovage/core/json.hpp>
+#include <lovage/core/signature.hpp>
 
 namespace lovage::testing {
 
@@ -38,12 +39,13 @@ struct SentEvent {
 
 /// What came of a task run by apply().
 struct Applied {
-    /// "SUCCESS", "FAILURE", "RETRY", "REVOKED"; "IGNORED", "REJECTED" when the task asked for
-    /// that.
+    /// "SUCCESS", "FAILURE", "RETRY", "REVOKED"; "IGNORED", "REJECTED", "REPLACED" when the task
+    /// asked for that.
     std::string state;
-    Json result;                         ///< The value, when it succeeded.
-    std::optional<TaskFailure> failure;  ///< Of FAILURE; what for, of RETRY.
-    std::int64_t retries = 0;            ///< Of the last attempt.
+    Json result;                           ///< The value, when it succeeded.
+    std::optional<TaskFailure> failure;    ///< Of FAILURE; what for, of RETRY.
+    std::optional<Signature> replacement;  ///< Of REPLACED: what would run (it is not run here).
+    std::int64_t retries = 0;              ///< Of the last attempt.
     /// The wait before each retry the task asked for (not waited for here).
     std::vector<std::chrono::milliseconds> waits;
     std::vector<ReportedState> reports;

@@ -30,6 +30,7 @@ Settlement settlement_of(const TaskOutcome& outcome, const AckRules& rules) noex
     switch (outcome.ending) {
         case Ending::succeeded:
         case Ending::retry:
+        case Ending::replaced:
         case Ending::ignored:
         case Ending::revoked:
             return Settlement::ack;

@@ -78,6 +78,9 @@ TaskEnd end_of(const TaskOutcome& outcome) {
         case Ending::retry:
             end.state = states::kRetry;
             break;
+        case Ending::replaced:
+            end.state = "REPLACED";
+            break;
         case Ending::ignored:
             end.state = "IGNORED";
             break;
@@ -134,6 +137,9 @@ void Attempt::threw(const std::exception_ptr& error) {
         std::rethrow_exception(error);
     } catch (const Retry& retry) {
         note_retry(outcome_, retry, task);
+    } catch (const Replace& replace) {
+        outcome_.ending = Ending::replaced;
+        outcome_.replacement = replace.signature;
     } catch (const Ignore&) {
         outcome_.ending = Ending::ignored;
     } catch (const Reject& reject) {
@@ -175,6 +181,9 @@ TaskOutcome Attempt::end() {
     // Whoever terminated it must not find a result, complete or not.
     if (request_.context->stop_reason() == StopReason::terminated) {
         note_stop(outcome_, StopReason::terminated);
+    }
+    if (outcome_.ending == Ending::succeeded || outcome_.ending == Ending::replaced) {
+        outcome_.chord_additions = request_.context->chord_additions();
     }
     outcome_.ended = std::chrono::steady_clock::now();
     if (request_.hooks != nullptr) tell_hooks(*request_.hooks);

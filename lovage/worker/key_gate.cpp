@@ -55,6 +55,7 @@ std::optional<std::string_view> state_after(const TaskOutcome& outcome,
                                             const AckRules& rules) noexcept {
     switch (outcome.ending) {
         case Ending::succeeded:
+        case Ending::replaced:
         case Ending::ignored:
             return states::kSuccess;
         case Ending::retry:

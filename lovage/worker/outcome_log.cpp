@@ -53,6 +53,9 @@ void log_outcome(const TaskRequest& request, const TaskOutcome& outcome) {
                               exception_text(outcome));
         case Ending::retry:
             return log::info("worker", "Task {} retry: {}", name, outcome.reason);
+        case Ending::replaced:
+            return log::info("worker", "Task {} replaced by {} '{}'", name,
+                             to_string(outcome.replacement->type), outcome.replacement->task);
         case Ending::ignored:
             return log::info("worker", "Task {} ignored", name);
         case Ending::rejected:

@@ -138,6 +138,8 @@ void Settler::tasks_finished(std::vector<FinishedTask> finished) {
             scope_.spawn("crash", settle_lost(std::move(task)));
         } else if (task.outcome.ending == Ending::retry) {
             scope_.spawn("retry", settle_retry(std::move(task)));
+        } else if (task.outcome.ending == Ending::replaced) {
+            scope_.spawn("replace", settle_replaced(std::move(task)));
         } else if (task.outcome.ending == Ending::ignored && last_report) {
             scope_.spawn("settle", settle_ignored(std::move(task), std::move(*last_report)));
         } else if (task.request->follow_ups) {

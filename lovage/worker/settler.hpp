@@ -96,6 +96,10 @@ private:
     /// than it did: as a failure, when what follows it cannot be sent.
     Awaitable<bool> store_record(FinishedTask* finished);
     Awaitable<bool> store_step(FinishedTask* finished);
+    /// Sends what comes after a success; returns what the record lists as children on top.
+    Awaitable<Result<Json::Array>> follow(const FinishedTask* finished, WorkflowStep step,
+                                          DurableWriter::Wanted held);
+    Awaitable<void> settle_replaced(FinishedTask finished);
     Awaitable<void> settle_alone(FinishedTask finished);
     Awaitable<void> settle_retry(FinishedTask finished);
     /// Its task took the slot along: to be run again, or kept when that has happened too often.

@@ -6,6 +6,7 @@
 #include <lovage/worker/settler.hpp>
 #include <lovage/worker/task_record.hpp>
 
+#include <iterator>
 #include <optional>
 #include <utility>
 
@@ -33,6 +34,41 @@ bool calls_errbacks(const TaskOutcome& outcome) {
 
 }  // namespace
 
+Awaitable<Result<Json::Array>> Settler::follow(const FinishedTask* finished, WorkflowStep step,
+                                               DurableWriter::Wanted held) {
+    auto added =
+        co_await workflow_.add_to_chord(finished->request, finished->outcome.chord_additions, held);
+    if (!added) co_return added;
+    auto sent = co_await workflow_.follow(std::move(step), finished->outcome.value, held);
+    if (!sent) co_return sent;
+    added->insert(added->end(), std::make_move_iterator(sent->begin()),
+                  std::make_move_iterator(sent->end()));
+    co_return added;
+}
+
+/// What it replaced itself by is sent, and that is all: its state stays what it was.
+Awaitable<void> Settler::settle_replaced(FinishedTask finished) {
+    const DurableWriter::Wanted held = while_held(finished);
+    if (!held()) co_return abandon(finished);
+    (void)failpoint::fails(failpoint::Point::follow_ups_unsent);
+    Result<void> sent;
+    if (auto added = co_await workflow_.add_to_chord(finished.request,
+                                                     finished.outcome.chord_additions, held)) {
+        sent = co_await workflow_.replace(finished.request, *finished.outcome.replacement, held);
+    } else {
+        sent = std::unexpected{std::move(added.error())};
+    }
+    (void)failpoint::fails(failpoint::Point::follow_ups_sent);
+    if (!sent && sent.error().code == Errc::cancelled) co_return abandon(finished);
+    if (!sent) {
+        finished.outcome = cannot_follow(std::move(finished.outcome), sent.error());
+        log_outcome(*finished.request, finished.outcome);
+        co_await settle_alone(std::move(finished));
+        co_return;
+    }
+    settle_message(std::move(finished));
+}
+
 /// Callbacks and the next step first, so that the record lists them as children; then the record;
 /// then what depends on it. A worker that dies in between leaves a message that is run again, and
 /// sends the same ids again.
@@ -44,7 +80,7 @@ Awaitable<bool> Settler::store_step(FinishedTask* finished) {
     if (finished->outcome.ending == Ending::succeeded) {
         if (!held()) co_return false;
         (void)failpoint::fails(failpoint::Point::follow_ups_unsent);
-        auto sent = co_await workflow_.follow(step, finished->outcome.value, held);
+        auto sent = co_await follow(finished, step, held);
         (void)failpoint::fails(failpoint::Point::follow_ups_sent);
         if (sent) {
             children = std::move(*sent);

@@ -10,6 +10,8 @@ std::string_view to_string(Ending ending) noexcept {
             return "failed";
         case Ending::retry:
             return "retry";
+        case Ending::replaced:
+            return "replaced";
         case Ending::ignored:
             return "ignored";
         case Ending::rejected:

@@ -6,9 +6,12 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <lovage/core/error.hpp>
 #include <lovage/core/json.hpp>
+#include <lovage/core/signature.hpp>
+#include <lovage/core/task_context.hpp>
 #include <lovage/core/time.hpp>
 #include <lovage/worker/crash_report.hpp>
 
@@ -19,6 +22,7 @@ enum class Ending : std::uint8_t {
     succeeded,  ///< `value`.
     failed,     ///< `failure`.
     retry,      ///< To run again under the same id: `retry`; `failure` is what for, when known.
+    replaced,   ///< Another call runs in its place, under its id: `replacement`.
     ignored,    ///< Done, and no result shall be stored (lovage::Ignore).
     rejected,   ///< Refused by the task (lovage::Reject): never to run again; `reason`.
     requeued,   ///< Given back by the task (lovage::Reject with requeue).
@@ -46,6 +50,9 @@ struct TaskOutcome {
     Json value;
     std::optional<TaskFailure> failure;
     RetryPlan retry;
+    std::optional<Signature> replacement;
+    /// Of one that succeeded or was replaced: further parts for its chord.
+    std::vector<TaskContext::ChordAddition> chord_additions;
     std::string reason;
     std::chrono::milliseconds time_limit{0};
     std::shared_ptr<const CrashReport> crash;

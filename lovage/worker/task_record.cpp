@@ -1,6 +1,7 @@
 #include <lovage/worker/task_record.hpp>
 
 #include <lovage/core/python_repr.hpp>
+#include <lovage/core/result_tuple.hpp>
 #include <lovage/core/time.hpp>
 
 #include <utility>
@@ -13,7 +14,7 @@ namespace {
 Json children_json(const TaskContext& context) {
     Json children = Json::array();
     for (std::string& id : context.children()) {
-        children.push_back(Json::Array{Json::Array{Json{std::move(id)}, Json{}}, Json{}});
+        children.push_back(task_result_tuple(std::move(id)));
     }
     return children;
 }
@@ -86,6 +87,7 @@ void set_state(TaskMeta& meta, const TaskOutcome& outcome) {
             return set_revoked(meta, outcome);
         case Ending::failed:
         case Ending::slot_lost:
+        case Ending::replaced:
         case Ending::ignored:
         case Ending::requeued:
             return set_failure(meta, outcome.failure.value_or(
@@ -109,6 +111,7 @@ bool has_record(const TaskOutcome& outcome, const AckRules& rules) noexcept {
         case Ending::revoked:
         case Ending::timed_out:
             return true;
+        case Ending::replaced:
         case Ending::ignored:
         case Ending::requeued:
             return false;
@@ -127,7 +130,7 @@ TaskMeta make_meta(const TaskRequest& request, const TaskOutcome& outcome, bool 
     set_state(meta, outcome);
     if (outcome.ending == Ending::retry) {
         // The retry counts as sent by the task itself.
-        meta.children.push_back(Json::Array{Json::Array{Json{meta.task_id}, Json{}}, Json{}});
+        meta.children.push_back(task_result_tuple(meta.task_id));
     } else {
         meta.date_done = to_iso8601(wall_clock_now());
     }

@@ -16,8 +16,9 @@ std::string reason_not_to_start(const TaskRequest& request) {
     return {};
 }
 
-std::shared_ptr<TaskContext> make_context(const TaskMessage& message, const TaskDefinition& task,
-                                          const Delivery& delivery, std::string hostname) {
+std::shared_ptr<TaskContext> make_context(const TaskMessage& message, bool in_chord,
+                                          const TaskDefinition& task, const Delivery& delivery,
+                                          std::string hostname) {
     TaskContext::Request request;
     request.id = message.id;
     request.task = message.task;
@@ -28,6 +29,10 @@ std::shared_ptr<TaskContext> make_context(const TaskMessage& message, const Task
     request.hostname = std::move(hostname);
     request.correlation_id = message.correlation_id;
     request.reply_to = message.reply_to;
+    request.group = message.group.value_or("");
+    request.in_chord = in_chord && message.group;
+    request.replaced_task_nesting = message.replaced_task_nesting;
+    request.stamps = message.stamps.fully_expanded().value_or(Json::object());
     request.redelivered = delivery.redelivered;
     request.headers = message.user_headers;
     request.argsrepr = message.argsrepr;

@@ -61,8 +61,9 @@ struct TaskRequest {
     bool report_start = false;
 };
 
-/// The context of an attempt at `message`; `hostname` is the worker's node name.
-[[nodiscard]] std::shared_ptr<TaskContext> make_context(const TaskMessage& message,
+/// The context of an attempt at `message`; `in_chord`: it is a part of one; `hostname` is the
+/// worker's node name.
+[[nodiscard]] std::shared_ptr<TaskContext> make_context(const TaskMessage& message, bool in_chord,
                                                         const TaskDefinition& task,
                                                         const Delivery& delivery,
                                                         std::string hostname);

@@ -167,10 +167,13 @@ Awaitable<bool> Worker::Impl::recover(Error problem) {
 }
 
 Worker::Impl::RequestPtr Worker::Impl::make_request(Delivery delivery, TaskMessage message,
-                                                    const TaskDefinition& task) {
+                                                    const TaskDefinition& task,
+                                                    std::shared_ptr<const FollowUps> follow_ups) {
     if (delivery.expired && !message.expires) message.expires = TimePoint{};
     auto request = std::make_shared<TaskRequest>();
-    request->context = make_context(message, task, delivery, hostname);
+    const bool in_chord = follow_ups && !follow_ups->chord.is_null();
+    request->context = make_context(message, in_chord, task, delivery, hostname);
+    request->follow_ups = std::move(follow_ups);
     request->definition = &task;
     request->hooks = &core->task_hooks();
     request->journal = journal_;
@@ -252,8 +255,8 @@ Worker::Impl::RequestPtr Worker::Impl::decode(Delivery delivery) {
                             std::move(step));
         return nullptr;
     }
-    RequestPtr request = make_request(std::move(delivery), std::move(*message), *definition);
-    request->follow_ups = std::move(follow_ups);
+    RequestPtr request =
+        make_request(std::move(delivery), std::move(*message), *definition, std::move(follow_ups));
     log::info("worker", "Task {}[{}] received", request->message.display_name(),
               request->message.id);
     // Celery differs: of a task that was revoked or has expired it says only that.

@@ -7,6 +7,7 @@
 
 #include <lovage/app/planned_send.hpp>
 #include <lovage/core/chord_watch.hpp>
+#include <lovage/core/replace.hpp>
 #include <lovage/core/task_definition.hpp>
 #include <lovage/core/time.hpp>
 #include <lovage/runtime/failpoint.hpp>
@@ -134,6 +135,44 @@ Awaitable<Result<Json::Array>> Workflow::follow(WorkflowStep step, Json value, W
     Json::Array children = std::move(plan->children);
     auto sent = co_await send(std::move(*plan), std::move(wanted));
     if (!sent) co_return std::unexpected{std::move(sent.error())};
+    co_return children;
+}
+
+// ---- Tasks that change their own workflow
+
+Awaitable<Result<void>> Workflow::replace(std::shared_ptr<TaskRequest> request, Signature by,
+                                          Wanted wanted) {
+    static const FollowUps nothing;
+    const FollowUps& follow_ups = request->follow_ups ? *request->follow_ups : nothing;
+    auto plan = plan_replacement(request->message, follow_ups, std::move(by),
+                                 request->delivery.queue, wall_clock_now());
+    if (!plan) co_return std::unexpected{std::move(plan.error())};
+    co_return co_await send(std::move(*plan), std::move(wanted));
+}
+
+Awaitable<Result<Json::Array>> Workflow::add_to_chord(
+    std::shared_ptr<TaskRequest> request, std::vector<TaskContext::ChordAddition> additions,
+    Wanted wanted) {
+    Json::Array children;
+    for (TaskContext::ChordAddition& addition : additions) {
+        if (!request->follow_ups) {
+            co_return fail(Errc::invalid_argument, "the task is no part of a chord");
+        }
+        auto plan = plan_chord_addition(request->message, *request->follow_ups,
+                                        std::move(addition.signature), addition.id,
+                                        request->delivery.queue, wall_clock_now());
+        if (!plan) co_return std::unexpected{std::move(plan.error())};
+        const std::string group_id = request->message.group.value_or("");
+        auto grown = co_await until_done(
+            "Chord " + group_id + ": its further part is not counted yet", wanted, [&] {
+                return core_.results().grow_chord(group_id, addition.id, Deadline::in(kAttempt));
+            });
+        if (!grown) co_return std::unexpected{std::move(grown.error())};
+        children.insert(children.end(), std::make_move_iterator(plan->children.begin()),
+                        std::make_move_iterator(plan->children.end()));
+        auto sent = co_await send(std::move(*plan), wanted);
+        if (!sent) co_return std::unexpected{std::move(sent.error())};
+    }
     co_return children;
 }
 

@@ -15,6 +15,7 @@
 #include <lovage/results/chord.hpp>
 #include <lovage/worker/chord_join.hpp>
 #include <lovage/worker/durable_writer.hpp>
+#include <lovage/worker/task_run.hpp>
 
 namespace lovage {
 
@@ -56,6 +57,15 @@ public:
     /// it can never be sent, though some of it may have been.
     [[nodiscard]] Awaitable<Result<Json::Array>> follow(WorkflowStep step, Json value,
                                                         Wanted wanted);
+
+    /// Sends what the task replaced itself by. Errors: as follow().
+    [[nodiscard]] Awaitable<Result<void>> replace(std::shared_ptr<TaskRequest> request,
+                                                  Signature by, Wanted wanted);
+    /// Makes the task's chord larger and sends the further parts; to be done before the task itself
+    /// counts, or is replaced. Returns and errors: as follow().
+    [[nodiscard]] Awaitable<Result<Json::Array>> add_to_chord(
+        std::shared_ptr<TaskRequest> request, std::vector<TaskContext::ChordAddition> additions,
+        Wanted wanted);
 
     /// What is to be done once the record of a task that is over is stored: its return to the
     /// chord; after a failure also the end of everything that waits for it, and, with

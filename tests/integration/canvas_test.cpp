@@ -41,6 +41,11 @@ Awaitable<std::int64_t> square_later(std::int64_t number) {
     co_return number* number;
 }
 
+Awaitable<std::int64_t> replace_later(TaskContext* context, Canvas<std::int64_t> by) {
+    context->replace(by);
+    co_return 0;
+}
+
 class Canvases : public BothStacks {
 protected:
     Canvases() {
@@ -286,6 +291,56 @@ TEST_P(Canvases, CoroutinesSendAndWait) {
         co_return value.value_or(-1);
     };
     EXPECT_EQ(app_.core()->loop().run_blocking(run(add_.s(1, 1) | add_.s(10))), 12);
+}
+
+TEST_P(Canvases, ATaskReplacesItselfByAWorkflow) {
+    const auto split = app_.task(
+        "split",
+        [this](TaskContext& context, std::int64_t count) -> std::int64_t {
+            std::vector<Canvas<std::int64_t>> parts;
+            for (std::int64_t i = 0; i < count; ++i) parts.push_back(add_.s(i, i));
+            context.replace(group(parts) | total_.s());
+        },
+        arg("count"));
+    const auto later = app_.task(
+        "split later",
+        [this](TaskContext& context, std::int64_t number) -> Awaitable<std::int64_t> {
+            return replace_later(&context, add_.s(number, 1));
+        },
+        arg("number"));
+    const RunningWorker worker{app_, 4};
+    EXPECT_EQ(split.delay(100).get(kLong), 9900);
+    EXPECT_EQ((split.s(3) | add_.s(1)).delay().get(kLong), 7);
+    EXPECT_EQ(chord({split.s(3), split.s(4)}, total_.s()).delay().get(kLong), 18);
+    EXPECT_EQ((later.s(1) | add_.s(10)).delay().get(kLong), 12);
+    EXPECT_EQ(app_.async_result(split.delay(2).id()).get(kLong), Json{2});
+}
+
+TEST_P(Canvases, APartAddsPartsToItsChord) {
+    const auto more = app_.task(
+        "more",
+        [this](TaskContext& context, std::int64_t count) {
+            for (std::int64_t i = 0; i < count; ++i) context.add_to_chord(add_.s(i, 100));
+            return count;
+        },
+        arg("count"));
+    const RunningWorker worker{app_, 4};
+    EXPECT_EQ(chord({more.s(20), more.s(0), more.s(1)}, total_.s()).delay().get(kLong),
+              20 + 1 + 190 + 2100);
+    EXPECT_EQ((chord({more.s(2)}, total_.s()) | add_.s(1)).delay().get(kLong), 2 + 201 + 1);
+}
+
+TEST_P(Canvases, StampsReachTheTasksAndTheRecord) {
+    const auto stamped = app_.task(
+        "stamped", [](TaskContext& context, const Json&) { return context.request().stamps; },
+        arg("anything") = Json{});
+    const RunningWorker worker{app_, 2};
+    const Json order = Json::object({{"order", "o-17"}});
+    const auto work = (stamped.s(1) | stamped.s()).stamp({{"order", "o-17"}});
+    EXPECT_EQ(work.delay().get(kLong), order);
+    SendOptions options;
+    options.stamps = order;
+    EXPECT_EQ(stamped.apply_async({1}, options).get(kLong), order);
 }
 
 TEST_P(Canvases, WhatCannotBeSentIsRejected) {

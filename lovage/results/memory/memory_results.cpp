@@ -10,6 +10,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <unordered_map>
 #include <utility>
 
@@ -79,6 +80,16 @@ public:
         chord.structure = start.structure;
         if (chord.watch.is_null()) chord.watch = start.watch;
         account(chord, bytes);
+        return {};
+    }
+
+    Result<void> grow_chord(const std::string& group_id, std::string part_id, TimePoint now,
+                            const MemoryResultsOptions& options) {
+        const std::lock_guard lock{mutex_};
+        const std::size_t bytes = size_of(part_id, nullptr);
+        if (auto room = make_room(bytes, now, options); !room) return room;
+        Chord& chord = touch_chord(group_id, now, options);
+        if (chord.added.insert(std::move(part_id)).second) account(chord, bytes);
         return {};
     }
 
@@ -198,6 +209,7 @@ private:
         Json structure;
         Json watch;
         std::map<std::string, ChordPart> parts;  ///< by task id
+        std::set<std::string> added;             ///< parts beyond `size`
         std::string completed_by;                ///< the task whose return completed it
         std::size_t bytes = 0;                   ///< what it counts for; grows only
         TimePoint expires_at;
@@ -208,7 +220,7 @@ private:
         TimePoint kept;  ///< when the results of its parts were last made to stay
 
         [[nodiscard]] bool all_returned() const {
-            return size && std::cmp_greater_equal(parts.size(), *size);
+            return size && std::cmp_greater_equal(parts.size(), *size + std::ssize(added));
         }
     };
     using ChordMap = std::map<std::string, Chord>;
@@ -395,6 +407,12 @@ public:
     Awaitable<Result<void>> start_chord(ChordStart chord, Deadline) override {
         if (!connected_) co_return not_connected();
         co_return records_->start_chord(chord, options_.now(), options_);
+    }
+
+    Awaitable<Result<void>> grow_chord(std::string group_id, std::string part_id,
+                                       Deadline) override {
+        if (!connected_) co_return not_connected();
+        co_return records_->grow_chord(group_id, std::move(part_id), options_.now(), options_);
     }
 
     Awaitable<Result<ChordReturns>> add_chord_part(ChordPart part, Deadline) override {

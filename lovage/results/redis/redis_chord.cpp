@@ -101,7 +101,7 @@ end
 return ids
 )lua";
 
-/// KEYS: who completed it, the chords by their next turn, parts, extra, size.
+/// KEYS: who completed it, the chords by their next turn, parts, extra, size, what extra counts.
 /// ARGV: the mark of what is over, seconds to live (0: for good), the group.
 constexpr const char* kEnd = R"lua(
 if ARGV[2] == '0' then
@@ -110,8 +110,22 @@ else
   redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
 end
 redis.call('ZREM', KEYS[2], ARGV[3])
-return redis.call('DEL', KEYS[3], KEYS[4], KEYS[5])
+return redis.call('DEL', KEYS[3], KEYS[4], KEYS[5], KEYS[6])
 )lua";
+
+/// KEYS: extra, the parts that are counted there. ARGV: the part, seconds to live (0: for good).
+constexpr const char* kGrow = R"lua(
+if redis.call('SADD', KEYS[2], ARGV[1]) == 1 then redis.call('INCR', KEYS[1]) end
+if ARGV[2] ~= '0' then
+  for i = 1, 2 do redis.call('EXPIRE', KEYS[i], ARGV[2]) end
+end
+return {}
+)lua";
+
+const redis::Script& grow_script() {
+    static const redis::Script script{kGrow};
+    return script;
+}
 
 const redis::Script& add_part_script() {
     static const redis::Script script{std::string{kCommon} + kAddPart};
@@ -198,6 +212,14 @@ redis::Commands start_chord(const RedisKeys& keys, const ChordStart& chord,
     return commands;
 }
 
+redis::Commands grow_chord(const RedisKeys& keys, std::string_view group_id,
+                           std::string_view part_id, std::string_view ttl_seconds) {
+    redis::Commands commands;
+    commands.add_script(grow_script(), {keys.chord_extra(group_id), keys.chord_additions(group_id)},
+                        {part_id, ttl_seconds});
+    return commands;
+}
+
 redis::Commands save_group(const RedisKeys& keys, std::string_view group_id, const Json& result,
                            std::string_view ttl_seconds) {
     redis::Commands commands;
@@ -280,7 +302,7 @@ redis::Commands end_chord(const RedisKeys& keys, std::string_view group_id,
     commands.add_script(
         end_script(),
         {keys.chord_completed_by(group_id), keys.chords(), keys.chord_parts(group_id),
-         keys.chord_extra(group_id), keys.chord_size(group_id)},
+         keys.chord_extra(group_id), keys.chord_size(group_id), keys.chord_additions(group_id)},
         {kChordOver, ttl_seconds, group_id});
     return commands;
 }

@@ -17,6 +17,10 @@ namespace lovage::detail {
 /// for good.
 [[nodiscard]] redis::Commands start_chord(const RedisKeys& keys, const ChordStart& chord,
                                           std::string_view ttl_seconds);
+/// Makes a chord one part larger, once for each `part_id`, under the key where Celery's
+/// add_to_chord counts.
+[[nodiscard]] redis::Commands grow_chord(const RedisKeys& keys, std::string_view group_id,
+                                         std::string_view part_id, std::string_view ttl_seconds);
 /// Counts a part. One script call: Celery's ZADD and ZCOUNT, but a part that returns again takes
 /// its earlier entry's place, and completeness is told by distinct tasks.
 [[nodiscard]] redis::Commands add_chord_part(const RedisKeys& keys, const ChordPart& part,

@@ -128,6 +128,10 @@ public:
     Awaitable<Result<void>> start_chord(ChordStart chord, Deadline deadline) override {
         return aged().start_chord(std::move(chord), deadline);
     }
+    Awaitable<Result<void>> grow_chord(std::string group_id, std::string part_id,
+                                       Deadline deadline) override {
+        return aged().grow_chord(std::move(group_id), std::move(part_id), deadline);
+    }
     Awaitable<Result<ChordReturns>> add_chord_part(ChordPart part, Deadline deadline) override {
         return aged().add_chord_part(std::move(part), deadline);
     }

@@ -45,6 +45,10 @@ public:
         return prefix_ + "lovage-chord-watch-" + std::string{group_id};
     }
     [[nodiscard]] std::string chords() const { return prefix_ + "lovage-chords"; }
+    /// Which parts the chord's extra ones are; ours alone.
+    [[nodiscard]] std::string chord_additions(std::string_view group_id) const {
+        return prefix_ + "lovage-chord-added-" + std::string{group_id};
+    }
     [[nodiscard]] std::string sent(std::string_view task_id) const {
         return prefix_ + "lovage-sent-" + std::string{task_id};
     }

@@ -93,6 +93,8 @@ public:
     Awaitable<Result<void>> mark_sent(std::string task_id, Deadline deadline) override;
     Awaitable<Result<bool>> is_known(std::string task_id, Deadline deadline) override;
     Awaitable<Result<void>> start_chord(ChordStart chord, Deadline deadline) override;
+    Awaitable<Result<void>> grow_chord(std::string group_id, std::string part_id,
+                                       Deadline deadline) override;
     Awaitable<Result<ChordReturns>> add_chord_part(ChordPart part, Deadline deadline) override;
     Awaitable<Result<void>> end_chord(std::string group_id, Deadline deadline) override;
     Awaitable<Result<void>> watch_chord(std::string group_id, Json watch,
@@ -299,6 +301,13 @@ Awaitable<Result<ChordReturns>> RedisResults::add_chord_part(ChordPart part, Dea
         deadline);
     if (!reply) co_return std::unexpected{reply.error()};
     co_return detail::read_chord_returns(*reply, part.group_id);
+}
+
+Awaitable<Result<void>> RedisResults::grow_chord(std::string group_id, std::string part_id,
+                                                 Deadline deadline) {
+    auto done = co_await run(detail::grow_chord(keys_, group_id, part_id, ttl_seconds_), deadline);
+    if (!done) co_return std::unexpected{std::move(done.error())};
+    co_return Result<void>{};
 }
 
 Awaitable<Result<void>> RedisResults::end_chord(std::string group_id, Deadline deadline) {

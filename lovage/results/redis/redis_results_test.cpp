@@ -356,8 +356,9 @@ TEST(RedisResults, NeedNoMoreRightsThanTheReadmeNames) {
     ASSERT_EQ(server.cli("acl setuser worker on '>pw' resetchannels '&celery-task-meta-*' "
                          "'~celery-task-meta-*' '~celery-taskset-meta-*' '~lovage-*' -@all +get "
                          "+set +del +exists +expire +type +getrange +publish +evalsha "
-                         "'+script|load' +zadd +zrem +zcard +zrange +zrangebyscore +zrangebylex "
-                         "+hset +hsetnx +hget +hmget +lrange +llen +lrem +rpush +time +ping +hello "
+                         "'+script|load' +zadd +zrem +zcard +sadd +incr +zrange +zrangebyscore "
+                         "+zrangebylex +hset +hsetnx +hget +hmget +lrange +llen +lrem +rpush "
+                         "+time +ping +hello "
                          "'+client|setname' +select +subscribe "
                          "+unsubscribe"),
               "OK");
@@ -376,6 +377,8 @@ TEST(RedisResults, NeedNoMoreRightsThanTheReadmeNames) {
     EXPECT_EQ(results.is_known("task"), true);
     EXPECT_TRUE(results.forget("task"));
     ASSERT_TRUE(results.start_chord({"sorted", 1, Json::array()}));
+    ASSERT_TRUE(results.grow_chord("sorted", "another"));
+    EXPECT_FALSE(results.add_chord_part({"sorted", 1, "another", "SUCCESS", 1})->complete);
     EXPECT_TRUE(results.add_chord_part({"sorted", 0, "task", "FAILURE", 1})->complete);
     EXPECT_TRUE(results.add_chord_part({"sorted", 0, "task", "SUCCESS", 2})->complete);
     EXPECT_TRUE(results.end_chord("sorted"));

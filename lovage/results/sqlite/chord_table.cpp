@@ -35,7 +35,10 @@ struct Count {
 
 Result<Count> count_of(Connection& connection, std::string_view group_id) {
     auto row = connection.query(
-        "SELECT returned, size, completed_by, structure FROM chord WHERE group_id = ?", group_id);
+        "SELECT returned, size + (SELECT COUNT(*) FROM chord_addition AS a "
+        "WHERE a.group_id = chord.group_id), completed_by, structure FROM chord "
+        "WHERE group_id = ?",
+        group_id);
     const auto found = row.step();
     if (!found) return std::unexpected(found.error());
     if (!*found) return Count{};
@@ -127,6 +130,12 @@ Result<std::vector<DueChord>> read_due(Connection& connection, const ChordLook& 
     }
 }
 
+Result<void> forget_additions(Connection& connection, std::string_view group_id) {
+    const auto done = connection.run("DELETE FROM chord_addition WHERE group_id = ?", group_id);
+    if (!done) return std::unexpected(done.error());
+    return {};
+}
+
 }  // namespace
 
 Result<std::optional<Json>> watch(Connection& connection, std::string_view group_id) {
@@ -154,6 +163,20 @@ Result<void> start(Connection& connection, const ChordStart& chord,
         "UPDATE chord SET watch = ?, look_at = ?, kept = ? WHERE group_id = ? AND look_at IS NULL",
         Blob{text_of(chord.watch, watch)}, milliseconds(now), milliseconds(now), chord.group_id);
     if (!watched) return std::unexpected(watched.error());
+    return {};
+}
+
+Result<void> grow(Connection& connection, std::string_view group_id, std::string_view part_id,
+                  std::optional<TimePoint> expires_at) {
+    const auto chord = connection.run(
+        "INSERT INTO chord(group_id, structure, returned, expires_at) VALUES(?, ?, 0, ?) "
+        "ON CONFLICT(group_id) DO UPDATE SET expires_at = excluded.expires_at",
+        group_id, Blob{"null"}, milliseconds(expires_at));
+    if (!chord) return std::unexpected(chord.error());
+    const auto part = connection.run(
+        "INSERT INTO chord_addition(group_id, task_id) VALUES(?, ?) ON CONFLICT DO NOTHING",
+        group_id, part_id);
+    if (!part) return std::unexpected(part.error());
     return {};
 }
 
@@ -232,6 +255,7 @@ Result<std::vector<UnfinishedChord>> look(Connection& connection, const ChordLoo
 }
 
 Result<void> end(Connection& connection, std::string_view group_id) {
+    if (auto done = forget_additions(connection, group_id); !done) return done;
     const auto parts = connection.run("DELETE FROM chord_part WHERE group_id = ?", group_id);
     if (!parts) return std::unexpected(parts.error());
     const auto unwatched =
@@ -270,6 +294,7 @@ Result<void> sweep(Connection& connection, TimePoint now) {
         if (!parts) return std::unexpected(parts.error());
         left -= *parts;
         if (left == 0) return {};
+        if (auto done = forget_additions(connection, group_id); !done) return done;
         const auto chord = connection.run("DELETE FROM chord WHERE group_id = ?", group_id);
         if (!chord) return std::unexpected(chord.error());
     }

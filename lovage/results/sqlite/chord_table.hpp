@@ -16,6 +16,8 @@ namespace lovage::detail::chord_table {
 
 [[nodiscard]] Result<void> start(sqlite::Connection& connection, const ChordStart& chord,
                                  std::optional<TimePoint> expires_at, TimePoint now);
+[[nodiscard]] Result<void> grow(sqlite::Connection& connection, std::string_view group_id,
+                                std::string_view part_id, std::optional<TimePoint> expires_at);
 /// Obeys ResultBackend::add_chord_part.
 [[nodiscard]] Result<ChordReturns> add_part(sqlite::Connection& connection, const ChordPart& part,
                                             std::optional<TimePoint> expires_at, TimePoint now,

@@ -54,6 +54,13 @@ ALTER TABLE chord ADD COLUMN seen INTEGER;        -- `returned` at the last look
 ALTER TABLE chord ADD COLUMN quiet_since INTEGER; -- when that was seen first
 ALTER TABLE chord ADD COLUMN kept INTEGER;        -- when its parts' results were last made to stay
 CREATE INDEX chord_look ON chord(look_at) WHERE look_at IS NOT NULL;
+)"},
+                            Sql{R"(
+CREATE TABLE chord_addition(          -- parts that came on top of chord.size
+    group_id   TEXT NOT NULL,
+    task_id    TEXT NOT NULL,
+    PRIMARY KEY(group_id, task_id)
+) STRICT, WITHOUT ROWID;
 )"}};
 
 constexpr std::int32_t kApplicationId = 0x4C6F5265;  // "LoRe"

@@ -334,6 +334,17 @@ public:
             deadline);
     }
 
+    Awaitable<Result<void>> grow_chord(std::string group_id, std::string part_id,
+                                       Deadline deadline) override {
+        if (!live_) co_return not_connected();
+        co_return co_await live_->session->run(
+            [group_id = std::move(group_id), part_id = std::move(part_id),
+             expires_at = expiry(options_.now())](Connection& connection) {
+                return chord_table::grow(connection, group_id, part_id, expires_at);
+            },
+            deadline);
+    }
+
     Awaitable<Result<void>> end_chord(std::string group_id, Deadline deadline) override {
         if (!live_) co_return not_connected();
         co_return co_await live_->session->run(

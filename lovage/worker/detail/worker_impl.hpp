@@ -135,7 +135,8 @@ private:
     Awaitable<void> take(std::vector<Delivery> deliveries);
     Awaitable<void> release_due();
     Awaitable<void> release_due_until_stop();
-    RequestPtr make_request(Delivery delivery, TaskMessage message, const TaskDefinition& task);
+    RequestPtr make_request(Delivery delivery, TaskMessage message, const TaskDefinition& task,
+                            std::shared_ptr<const FollowUps> follow_ups);
     /// How the task is acknowledged and limited: its message's, its options' and the settings'
     /// word.
     void set_rules(TaskRequest& request);

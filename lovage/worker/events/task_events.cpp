@@ -126,6 +126,7 @@ std::optional<EventText> ended_event(const TaskRequest& request, const TaskOutco
             event.type = "task-retried";
             return event;
         }
+        case Ending::replaced:
         case Ending::ignored:
             return std::nullopt;
         case Ending::rejected:

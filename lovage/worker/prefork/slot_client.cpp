@@ -124,9 +124,8 @@ Awaitable<Result<void>> SlotClient::mark_sent(std::string task_id, Deadline dead
 
 Awaitable<Result<void>> SlotClient::save_group(std::string group_id, Json result,
                                                Deadline deadline) {
-    Call call;
-    call.kind = Call::Kind::save_group;
-    call.chord = {std::move(group_id), 0, std::move(result), {}};
+    Call call = about(Call::Kind::save_group, std::move(group_id));
+    call.result = std::move(result);
     return tell(std::move(call), deadline);
 }
 

@@ -259,8 +259,8 @@ Awaitable<Answer> SlotProcess::carry_out(Call call) {
             note(co_await client.mark_sent(std::move(call.task_id), deadline));
             break;
         case Call::Kind::save_group:
-            note(co_await client.save_group(std::move(call.chord.group_id),
-                                            std::move(call.chord.structure), deadline));
+            note(co_await client.save_group(std::move(call.task_id), std::move(call.result),
+                                            deadline));
             break;
         case Call::Kind::saved_group: {
             auto found = co_await client.saved_group(std::move(call.task_id), deadline);

@@ -10,10 +10,6 @@ namespace lovage::slot {
 
 namespace {
 
-constexpr std::size_t kHeaderBytes = 5;
-/// A buffer that a large frame has grown is let go of.
-constexpr std::size_t kKeptBytesMax = std::size_t{256} << 10U;
-
 std::unexpected<Error> malformed(const char* what) {
     return fail(Errc::malformed, fmt::format("a {} message between worker and slot", what));
 }
@@ -26,7 +22,7 @@ bool append_frame(std::string& out, FrameKind kind, Write write) {
     writer.number<std::uint32_t>(0);
     writer.number(static_cast<std::uint8_t>(kind));
     write(writer);
-    const std::size_t payload = out.size() - start - kHeaderBytes;
+    const std::size_t payload = out.size() - start - kFrameHeaderBytes;
     if (payload > kPayloadBytesMax) {
         out.resize(start);
         return false;
@@ -82,6 +78,23 @@ Json read_json(ByteReader& in) {
     return {};
 }
 
+Json read_opened_json(ByteReader& in) {
+    auto value = read_json(in).fully_expanded();
+    if (value) return std::move(*value);
+    in.refuse();
+    return {};
+}
+
+void write_signature(ByteWriter& out, const Signature& signature) {
+    write_json(out, encode_signature(signature));
+}
+Signature read_signature(ByteReader& in) {
+    auto signature = decode_signature(read_json(in), "a signature of a slot");
+    if (signature) return std::move(*signature);
+    in.refuse();
+    return {};
+}
+
 void write_time(ByteWriter& out, TimePoint time) {
     out.signed_number(time.time_since_epoch().count());
 }
@@ -108,6 +121,10 @@ void write_context(ByteWriter& out, const TaskContext::Request& context) {
     out.text(context.hostname);
     out.text(context.correlation_id);
     out.text(context.reply_to);
+    out.text(context.group);
+    out.boolean(context.in_chord);
+    out.signed_number(context.replaced_task_nesting);
+    write_json(out, context.stamps);
     out.boolean(context.redelivered);
     write_json(out, context.headers);
     out.text(context.argsrepr);
@@ -124,12 +141,12 @@ TaskContext::Request read_context(ByteReader& in) {
     context.hostname = in.text();
     context.correlation_id = in.text();
     context.reply_to = in.text();
+    context.group = in.text();
+    context.in_chord = in.boolean();
+    context.replaced_task_nesting = in.signed_number();
+    context.stamps = read_opened_json(in);
     context.redelivered = in.boolean();
-    if (auto headers = read_json(in).fully_expanded()) {
-        context.headers = std::move(*headers);
-    } else {
-        in.refuse();
-    }
+    context.headers = read_opened_json(in);
     context.argsrepr = in.text();
     context.kwargsrepr = in.text();
     return context;
@@ -142,6 +159,12 @@ void write_outcome(ByteWriter& out, const TaskOutcome& outcome) {
     out.optional(outcome.retry.eta, [&](TimePoint time) { write_time(out, time); });
     out.optional(outcome.retry.args, [&](const Json& args) { write_json(out, args); });
     out.optional(outcome.retry.kwargs, [&](const Json& kwargs) { write_json(out, kwargs); });
+    out.optional(outcome.replacement,
+                 [&](const Signature& signature) { write_signature(out, signature); });
+    out.list(outcome.chord_additions, [&](const TaskContext::ChordAddition& addition) {
+        out.text(addition.id);
+        write_signature(out, addition.signature);
+    });
     out.text(outcome.reason);
     write_steady(out, outcome.started);
     write_steady(out, outcome.ended);
@@ -157,10 +180,16 @@ TaskOutcome read_task_outcome(ByteReader& in) {
     outcome.retry.eta = in.optional([&] { return read_time(in); });
     outcome.retry.args = in.optional([&] { return read_json(in); });
     outcome.retry.kwargs = in.optional([&] { return read_json(in); });
+    outcome.replacement = in.optional([&] { return read_signature(in); });
+    in.list([&] {
+        std::string id = in.text();
+        outcome.chord_additions.push_back({std::move(id), read_signature(in)});
+    });
     outcome.reason = in.text();
     outcome.started = read_steady(in);
     outcome.ended = read_steady(in);
     if (outcome.ending == Ending::failed && !outcome.failure) in.refuse();
+    if (outcome.ending == Ending::replaced && !outcome.replacement) in.refuse();
     if (outcome.ended < outcome.started) in.refuse();
     return outcome;
 }
@@ -234,38 +263,6 @@ TaskSend read_send(ByteReader& in) {
 }
 
 }  // namespace
-
-void FrameReader::feed(std::string_view bytes) {
-    if (taken_ == buffer_.size()) {
-        buffer_.clear();
-        if (buffer_.capacity() > kKeptBytesMax) buffer_.shrink_to_fit();
-        taken_ = 0;
-    } else if (taken_ > buffer_.size() / 2) {
-        buffer_.erase(0, taken_);
-        taken_ = 0;
-    }
-    buffer_.append(bytes);
-}
-
-Result<std::optional<FrameReader::Frame>> FrameReader::next() {
-    const std::string_view rest = std::string_view{buffer_}.substr(taken_);
-    if (rest.size() < kHeaderBytes) return std::nullopt;
-    ByteReader header{rest.substr(0, kHeaderBytes)};
-    const auto size = header.number<std::uint32_t>();
-    const auto kind = header.number<std::uint8_t>();
-    if (kind < static_cast<std::uint8_t>(FrameKind::setup) ||
-        kind > static_cast<std::uint8_t>(FrameKind::event)) {
-        return fail(Errc::malformed,
-                    fmt::format("a frame of unknown kind {} between worker and slot", kind));
-    }
-    if (size > kPayloadBytesMax) {
-        return fail(Errc::malformed,
-                    fmt::format("a frame of {} bytes between worker and slot", size));
-    }
-    if (rest.size() < kHeaderBytes + size) return std::nullopt;
-    taken_ += kHeaderBytes + size;
-    return Frame{static_cast<FrameKind>(kind), rest.substr(kHeaderBytes, size)};
-}
 
 void append(std::string& out, const Setup& message) {
     const bool fits = append_frame(out, FrameKind::setup, [&](ByteWriter& writer) {
@@ -414,12 +411,6 @@ Result<Interrupt> read_interrupt(std::string_view payload) {
     return interrupt;
 }
 
-namespace {
-bool is_about_a_chord(Call::Kind kind) {
-    return kind == Call::Kind::start_chord || kind == Call::Kind::save_group;
-}
-}  // namespace
-
 bool append(std::string& out, const Call& message) {
     return append_frame(out, FrameKind::call, [&](ByteWriter& writer) {
         writer.number(message.id);
@@ -427,11 +418,14 @@ bool append(std::string& out, const Call& message) {
         writer.signed_number(message.timeout.count());
         if (message.kind == Call::Kind::send) {
             write_send(writer, message.send);
-        } else if (is_about_a_chord(message.kind)) {
+        } else if (message.kind == Call::Kind::start_chord) {
             writer.text(message.chord.group_id);
             writer.signed_number(message.chord.size);
             write_json(writer, message.chord.structure);
             write_json(writer, message.chord.watch);
+        } else if (message.kind == Call::Kind::save_group) {
+            writer.text(message.task_id);
+            write_json(writer, message.result);
         } else {
             writer.text(message.task_id);
             writer.boolean(message.revoke.terminate);
@@ -451,13 +445,16 @@ Result<Call> read_call(std::string_view payload) {
     if (call.timeout.count() < 0) in.refuse();
     if (call.kind == Call::Kind::send) {
         call.send = read_send(in);
-    } else if (is_about_a_chord(call.kind)) {
+    } else if (call.kind == Call::Kind::start_chord) {
         call.chord.group_id = in.text();
         call.chord.size = in.signed_number();
         for (Json* const part : {&call.chord.structure, &call.chord.watch}) {
             *part = read_json(in);
             if (part->python_type_name() == "None") *part = {};
         }
+    } else if (call.kind == Call::Kind::save_group) {
+        call.task_id = in.text();
+        call.result = read_json(in);
     } else {
         call.task_id = in.text();
         call.revoke.terminate = in.boolean();

@@ -27,6 +27,8 @@ namespace lovage::slot {
 
 /// Largest payload: a message of 16 MiB with its headers, and a result of 16 MiB, fit.
 inline constexpr std::size_t kPayloadBytesMax = std::size_t{40} << 20U;
+/// Length and kind, in front of a payload.
+inline constexpr std::size_t kFrameHeaderBytes = 5;
 
 enum class FrameKind : std::uint8_t {
     setup = 1,  ///< Worker, task stream, first.
@@ -136,10 +138,10 @@ struct Call {
     std::uint64_t id = 0;
     Kind kind = Kind::result;
     std::chrono::milliseconds timeout{0};
-    TaskSend send;  ///< Kind::send
-    /// Kind::start_chord; Kind::save_group, whose result is the structure.
-    ChordStart chord;
+    TaskSend send;         ///< Kind::send
+    ChordStart chord;      ///< Kind::start_chord
     std::string task_id;   ///< all others; a group's, too
+    Json result;           ///< Kind::save_group
     RevokeOptions revoke;  ///< Kind::revoke
 };
 

@@ -187,6 +187,42 @@ TEST(SlotProtocol, ASentMarkerKeepsItsId) {
     EXPECT_EQ(read->task_id, "id");
 }
 
+TEST(SlotProtocol, AGroupArrivesAsItWasToBeSaved) {
+    Call call;
+    call.kind = Call::Kind::save_group;
+    call.task_id = "g";
+    call.result = Json::raw(R"([["g", null], []])");
+    std::string bytes;
+    ASSERT_TRUE(append(bytes, call));
+    const auto read = read_call(payload_of(bytes, FrameKind::call));
+    ASSERT_TRUE(read);
+    EXPECT_EQ(read->task_id, "g");
+    EXPECT_EQ(read->result, call.result);
+}
+
+TEST(SlotProtocol, WhatATaskMadeOfItsWorkflowArrives) {
+    Outcome message;
+    message.outcome.ending = Ending::replaced;
+    std::string bytes;
+    ASSERT_TRUE(append(bytes, message));
+    EXPECT_FALSE(read_outcome(payload_of(bytes, FrameKind::outcome))) << "by nothing";
+
+    Signature by;
+    by.task = "add";
+    by.args = Json::raw("[1]");
+    message.outcome.replacement = by;
+    message.outcome.chord_additions = {{"one", by}, {"two", make_group({by, by})}};
+    bytes.clear();
+    ASSERT_TRUE(append(bytes, message));
+    const auto read = read_outcome(payload_of(bytes, FrameKind::outcome));
+    ASSERT_TRUE(read);
+    EXPECT_EQ(read->outcome.replacement->task, "add");
+    EXPECT_EQ(to_json_text(read->outcome.replacement->args), "[1]");
+    ASSERT_EQ(read->outcome.chord_additions.size(), 2U);
+    EXPECT_EQ(read->outcome.chord_additions[1].id, "two");
+    EXPECT_EQ(read->outcome.chord_additions[1].signature.type, SignatureType::group);
+}
+
 TEST(SlotProtocol, AnAnswerKeepsTheErrorItCarries) {
     Answer answer;
     answer.id = 4;

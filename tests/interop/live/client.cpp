@@ -50,6 +50,7 @@ lovage::SendOptions send_options(const Json& request) {
         options.priority = static_cast<std::uint8_t>(value->as_int64().value());
     }
     if (const Json* value = request.find("headers")) options.headers = *value;
+    if (const Json* value = request.find("stamps")) options.stamps = *value;
     if (const Json* value = request.find("ignore_result")) {
         options.ignore_result = value->as_bool();
     }

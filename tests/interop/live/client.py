@@ -37,7 +37,10 @@ def canvas(wanted):
 
 def answer(request):
     if request["do"] == "canvas":
-        result = canvas(request["canvas"]).apply_async(**({"task_id": request["task_id"]} if "task_id" in request else {}))
+        made = canvas(request["canvas"])
+        if "stamps" in request:
+            made.stamp(**request["stamps"])
+        result = made.apply_async(**({"task_id": request["task_id"]} if "task_id" in request else {}))
         if "save" in request:
             result.save(backend=tasks.app.backend)
         return {"id": result.id, "members": [part.id for part in getattr(result, "results", None) or [result]]}

@@ -6,7 +6,7 @@ import pathlib
 import signal
 import time
 
-from celery import Celery, Signature, chord
+from celery import Celery, Signature, chord, signature
 
 QUEUE_PY, QUEUE_CPP, QUEUE_MIXED = "py", "cpp", "mixed"
 

@@ -111,6 +111,26 @@ std::string append(const Json& value, const std::string& word) {
     return flat(lovage::value_or_throw(value.fully_expanded())) + word;
 }
 
+lovage::Signature signature(const Json& dictionary) {
+    return lovage::value_or_throw(lovage::decode_signature(dictionary, "the signature"));
+}
+
+void replace(lovage::TaskContext& context, const Json& by) {
+    context.replace(signature(by));
+}
+
+Json add_to_chord(lovage::TaskContext& context, const Json& added, Json value) {
+    for (const Json& one : added.as_array()) context.add_to_chord(signature(one));
+    return value;
+}
+
+/// The stamps of each task on the way.
+Json stamps(lovage::TaskContext& context, const Json& before) {
+    Json all = before.is_null() ? Json::array() : before;
+    all.push_back(context.request().stamps);
+    return all;
+}
+
 /// Ends when it is asked to.
 void spin(lovage::TaskContext& context) {
     while (true) {
@@ -150,6 +170,9 @@ int main(int argc, char** argv) {
     app.task("tasks.visit", visit, arg("visited") = std::vector<std::string>{});
     app.task("tasks.total", total, arg("numbers"));
     app.task("tasks.append", append, arg("value"), arg("word"));
+    app.task("tasks.replace", replace, arg("by"));
+    app.task("tasks.add_to_chord", add_to_chord, arg("added"), arg("value"));
+    app.task("tasks.stamps", stamps, arg("before") = Json::array());
     app.task(
         "tasks.spawn",
         [&app](std::int64_t x, const std::string& queue) {
