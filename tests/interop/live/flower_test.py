@@ -4,7 +4,7 @@ import re
 
 import fleet
 from harness import HERE, PATIENCE, until
-from stock_flower import Watched
+from stock_flower import ANSWERS, Watched
 
 
 def setUpModule():
@@ -12,9 +12,6 @@ def setUpModule():
 
 
 tearDownModule = fleet.tear_down
-
-# What Flower asks every worker, and shows in the tabs of its page.
-ANSWERS = {"stats", "active_queues", "registered", "scheduled", "active", "reserved", "revoked", "conf"}
 
 
 class OnlyOurs(Watched):

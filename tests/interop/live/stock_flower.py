@@ -14,6 +14,9 @@ from harness import PATIENCE, _service, free_port, until
 # What workers log once Flower, which does so every five seconds, has asked them for events of tasks.
 EVENTS_ARE_ON = ("Events of group {task} enabled by remote.", "remote control: events of tasks are sent")
 
+# What Flower asks every worker, and shows in the tabs of its page.
+ANSWERS = {"stats", "active_queues", "registered", "scheduled", "active", "reserved", "revoked", "conf"}
+
 
 class Watched(unittest.TestCase):
     """A Flower of its own, which sees every event of the fleet from the first test on."""
@@ -95,8 +98,17 @@ class Watched(unittest.TestCase):
         return until(seen, f"Flower sees {task_id} as {state}")
 
     def facts(self, node=None):
+        """What a worker has just answered. Flower waits a second for that, which is short on a busy machine."""
         node = node or self.node
-        return self.get("workers", refresh="true", workername=node)[node]
+
+        def answered():
+            try:
+                said = self.get("workers", refresh="true", workername=node)[node]
+            except urllib.error.HTTPError as error:
+                self.assertEqual(error.code, 404)
+                return None
+            return said if ANSWERS <= set(said) else None
+        return until(answered, f"{node} answers Flower")
 
     # A workflow: a task, a chord of two, its body and another task.
 
