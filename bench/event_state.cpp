@@ -1,4 +1,5 @@
-// How many events a second does EventState take, alone and with the reading of their messages?
+// How many events a second does EventState take, alone and with the reading of their messages? And
+// what memory does it need for a task?
 //
 //     event_state [TASKS]
 //
@@ -14,6 +15,8 @@
 #include <string>
 #include <utility>
 #include <vector>
+
+#include <malloc.h>
 
 #include "measure.hpp"
 
@@ -83,6 +86,7 @@ int main(int argc, char** argv) {
     }
     const double reading = cpu_seconds() - start;
 
+    const std::size_t before = mallinfo2().uordblks;
     lovage::EventState state;
     start = cpu_seconds();
     for (const lovage::EventBatch& batch : batches) {
@@ -92,6 +96,7 @@ int main(int argc, char** argv) {
     std::cout << "{\"events\": " << static_cast<std::size_t>(count)
               << ", \"read_per_second\": " << static_cast<std::size_t>(count / reading)
               << ", \"applied_per_second\": " << static_cast<std::size_t>(count / applying)
+              << ", \"bytes_per_task\": " << (mallinfo2().uordblks - before) / state.tasks().size()
               << ", \"both_per_second\": " << static_cast<std::size_t>(count / (reading + applying))
               << "}\n";
 }

@@ -129,8 +129,8 @@ def peer_python() -> pathlib.Path:
     return folder / "bin" / "python"
 
 
-def run_json(*command) -> dict:
-    done = subprocess.run([str(word) for word in command], check=True, stdout=subprocess.PIPE, text=True, timeout=600)
+def run_json(*command, environment=None) -> dict:
+    done = subprocess.run([str(word) for word in command], check=True, stdout=subprocess.PIPE, text=True, timeout=600, env=environment)
     return json.loads(done.stdout.splitlines()[-1])
 
 

@@ -2,7 +2,10 @@
 
 // What the benchmark programs measure with.
 
+#include <algorithm>
 #include <chrono>
+#include <cstddef>
+#include <vector>
 
 #include <sys/resource.h>
 #include <sys/time.h>
@@ -23,6 +26,13 @@ inline double cpu_seconds() {
         return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6;
     };
     return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+}
+
+/// Of at least one.
+inline double median(std::vector<double> samples) {
+    const auto middle = samples.begin() + static_cast<std::ptrdiff_t>(samples.size() / 2);
+    std::ranges::nth_element(samples, middle);
+    return *middle;
 }
 
 }  // namespace bench

@@ -1,7 +1,8 @@
-// The program whose workers `./dev bench pools` measures: a worker like any other (lovage::main),
-// and beside it
+// The program whose workers `./dev bench pools`, `events` and `control` measure: a worker like any
+// other (lovage::main), and beside it
 //
 //     pool_tasks send TASK COUNT     fills the default queue; broker and results as for a worker
+//     pool_tasks ping NODE COUNT     asks a worker `ping`, again and again on one connection
 //     pool_tasks hop POOL ROUNDS     closed loop: send, run, get; one slot, broker in memory
 //
 // Tasks write what they do into a page of memory that BENCH_PAGE names, whatever process they run
@@ -111,9 +112,7 @@ double median_round_trip(lovage::App& app, int rounds) {
         (void)app.send_task("noop", arguments).get(10s);
         times.push_back(bench::seconds_since(start) * 1e6);
     }
-    const auto middle = times.begin() + static_cast<std::ptrdiff_t>(times.size() / 2);
-    std::ranges::nth_element(times, middle);
-    return *middle;
+    return bench::median(std::move(times));
 }
 
 int hop(lovage::App& app, const std::string& pool, int rounds) {
@@ -135,6 +134,31 @@ int hop(lovage::App& app, const std::string& pool, int rounds) {
     return served ? 0 : 1;
 }
 
+/// Milliseconds of each ping, sorted; pauses between them, so that they meet the worker at any
+/// point of what it does.
+int ping(lovage::App& app, const std::string& node, int count) {
+    std::vector<double> times;
+    lovage::ControlOptions options;
+    options.destination = {node};
+    options.timeout = 10s;
+    for (int i = 0; i <= count; ++i) {
+        const auto start = bench::Clock::now();
+        if (app.control().broadcast(lovage::control::ping(), options).size() != 1) {
+            std::cerr << "no answer within 10 s\n";
+            return 1;
+        }
+        if (i > 0) times.push_back(bench::seconds_since(start) * 1e3);  // the first one connects
+        std::this_thread::sleep_for(std::chrono::milliseconds{5 + i % 7});
+    }
+    std::ranges::sort(times);
+    const auto at = [&](std::size_t hundredth) {
+        return times[(times.size() - 1) * hundredth / 100];
+    };
+    std::cout << "{\"p50_ms\": " << at(50) << ", \"p99_ms\": " << at(99)
+              << ", \"max_ms\": " << times.back() << "}\n";
+    return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -145,6 +169,10 @@ int main(int argc, char** argv) {
     const bool slot = lovage::slot::is_slot();
     if (!slot && argc == 4 && argv[1] == std::string_view{"hop"}) {
         return hop(app, argv[2], std::atoi(argv[3]));
+    }
+    if (!slot && argc == 4 && argv[1] == std::string_view{"ping"}) {
+        lovage::log::configure({.level = lovage::log::Level::warning});
+        return ping(app, argv[2], std::atoi(argv[3]));
     }
     if (!slot && argc == 4 && argv[1] == std::string_view{"send"}) {
         lovage::log::configure({.level = lovage::log::Level::warning});

@@ -75,11 +75,11 @@ class Bench:
         return Child([program("pool_tasks"), "worker", "--pool", pool, "-c", slots, "--loglevel", "warning", *options],
                      self.environment, self.folder / "worker.log", cwd=self.folder)
 
-    def drain(self, pool: str) -> dict:
+    def drain(self, pool: str, *options) -> dict:
         """Tasks a second from the 5th to the 95th hundredth, so that neither start nor end counts."""
         self.page.clear()
         self.send("noop", TASKS)
-        with self.worker(pool, SLOTS) as worker:
+        with self.worker(pool, SLOTS, *options) as worker:
             first = TASKS // 20
             self.page.wait(lambda: self.page.ended >= first, worker)
             begun, before = time.monotonic(), self.page.ended

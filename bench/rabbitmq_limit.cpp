@@ -11,14 +11,12 @@
 //   paced     MESSAGES publishes of 32 clients with random pauses, about PREFETCH a second: latency
 //
 // One line of JSON: rates a second, CPU microseconds a message.
+#include "bare_amqp.hpp"
 #include "measure.hpp"
 
-#include <amqp.h>
-#include <amqp_tcp_socket.h>
 #include <hiredis/hiredis.h>
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -33,128 +31,25 @@
 
 namespace {
 
+using bench::Address;
+using bench::Amqp;
+using bench::bytes;
 using bench::Clock;
+using bench::ConfirmedPublisher;
 using bench::cpu_seconds;
+using bench::give_up;
+using bench::Headers;
+using bench::kBodyBytes;
 using bench::seconds_since;
 
-constexpr std::size_t kBodyBytes = 344;
-constexpr std::size_t kArgsreprBytes = 261;
-constexpr long kUnconfirmedMax = 200;
 /// Deliveries whose results travel to Redis together, when that many are there.
 constexpr std::size_t kBatchMax = 128;
 constexpr const char* kQueue = "lovage-limit";
 
-[[noreturn]] void give_up(const char* what) {
-    std::fprintf(stderr, "rabbitmq_limit: %s\n", what);
-    std::exit(1);
-}
-
-struct Address {
-    std::string host;
-    int port;
-    explicit Address(const std::string& text)
-        : host{text.substr(0, text.rfind(':'))},
-          port{std::atoi(text.c_str() + text.rfind(':') + 1)} {}
-};
-
-amqp_bytes_t bytes(std::string_view text) {
-    return {text.size(), const_cast<char*>(text.data())};
-}
-
-/// One connection with one channel.
-class Amqp {
-public:
-    explicit Amqp(const Address& address) : state_{amqp_new_connection()} {
-        amqp_socket_t* socket = amqp_tcp_socket_new(state_);
-        if (amqp_socket_open(socket, address.host.c_str(), address.port) != 0) {
-            give_up("cannot connect to RabbitMQ");
-        }
-        constexpr int kFrameMax = 131'072;
-        amqp_login(state_, "/", 0, kFrameMax, 0, AMQP_SASL_METHOD_PLAIN, "guest", "guest");
-        amqp_channel_open(state_, 1);
-        if (amqp_get_rpc_reply(state_).reply_type != AMQP_RESPONSE_NORMAL) give_up("no channel");
-    }
-    ~Amqp() {
-        amqp_connection_close(state_, AMQP_REPLY_SUCCESS);
-        amqp_destroy_connection(state_);
-    }
-    Amqp(const Amqp&) = delete;
-    Amqp& operator=(const Amqp&) = delete;
-    [[nodiscard]] amqp_connection_state_t state() const { return state_; }
-
-private:
-    amqp_connection_state_t state_;
-};
-
-void fresh_queue(const Amqp& amqp) {
-    amqp_queue_delete(amqp.state(), 1, bytes(kQueue), 0, 0);
-    amqp_queue_declare(amqp.state(), 1, bytes(kQueue), 0, 1, 0, 0, amqp_empty_table);
-}
-
-/// Celery's header table, with the id first in nothing but name: librabbitmq writes it anew for
-/// every message, as any client must.
-class Headers {
-public:
-    Headers() {
-        constexpr std::array<std::string_view, 7> kTexts = {
-            "lang", "task", "id", "root_id", "argsrepr", "kwargsrepr", "origin"};
-        constexpr std::array<std::string_view, 9> kNulls = {
-            "shadow",    "eta",       "expires", "group",          "group_index",
-            "parent_id", "timelimit", "stamps",  "stamped_headers"};
-        for (const auto name : kTexts) {
-            entries_.push_back({bytes(name), {AMQP_FIELD_KIND_UTF8, {}}});
-            entries_.back().value.value.bytes = name == "argsrepr"
-                                                    ? bytes(argsrepr_)
-                                                    : bytes("8e4c6bc7-e8b0-49d1-8ab7-3b8ffb362a9d");
-        }
-        for (const auto name : kNulls)
-            entries_.push_back({bytes(name), {AMQP_FIELD_KIND_VOID, {}}});
-        for (const auto name : {"retries", "replaced_task_nesting", "ignore_result"}) {
-            entries_.push_back({bytes(name), {AMQP_FIELD_KIND_I32, {}}});
-        }
-        properties_._flags = AMQP_BASIC_CONTENT_TYPE_FLAG | AMQP_BASIC_CONTENT_ENCODING_FLAG |
-                             AMQP_BASIC_DELIVERY_MODE_FLAG | AMQP_BASIC_HEADERS_FLAG |
-                             AMQP_BASIC_CORRELATION_ID_FLAG;
-        properties_.content_type = bytes("application/json");
-        properties_.content_encoding = bytes("utf-8");
-        properties_.correlation_id = bytes("8e4c6bc7-e8b0-49d1-8ab7-3b8ffb362a9d");
-        properties_.delivery_mode = 2;
-        properties_.headers.num_entries = static_cast<int>(entries_.size());
-        properties_.headers.entries = entries_.data();
-    }
-    [[nodiscard]] const amqp_basic_properties_t& properties() const { return properties_; }
-
-private:
-    const std::string argsrepr_ = std::string(kArgsreprBytes, 'x');
-    std::vector<amqp_table_entry_t> entries_;
-    amqp_basic_properties_t properties_{};
-};
-
-/// Reads confirms until at most `most` of `published` are open.
-void await_confirms(const Amqp& amqp, long published, long most, long& confirmed) {
-    while (published - confirmed > most) {
-        amqp_frame_t frame;
-        if (amqp_simple_wait_frame(amqp.state(), &frame) < 0) give_up("the connection was lost");
-        if (frame.frame_type == AMQP_FRAME_METHOD &&
-            frame.payload.method.id == AMQP_BASIC_ACK_METHOD) {
-            const auto* ack = static_cast<amqp_basic_ack_t*>(frame.payload.method.decoded);
-            confirmed = static_cast<long>(ack->delivery_tag);
-            amqp_maybe_release_buffers(amqp.state());
-        }
-    }
-}
-
 double publish(const Amqp& amqp, long count) {
-    const Headers headers;
-    const std::string body(kBodyBytes, 'x');
-    amqp_confirm_select(amqp.state(), 1);
+    ConfirmedPublisher publisher{amqp, kQueue};
     const auto start = Clock::now();
-    long confirmed = 0;
-    for (long i = 1; i <= count; ++i) {
-        amqp_basic_publish(amqp.state(), 1, amqp_empty_bytes, bytes(kQueue), 1, 0,
-                           &headers.properties(), bytes(body));
-        await_confirms(amqp, i, i == count ? 0 : kUnconfirmedMax, confirmed);
-    }
+    publisher.publish(count);
     return static_cast<double>(count) / seconds_since(start);
 }
 
@@ -312,7 +207,7 @@ int main(int argc, char** argv) {
     const long count = std::atol(argv[4]);
     const long number = argc > 5 ? std::atol(argv[5]) : 512;
     const Amqp producer{broker};
-    fresh_queue(producer);
+    bench::fresh_queue(producer, kQueue);
     double cpu = cpu_seconds();
     double rate = 0;
     if (mode == "publish") {

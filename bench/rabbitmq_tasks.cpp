@@ -12,7 +12,6 @@
 #include "send_tasks.hpp"
 
 #include <lovage/app/app_core.hpp>
-#include <lovage/app/queues.hpp>
 #include <lovage/lovage.hpp>
 #include <lovage/worker/worker.hpp>
 
@@ -37,21 +36,6 @@ using bench::Clock;
 using bench::cpu_seconds;
 using bench::seconds_since;
 constexpr const char* kQueue = "lovage-tasks";
-
-/// Declares the queue and empties it, as the other sides do before and after they are measured: a
-/// broker that holds what an earlier run left behind is a slower one.
-lovage::Awaitable<lovage::Result<void>> empty_queue(lovage::App* app) {
-    lovage::AppCore& core = *app->core();
-    const lovage::Deadline deadline = lovage::Deadline::in(60s);
-    auto done = co_await core.connect(deadline);
-    if (done)
-        done =
-            co_await lovage::declare_task_queue(core.broker(), app->settings(), kQueue, deadline);
-    if (!done) co_return done;
-    auto purged = co_await core.broker().purge(kQueue, deadline);
-    if (!purged) co_return std::unexpected{purged.error()};
-    co_return lovage::Result<void>{};
-}
 
 /// Tasks a second.
 double send_rate(lovage::App& app, long tasks) {
@@ -105,11 +89,7 @@ int main(int argc, char** argv) {
     settings.task_publish_timeout = 60s;
     settings.task_default_queue = kQueue;
     lovage::App producer{"bench-producer", settings};
-    const auto empty = [&] {
-        lovage::value_or_throw(producer.core()->loop().run_blocking(empty_queue(&producer)));
-    };
-
-    empty();
+    bench::empty_queue(producer);
     double rate = 0;
     double cpu = cpu_seconds();
     if (mode == "publish") {
@@ -127,7 +107,7 @@ int main(int argc, char** argv) {
         rate = static_cast<double>(tasks) / seconds_since(start);
     }
     cpu = cpu_seconds() - cpu;
-    empty();
+    bench::empty_queue(producer);
     std::cout << "{\"per_second\": " << rate
               << ", \"cpu_us\": " << cpu * 1e6 / static_cast<double>(tasks) << "}\n";
     return 0;

@@ -18,6 +18,8 @@ import time
 sys.dont_write_bytecode = True
 from harness import (OUTPUT, ROOT, Child, Figure, Services, address, await_http, free_port, fresh_folder, get_status,  # noqa: E402
                      interleaved, median_ratio, peer_python, print_markdown, print_table, program, resident_mib, resting, run_json, write_figures, wrk)
+from canvas import bench_canvas  # noqa: E402
+from monitoring import bench_control, bench_events  # noqa: E402
 from pools import bench_growth, bench_pools  # noqa: E402
 
 TASK_PATH = "/v1/celery-worker/integer-multiplication/async/?integer=21"
@@ -258,7 +260,7 @@ def bench_build(_repetitions: int) -> list[Figure]:
 
 
 BENCHMARKS = {"queue": bench_queue, "http": bench_http, "tasks": bench_tasks, "rabbitmq": bench_rabbitmq, "pools": bench_pools, "growth": bench_growth,
-              "idle": bench_idle, "build": bench_build}
+              "canvas": bench_canvas, "events": bench_events, "control": bench_control, "idle": bench_idle, "build": bench_build}
 BY_DEFAULT = ["queue", "http", "tasks", "idle"]
 
 

@@ -20,7 +20,7 @@ namespace {
 constexpr const char* kDescription =
     "Sends tasks to workers and hands out their results.\n\n"
     "Each task has two endpoints: one waits for the result, one (async) answers with the task's id "
-    "at once. "
+    "at once. Workflows are chains, groups and chords of these tasks. "
     "Integers may have any number of digits.";
 
 std::string_view trimmed(std::string_view text) {

@@ -1,5 +1,5 @@
-// The whole project stack in one process: API, worker, broker and results in SQLite files under
-// .lovage/, or wherever CELERY_BROKER_URL and CELERY_RESULT_BACKEND_URL say.
+// The whole project stack in one process: API, worker, beat, broker and results in SQLite files
+// under .lovage/, or wherever CELERY_BROKER_URL and CELERY_RESULT_BACKEND_URL say.
 //
 //     ./dev demo        or: project-demo --port 5001
 //     ./dev demo --full the same on RabbitMQ and Redis
@@ -8,8 +8,10 @@
 #include "api.hpp"
 #include "options.hpp"
 #include "tasks.hpp"
+#include "workflows.hpp"
 
 #include <lovage/app/app_core.hpp>
+#include <lovage/beat/beat.hpp>
 #include <lovage/cli/arguments.hpp>
 #include <lovage/http/server.hpp>
 #include <lovage/lovage.hpp>
@@ -49,7 +51,7 @@ void print_banner(const lovage::App& app, const std::string& url, Clock::time_po
         static_cast<double>(lovage::read_process_stats().resident_bytes) / 1048576.0;
     fmt::print(
         "\n"
-        "  {} — project demo: API and worker in one process\n"
+        "  {} — project demo: API, worker and beat in one process\n"
         "  ready in {:.0f} ms, {:.1f} MiB of memory\n"
         "\n"
         "    broker          {}\n"
@@ -59,50 +61,63 @@ void print_banner(const lovage::App& app, const std::string& url, Clock::time_po
         "    OpenAPI         {}/openapi.json\n"
         "    metrics         {}/metrics\n"
         "    health          {}/health/ready\n"
+        "    schedule        ping, every {} s\n"
         "\n"
         "  Try:  curl -X POST '{}/v1/celery-worker/integer-multiplication/?integer=21'\n"
+        "        curl -X POST "
+        "'{}/v1/celery-workflows/chain-integers-multiplication/?integer=1&nb_chains=99'\n"
         "  Stop: Ctrl-C\n\n",
         lovage::cli::version_text(), milliseconds_since(begin), megabytes,
         app.core()->broker().display_url(), app.core()->results().display_url(), url, url, url, url,
-        url, url);
+        url, project::kSignOfLife.count(), url, url);
     std::fflush(stdout);
 }
 
-/// One call, with what came of it, on one line.
-void show_call(const lovage::App& app, const std::string& task, lovage::Json args) {
+/// One call, with what came of it, on one line. `send` returns its AsyncResult.
+template <class Send>
+void show_call(const std::string& what, const std::string& shown, const Send& send) {
     const auto begin = Clock::now();
-    const std::string shown = lovage::to_json_text(args);
     std::string outcome;
     try {
-        const auto result = app.send_task(task, std::move(args), lovage::Json::object(),
-                                          {.queue = project::kQueue});
-        const lovage::TaskMeta meta = result.wait(10s);
+        const lovage::TaskMeta meta = send().wait(10s);
         const auto failure = meta.failure();
         outcome = failure ? failure->exc_type + ": " + failure->exc_message
                           : lovage::to_json_text(meta.result);
     } catch (const lovage::LovageError& error) {
         outcome = error.error().detail;
     }
-    fmt::print("  {:<24} {:<28} → {}  ({:.1f} ms)\n", task, shown, outcome,
+    fmt::print("  {:<24} {:<28} → {}  ({:.1f} ms)\n", what, shown, outcome,
                milliseconds_since(begin));
     std::fflush(stdout);
+}
+
+void show_task(const lovage::App& app, const std::string& task, const lovage::Json& args) {
+    show_call(task, lovage::to_json_text(args), [&] {
+        return app.send_task(task, args, lovage::Json::object(), {.queue = project::kQueue});
+    });
 }
 
 /// A little of everything, so that there is something to see in /metrics and in the log.
 void show_traffic(const lovage::App& app) {
     using lovage::Json;
-    show_call(app, "integer-multiplication", Json::Array{21});
-    show_call(app, "integer-multiplication",
+    show_task(app, "integer-multiplication", Json::Array{21});
+    show_task(app, "integer-multiplication",
               Json::Array{Json::integer("123456789012345678901234567890"), 3});
-    show_call(app, "integers-sum", Json::Array{Json{Json::Array{1, 2, 3, 4}}});
-    show_call(app, "ping", Json::array());
-    show_call(app, "always-fails", Json::array());
+    show_task(app, "integers-sum", Json::Array{Json{Json::Array{1, 2, 3, 4}}});
+    show_task(app, "ping", Json::array());
+    const project::Workflows workflows{app, project::kQueue};
+    show_call("a chain", "1, doubled 100 times",
+              [&] { return workflows.chain(1, 99).canvas.delay(); });
+    show_call("a chord", "sum of 50 doubled 21s",
+              [&] { return workflows.chord(21, 50).canvas.delay(); });
+    show_task(app, "always-fails", Json::array());
     fmt::print("\n");
     std::fflush(stdout);
 }
 
 /// The first Ctrl-C finishes what runs, the second does not wait for it.
-lovage::Awaitable<void> watch_signals(lovage::http::Server* server, lovage::Worker* worker) {
+lovage::Awaitable<void> watch_signals(lovage::http::Server* server, lovage::Beat* beat,
+                                      lovage::Worker* worker) {
     asio::signal_set signals{co_await asio::this_coro::executor, SIGINT, SIGTERM};
     for (bool first = true;; first = false) {
         const auto [error, signal] =
@@ -112,19 +127,33 @@ lovage::Awaitable<void> watch_signals(lovage::http::Server* server, lovage::Work
                                                : "not waiting any longer");
         std::fflush(stdout);
         server->request_stop();
+        beat->request_stop();
         worker->request_stop();
     }
 }
 
-/// API and worker side by side on one loop, until a signal comes or the worker cannot go on.
-lovage::Awaitable<lovage::Result<void>> serve(lovage::http::Server* server,
+/// Sends the scheduled tasks; the rest goes on when it cannot.
+lovage::Awaitable<void> run_schedule(lovage::Beat* beat) {
+    const auto outcome = co_await beat->run();
+    if (!outcome) lovage::log::error("demo", "the schedule ended: {}", outcome.error().message());
+}
+
+/// API, beat and worker side by side on one loop, until a signal comes or the worker cannot go on.
+lovage::Awaitable<lovage::Result<void>> serve(lovage::http::Server* server, lovage::Beat* beat,
                                               lovage::Worker* worker) {
-    lovage::TaskScope scope{co_await asio::this_coro::executor};
+    const lovage::Executor executor = co_await asio::this_coro::executor;
+    lovage::TaskScope scope{executor};
+    lovage::TaskScope schedule{executor};
     scope.spawn("API", server->run());
-    scope.spawn("signals", watch_signals(server, worker));
+    scope.spawn("signals", watch_signals(server, beat, worker));
+    schedule.spawn("schedule", run_schedule(beat));
     auto outcome = co_await worker->run();
     server->request_stop();
+    beat->request_stop();
+    co_await schedule.join(lovage::Deadline::in(kStopTime));
     co_await server->join(lovage::Deadline::in(kStopTime));
+    schedule.request_stop();
+    co_await schedule.join(lovage::Deadline::in(kStopTime));
     scope.request_stop();
     co_await scope.join(lovage::Deadline::in(kStopTime));
     co_return outcome;
@@ -154,7 +183,9 @@ int run(const project::Options& options, Clock::time_point begin) {
         if (options.traffic) traffic = std::thread{[&app] { show_traffic(app); }};
     };
     lovage::Worker worker{app, worker_options};
-    const lovage::Result<void> outcome = loop.run_blocking(serve(&server, &worker));
+    // Under the name of project-worker: its `worker -B` and this one are beats of one schedule.
+    lovage::Beat beat{app, {.schedule = "project-worker"}};
+    const lovage::Result<void> outcome = loop.run_blocking(serve(&server, &beat, &worker));
     if (traffic.joinable()) traffic.join();
     lovage::log::flush();
     if (!outcome) fmt::print(stderr, "project-demo: {}\n", outcome.error().detail);

@@ -37,8 +37,13 @@ void register_tasks(lovage::App& app) {
              arg("multiply_by") = 2)
         .queue(kQueue);
     app.task("integers-sum", integers_sum, arg("integers")).queue(kQueue);
-    app.task("ping", ping).queue(kQueue);
+    auto ping_task = app.task("ping", ping).queue(kQueue);
     app.task("always-fails", always_fails, arg("message") = "this task always fails").queue(kQueue);
+
+    // For `beat` and `worker -B`. Nobody waits for these: none is kept, and those that no worker
+    // took within the period are worth nothing.
+    lovage::beat_schedule(app).add("sign-of-life", lovage::every(kSignOfLife), ping_task, {},
+                                   {.expires = kSignOfLife, .ignore_result = true});
 }
 
 }  // namespace project

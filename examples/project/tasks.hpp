@@ -4,6 +4,7 @@
 
 #include <boost/multiprecision/cpp_int.hpp>
 
+#include <chrono>
 #include <vector>
 
 namespace project {
@@ -14,7 +15,11 @@ inline constexpr const char* kQueue = "project-worker";
 /// Integers of any size: the original's are Python's, which never overflow.
 using Integer = boost::multiprecision::cpp_int;
 
-/// Registers what the original's worker knew, and two more that show other shapes of tasks.
+/// How often the scheduled task runs.
+inline constexpr std::chrono::seconds kSignOfLife{30};
+
+/// Registers what the original's worker knew, and two more that show other shapes of tasks, one of
+/// which is scheduled.
 void register_tasks(lovage::App& app);
 
 }  // namespace project

@@ -123,6 +123,12 @@ public:
     [[nodiscard]] GroupResult<T> group_result(const std::string& group_id) const {
         return {core_, detail::saved_group(core_, group_id)};
     }
+    /// The coroutine form. Errors: not_found; malformed (what is saved is no group).
+    template <class T = Json>
+    [[nodiscard]] Awaitable<Result<GroupResult<T>>> group_result_async(std::string group_id,
+                                                                       Deadline deadline) const {
+        return detail::find_group_result<T>(core_, std::move(group_id), deadline);
+    }
 
     [[nodiscard]] const TaskRegistry& tasks() const noexcept;
     /// Loop, connections and client, for worker, HTTP server and tools.

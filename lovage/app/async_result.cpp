@@ -1,8 +1,11 @@
 #include <lovage/app/async_result.hpp>
 
 #include <lovage/app/app_core.hpp>
+#include <lovage/app/client.hpp>
 #include <lovage/app/on_loop.hpp>
+#include <lovage/app/read_graph.hpp>
 #include <lovage/core/task_context.hpp>
+#include <lovage/runtime/for_each.hpp>
 
 namespace lovage {
 
@@ -15,6 +18,7 @@ constexpr auto kReadTimeout = 30s;
 
 /// A task that waits for another one notices a stop within that time.
 constexpr auto kCheckpointEvery = 500ms;
+constexpr std::size_t kRevokedAtOnce = 128;
 
 Awaitable<Result<TaskMeta>> read_meta(std::shared_ptr<AppCore> core, std::string id,
                                       Deadline deadline) {
@@ -49,6 +53,37 @@ Awaitable<Result<void>> revoke_on_loop(std::shared_ptr<AppCore> core, std::strin
     co_return co_await core->client().revoke(std::move(id), options, deadline);
 }
 
+Awaitable<Result<std::optional<std::string>>> read_parent(std::shared_ptr<AppCore> core,
+                                                          std::string id, Deadline deadline) {
+    auto meta = co_await read_meta(std::move(core), std::move(id), deadline);
+    if (!meta) co_return std::unexpected{std::move(meta.error())};
+    co_return std::move(meta->parent_id);
+}
+
+Awaitable<Result<std::vector<ChildResult>>> read_children_of(std::shared_ptr<AppCore> core,
+                                                             std::string id, Deadline deadline) {
+    auto meta = co_await read_meta(std::move(core), std::move(id), deadline);
+    if (!meta) co_return std::unexpected{std::move(meta.error())};
+    co_return detail::read_children(meta->children);
+}
+
+Awaitable<Result<void>> revoke_all(std::shared_ptr<AppCore> core, std::string id,
+                                   RevokeOptions options, Deadline deadline) {
+    auto graph = co_await detail::read_graph(core, id, deadline);
+    if (!graph && graph.error().code != Errc::not_found) {
+        co_return std::unexpected{std::move(graph.error())};
+    }
+    if (!graph) co_return co_await revoke_on_loop(core, std::move(id), options, deadline);
+    std::vector<std::string> ids;
+    for (const ResultGraph::Node& node : graph->nodes) {
+        if (!node.group && !states::is_ready(node.state)) ids.push_back(node.id);
+    }
+    const auto revoke_one = [&](std::size_t i) {
+        return core->client().revoke(ids[i], options, deadline);
+    };
+    co_return co_await for_each_index(ids.size(), kRevokedAtOnce, revoke_one, OnFailure::cancel);
+}
+
 Awaitable<Result<bool>> is_known_on_loop(std::shared_ptr<AppCore> core, std::string id,
                                          Deadline deadline) {
     if (auto connected = co_await core->connect(deadline); !connected) {
@@ -71,6 +106,21 @@ Awaitable<Result<void>> AsyncResultBase::forget_async(Deadline deadline) const {
 Awaitable<Result<void>> AsyncResultBase::revoke_async(Deadline deadline,
                                                       RevokeOptions options) const {
     return on_loop(core_, revoke_on_loop(core_, id_, options, deadline));
+}
+Awaitable<Result<std::optional<std::string>>> AsyncResultBase::parent_async(
+    Deadline deadline) const {
+    return on_loop(core_, read_parent(core_, id_, deadline));
+}
+Awaitable<Result<std::vector<ChildResult>>> AsyncResultBase::children_async(
+    Deadline deadline) const {
+    return on_loop(core_, read_children_of(core_, id_, deadline));
+}
+Awaitable<Result<ResultGraph>> AsyncResultBase::graph_async(Deadline deadline) const {
+    return on_loop(core_, detail::read_graph(core_, id_, deadline));
+}
+Awaitable<Result<void>> AsyncResultBase::revoke_workflow_async(Deadline deadline,
+                                                               RevokeOptions options) const {
+    return on_loop(core_, revoke_all(core_, id_, options, deadline));
 }
 Awaitable<Result<bool>> AsyncResultBase::is_known_async(Deadline deadline) const {
     return on_loop(core_, is_known_on_loop(core_, id_, deadline));
@@ -97,6 +147,22 @@ void AsyncResultBase::forget() const {
 }
 void AsyncResultBase::revoke(RevokeOptions options) const {
     value_or_throw(core_->loop().run_blocking(revoke_async(Deadline::in(kReadTimeout), options)));
+}
+
+std::optional<AsyncResultBase> AsyncResultBase::parent() const {
+    auto id = value_or_throw(core_->loop().run_blocking(parent_async(Deadline::in(kReadTimeout))));
+    if (!id) return std::nullopt;
+    return AsyncResultBase{core_, std::move(*id)};
+}
+std::vector<ChildResult> AsyncResultBase::children() const {
+    return value_or_throw(core_->loop().run_blocking(children_async(Deadline::in(kReadTimeout))));
+}
+ResultGraph AsyncResultBase::graph() const {
+    return value_or_throw(core_->loop().run_blocking(graph_async(Deadline::in(kReadTimeout))));
+}
+void AsyncResultBase::revoke_workflow(RevokeOptions options) const {
+    value_or_throw(
+        core_->loop().run_blocking(revoke_workflow_async(Deadline::in(kReadTimeout), options)));
 }
 
 Result<Json> AsyncResultBase::value_of(const TaskMeta& meta) {

@@ -8,7 +8,9 @@
 #include <string_view>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
+#include <lovage/app/result_graph.hpp>
 #include <lovage/app/revoke_options.hpp>
 #include <lovage/awaitable.hpp>
 #include <lovage/core/convert.hpp>
@@ -43,6 +45,21 @@ public:
     /// seconds.
     [[nodiscard]] Awaitable<Result<void>> revoke_async(Deadline deadline,
                                                        RevokeOptions options = {}) const;
+    /// The task that has sent this one; nothing when none has, or when nothing is stored of this
+    /// one yet.
+    [[nodiscard]] Awaitable<Result<std::optional<std::string>>> parent_async(
+        Deadline deadline) const;
+    /// What this task has sent, as far as its record tells: callbacks, the next step of its chain,
+    /// what its function sent. Empty while it is not over.
+    [[nodiscard]] Awaitable<Result<std::vector<ChildResult>>> children_async(
+        Deadline deadline) const;
+    /// The workflow that this task is part of, from its root on, as far as results are stored.
+    /// Errors: not_found (nothing is), too_large, unavailable (from inside a slot).
+    [[nodiscard]] Awaitable<Result<ResultGraph>> graph_async(Deadline deadline) const;
+    /// revoke_async() for every task of the workflow that is known and not over. Steps of a chain
+    /// that were not sent yet end with the step before them.
+    [[nodiscard]] Awaitable<Result<void>> revoke_workflow_async(Deadline deadline,
+                                                                RevokeOptions options = {}) const;
     /// True when a record or a sent-marker exists.
     [[nodiscard]] Awaitable<Result<bool>> is_known_async(Deadline deadline) const;
 
@@ -56,6 +73,10 @@ public:
     TaskMeta wait(std::chrono::milliseconds timeout) const;
     void forget() const;
     void revoke(RevokeOptions options = {}) const;
+    [[nodiscard]] std::optional<AsyncResultBase> parent() const;
+    [[nodiscard]] std::vector<ChildResult> children() const;
+    [[nodiscard]] ResultGraph graph() const;
+    void revoke_workflow(RevokeOptions options = {}) const;
 
     /// SUCCESS → the raw result; FAILURE and REVOKED → Errc::task_failed with the failure.
     [[nodiscard]] static Result<Json> value_of(const TaskMeta& meta);

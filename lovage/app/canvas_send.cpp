@@ -1,8 +1,10 @@
 #include <lovage/app/canvas_send.hpp>
 
-#include <algorithm>
 #include <array>
 #include <chrono>
+#include <exception>
+#include <string_view>
+#include <unordered_set>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -12,6 +14,7 @@
 #include <boost/asio/this_coro.hpp>
 
 #include <lovage/app/app_core.hpp>
+#include <lovage/app/group_result.hpp>
 #include <lovage/app/on_loop.hpp>
 #include <lovage/app/planned_send.hpp>
 #include <lovage/brokers/declaration.hpp>
@@ -19,7 +22,7 @@
 #include <lovage/core/python_repr.hpp>
 #include <lovage/core/task_context.hpp>
 #include <lovage/core/uuid.hpp>
-#include <lovage/runtime/task_scope.hpp>
+#include <lovage/runtime/for_each.hpp>
 
 namespace lovage::detail {
 
@@ -28,14 +31,15 @@ namespace {
 namespace asio = boost::asio;
 using namespace std::chrono_literals;
 
-/// Messages of a canvas under way at a time: their confirms come together.
-constexpr std::size_t kSendsAtOnce = 512;
+/// Messages of a canvas under way at a time, and sizes of its chords: the answers come together.
+constexpr std::size_t kAtOnce = 512;
 
 /// A canvas turned into messages.
 struct PreparedCanvas {
     std::string id;
     CanvasPlan plan;
     Json result;
+    std::vector<std::string> marks;  ///< Sent-markers to leave.
     Deadline deadline;
     std::optional<Error> error;
     std::shared_ptr<TaskContext::Trail> trail;  ///< Of the task that sends; nullptr outside of one.
@@ -54,6 +58,19 @@ Result<void> check_sizes(const std::vector<PlannedCall>& calls) {
                                 call.message.task, bytes, kBytesMax));
     }
     return {};
+}
+
+/// What a canvas ends with and others will send: whoever holds its result asks for these ids, and
+/// no message of ours leaves a sent-marker for them.
+std::vector<std::string> sent_later(const std::shared_ptr<AppCore>& core, const Json& result,
+                                    const std::vector<PlannedCall>& calls) {
+    std::unordered_set<std::string_view> sent_now;
+    for (const PlannedCall& call : calls) sent_now.insert(call.message.id);
+    std::vector<std::string> later;
+    for (const std::string& id : GroupResultBase{core, result}.task_ids()) {
+        if (!sent_now.contains(id)) later.push_back(id);
+    }
+    return later;
 }
 
 Result<void> plan_canvas(AppCore& core, Signature canvas, const SendOptions& options,
@@ -82,59 +99,87 @@ Result<void> plan_canvas(AppCore& core, Signature canvas, const SendOptions& opt
     return check_sizes(prepared.plan.calls);
 }
 
-PreparedCanvas prepare_canvas(AppCore& core, Signature canvas, SendOptions options) {
+PreparedCanvas prepare_canvas(const std::shared_ptr<AppCore>& core, Signature canvas,
+                              SendOptions options) {
     if (options.task_id.empty()) options.task_id = canvas.task_id();
     if (options.task_id.empty()) options.task_id = uuid4();
-    const auto timeout = options.timeout.value_or(core.settings().task_publish_timeout);
-    PreparedCanvas prepared{options.task_id, {}, {}, Deadline::in(timeout), {}, {}};
-    auto planned = plan_canvas(core, std::move(canvas), options, prepared);
-    if (!planned) prepared.error = std::move(planned.error());
+    const auto timeout = options.timeout.value_or(core->settings().task_publish_timeout);
+    PreparedCanvas prepared{options.task_id, {}, {}, {}, Deadline::in(timeout), {}, {}};
+    auto planned = plan_canvas(*core, std::move(canvas), options, prepared);
+    if (!planned) {
+        prepared.error = std::move(planned.error());
+    } else if (core->settings().task_track_sent) {
+        prepared.marks = sent_later(core, prepared.result, prepared.plan.calls);
+    }
     return prepared;
 }
 
-/// The calls of a canvas, taken by several coroutines one after the other. On the app's loop.
+/// The calls of a canvas on their way. On the app's loop.
 struct Sending {
     std::shared_ptr<AppCore> core;
     std::vector<PlannedCall> calls;
+    std::vector<std::string> marks;
     Deadline deadline;
     std::shared_ptr<TaskContext::Trail> trail;
-    std::size_t next = 0;
     std::size_t accepted = 0;
     bool some_may_exist = false;
-    std::optional<Error> problem;  ///< The first one; nothing more is sent then.
 };
 
-Awaitable<void> send_next(Sending* sending) {
-    PlannedCall call = std::move(sending->calls[sending->next++]);
-    TaskSend task = prepare_planned(*sending->core, std::move(call));
+Awaitable<Result<void>> send_one(Sending* sending, std::size_t index) {
+    TaskSend task = prepare_planned(*sending->core, std::move(sending->calls[index]));
     const std::string id = task.task_id;
     auto sent = co_await sending->core->client().send(std::move(task), sending->deadline);
     const bool may_exist = sent || sent.error().code == Errc::unknown_outcome;
     if (may_exist && sending->trail) sending->trail->add(id);
     sending->some_may_exist = sending->some_may_exist || may_exist;
-    if (sent) {
-        ++sending->accepted;
-    } else if (!sending->problem) {
-        sending->problem = std::move(sent.error());
-    }
+    if (sent) ++sending->accepted;
+    co_return sent;
 }
 
-Awaitable<void> send_rest(Sending* sending) {
-    while (!sending->problem && sending->next < sending->calls.size()) {
-        co_await send_next(sending);
-    }
-}
-
-Awaitable<void> send_calls(Sending* sending) {
+Awaitable<Result<void>> send_calls(Sending* sending) {
+    if (sending->calls.empty()) co_return Result<void>{};
     // The first one alone: it declares the queue, and when it is refused nothing exists.
-    if (!sending->calls.empty()) co_await send_next(sending);
-    const Executor executor = co_await asio::this_coro::executor;
-    TaskScope scope{executor};
-    const std::size_t senders =
-        sending->problem ? 0 : std::min(kSendsAtOnce, sending->calls.size() - sending->next);
-    for (std::size_t i = 0; i < senders; ++i) scope.spawn("send a canvas", send_rest(sending));
-    while (!co_await scope.join(Deadline::in(1h))) {
+    if (auto first = co_await send_one(sending, 0); !first) co_return first;
+    const auto send_next = [sending](std::size_t i) { return send_one(sending, i + 1); };
+    co_return co_await for_each_index(sending->calls.size() - 1, kAtOnce, send_next,
+                                      OnFailure::finish);
+}
+
+/// After the calls: whoever asks for what the canvas ends with finds that it was sent.
+Awaitable<Result<void>> mark_sent(Sending* sending) {
+    const auto mark = [sending](std::size_t i) {
+        return sending->core->client().mark_sent(sending->marks[i], sending->deadline);
+    };
+    auto marked = co_await for_each_index(sending->marks.size(), kAtOnce, mark, OnFailure::finish);
+    if (!marked) {
+        marked.error().detail =
+            "the sent-marker of what it ends with was not stored: " + marked.error().detail;
     }
+    co_return marked;
+}
+
+/// What throws is no reason to believe that nothing was sent.
+Awaitable<Result<void>> try_send_calls(Sending* sending) {
+    try {
+        auto sent = co_await send_calls(sending);
+        if (sent) sent = co_await mark_sent(sending);
+        co_return sent;
+    } catch (const std::exception& thrown) {
+        sending->some_may_exist = true;
+        co_return fail(Errc::unknown_outcome,
+                       fmt::format("sending ended by an exception: {}", thrown.what()));
+    }
+}
+
+Awaitable<Result<void>> start_chords(AppCore* core, std::vector<PlannedChord>* chords,
+                                     Deadline deadline) {
+    const auto start = [&](std::size_t i) {
+        PlannedChord& chord = (*chords)[i];
+        return core->client().start_chord({std::move(chord.group_id), chord.size,
+                                           std::move(chord.structure), std::move(chord.watch)},
+                                          deadline);
+    };
+    co_return co_await for_each_index(chords->size(), kAtOnce, start, OnFailure::finish);
 }
 
 /// The outcome, and why it is no other.
@@ -143,35 +188,27 @@ struct Ended {
     std::optional<Error> error;
 };
 
-Awaitable<Ended> send_on_loop(std::shared_ptr<AppCore> core, CanvasPlan plan, Deadline deadline,
+Awaitable<Ended> send_on_loop(std::shared_ptr<AppCore> core, CanvasPlan plan,
+                              std::vector<std::string> marks, Deadline deadline,
                               std::shared_ptr<TaskContext::Trail> trail) {
     co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation{});
     if (!core->connected()) {
         auto connected = co_await core->connect(deadline);
         if (!connected) co_return Ended{SendOutcome::rejected, std::move(connected.error())};
     }
-    for (PlannedChord& chord : plan.chords) {
-        ChordStart start{std::move(chord.group_id), chord.size, std::move(chord.structure)};
-        auto started = co_await core->client().start_chord(std::move(start), deadline);
-        if (!started) co_return Ended{SendOutcome::rejected, std::move(started.error())};
-    }
-    Sending sending{core, std::move(plan.calls), deadline, std::move(trail)};
-    co_await send_calls(&sending);
-    if (!sending.problem && sending.accepted < sending.calls.size()) {
-        // A sender ended by an exception, which its scope has logged: where, nobody can say.
-        sending.problem =
-            Error{Errc::unknown_outcome, "sending ended by an exception; see the log"};
-        sending.some_may_exist = true;
-    }
-    if (!sending.problem) co_return Ended{SendOutcome::accepted, std::nullopt};
-    if (!sending.some_may_exist) co_return Ended{SendOutcome::rejected, std::move(sending.problem)};
+    auto started = co_await start_chords(core.get(), &plan.chords, deadline);
+    if (!started) co_return Ended{SendOutcome::rejected, std::move(started.error())};
+    Sending sending{core, std::move(plan.calls), std::move(marks), deadline, std::move(trail)};
+    auto sent = co_await try_send_calls(&sending);
+    if (sent) co_return Ended{SendOutcome::accepted, std::nullopt};
+    Error& problem = sent.error();
+    if (!sending.some_may_exist) co_return Ended{SendOutcome::rejected, std::move(problem)};
     if (sending.calls.size() > 1) {
-        sending.problem->detail =
-            fmt::format("{} of {} messages of the canvas were accepted: {}", sending.accepted,
-                        sending.calls.size(), sending.problem->detail);
+        problem.detail = fmt::format("{} of {} messages of the canvas were accepted: {}",
+                                     sending.accepted, sending.calls.size(), problem.detail);
     }
-    sending.problem->code = Errc::unknown_outcome;
-    co_return Ended{SendOutcome::unknown, std::move(sending.problem)};
+    problem.code = Errc::unknown_outcome;
+    co_return Ended{SendOutcome::unknown, std::move(problem)};
 }
 
 Awaitable<SentCanvas> run_canvas(std::shared_ptr<AppCore> core, PreparedCanvas prepared) {
@@ -179,7 +216,8 @@ Awaitable<SentCanvas> run_canvas(std::shared_ptr<AppCore> core, PreparedCanvas p
                     std::move(prepared.error)};
     if (sent.error) co_return sent;
     Ended ended = co_await on_loop(
-        core, send_on_loop(core, std::move(prepared.plan), prepared.deadline, prepared.trail));
+        core, send_on_loop(core, std::move(prepared.plan), std::move(prepared.marks),
+                           prepared.deadline, prepared.trail));
     sent.outcome = ended.outcome;
     sent.error = std::move(ended.error);
     co_return sent;
@@ -190,7 +228,7 @@ Awaitable<SentCanvas> run_canvas(std::shared_ptr<AppCore> core, PreparedCanvas p
 // Not a coroutine: the current task is known on the calling thread only.
 Awaitable<SentCanvas> send_canvas(const std::shared_ptr<AppCore>& core, Signature canvas,
                                   SendOptions options) {
-    return run_canvas(core, prepare_canvas(*core, std::move(canvas), std::move(options)));
+    return run_canvas(core, prepare_canvas(core, std::move(canvas), std::move(options)));
 }
 
 Json send_canvas_blocking(const std::shared_ptr<AppCore>& core, Signature canvas,

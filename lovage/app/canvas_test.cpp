@@ -307,6 +307,24 @@ TEST_F(CanvasMessages, AretheSameWhenTheyAreSentAgain) {
     EXPECT_EQ(to_json_text(sent[0].headers), to_json_text(sent[1].headers));
 }
 
+TEST_F(CanvasMessages, WhatItEndsWithIsKnownOnceItIsSent) {
+    Settings settings = memory_settings();
+    settings.task_track_sent = true;
+    const App app{"tracking", settings};
+    const auto step = [&app] { return app.signature("tasks.mul", 2); };
+    const auto known = [&app](const std::string& id) {
+        return value_or_throw(app.core()->loop().run_blocking(
+            app.async_result(id).is_known_async(Deadline::in(10s))));
+    };
+    const auto pair = group({step(), step()});
+    EXPECT_TRUE(known((step() | step() | step()).delay().id()));
+    EXPECT_TRUE(known((pair | app.signature("tasks.tsum")).delay().id()));
+    for (const std::string& id : (step() | step() | pair).delay().task_ids())
+        EXPECT_TRUE(known(id));
+    for (const std::string& id : pair.delay().task_ids()) EXPECT_TRUE(known(id));
+    EXPECT_FALSE(known("6c1f6bd2-6a0f-4f53-8d1a-6a7f1a3f9d13"));
+}
+
 TEST_F(CanvasMessages, AGroupHasTheIdItIsSentUnder) {
     const SendOptions options{.task_id = "6c1f6bd2-6a0f-4f53-8d1a-6a7f1a3f9d11"};
     const GroupResult<Json> result = group({add(1, 1), add(2, 2)}).apply_async(options);
@@ -430,7 +448,9 @@ TEST_F(CanvasOfAFailingClient, IsUnknownWhenASenderEndsByAnException) {
         FAIL();
     } catch (const SendError& error) {
         EXPECT_EQ(error.outcome(), SendOutcome::unknown);
-        EXPECT_THAT(error.what(), HasSubstr("4 of 5 messages"));
+        EXPECT_THAT(error.what(),
+                    HasSubstr("2 of 5 messages of the canvas were accepted: sending ended "
+                              "by an exception: a sender's end"));
     }
 }
 

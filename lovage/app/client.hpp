@@ -45,6 +45,8 @@ public:
 
     /// Makes a chord's size known, before its last part is sent. Doing it again does no harm.
     virtual Awaitable<Result<void>> start_chord(ChordStart chord, Deadline deadline) = 0;
+    /// Leaves a sent-marker for a task that others will send: what a canvas ends with.
+    virtual Awaitable<Result<void>> mark_sent(std::string task_id, Deadline deadline) = 0;
 
     // Groups under their id, as Celery's nested tuples; see ResultBackend.
     virtual Awaitable<Result<void>> save_group(std::string group_id, Json result,
@@ -52,6 +54,13 @@ public:
     virtual Awaitable<Result<std::optional<Json>>> saved_group(std::string group_id,
                                                                Deadline deadline) = 0;
     virtual Awaitable<Result<void>> forget_group(std::string group_id, Deadline deadline) = 0;
+    /// ResultBackend::chord_watch(). Errors: unavailable (not from inside a slot).
+    virtual Awaitable<Result<std::optional<Json>>> chord_watch(std::string /*group_id*/,
+                                                               Deadline /*deadline*/) {
+        co_return fail(Errc::unavailable,
+                       "a task in a slot cannot look at chords; ask from a client or a task in "
+                       "the pools threads and coroutine");
+    }
 
     virtual Awaitable<Result<std::optional<TaskMeta>>> result(std::string task_id,
                                                               Deadline deadline) = 0;

@@ -202,6 +202,19 @@ Awaitable<Result<void>> DirectClient::start_chord(ChordStart chord, Deadline dea
     return ask(&ResultBackend::start_chord, std::move(chord), deadline);
 }
 
+Awaitable<Result<void>> DirectClient::mark_sent(std::string task_id, Deadline deadline) {
+    if (auto connected = co_await core_.connect(deadline); !connected) co_return connected;
+    co_return co_await core_.results().mark_sent(std::move(task_id), deadline);
+}
+
+Awaitable<Result<std::optional<Json>>> DirectClient::chord_watch(std::string group_id,
+                                                                 Deadline deadline) {
+    if (auto connected = co_await core_.connect(deadline); !connected) {
+        co_return std::unexpected{std::move(connected.error())};
+    }
+    co_return co_await core_.results().chord_watch(std::move(group_id), deadline);
+}
+
 Awaitable<Result<void>> DirectClient::save_group(std::string group_id, Json result,
                                                  Deadline deadline) {
     return ask(&ResultBackend::save_group, std::move(group_id), std::move(result), deadline);

@@ -1,7 +1,5 @@
 #include <lovage/app/group_result.hpp>
 
-#include <algorithm>
-#include <functional>
 #include <utility>
 
 #include <boost/asio/cancellation_state.hpp>
@@ -10,12 +8,12 @@
 #include <lovage/app/app_core.hpp>
 #include <lovage/app/canvas_send.hpp>
 #include <lovage/app/on_loop.hpp>
+#include <lovage/app/read_graph.hpp>
 #include <lovage/core/canvas.hpp>
 #include <lovage/core/detail/signature_options.hpp>
 #include <lovage/core/python_repr.hpp>
 #include <lovage/core/task_context.hpp>
-#include <lovage/runtime/notifier.hpp>
-#include <lovage/runtime/task_scope.hpp>
+#include <lovage/runtime/for_each.hpp>
 
 namespace lovage {
 
@@ -66,50 +64,6 @@ Result<void> collect_members(const Json& result, std::vector<std::string>& membe
     return {};
 }
 
-/// Does one thing for each member, several at a time, until one fails. On the app's loop.
-struct MemberWork {
-    MemberWork(const Executor& executor, std::size_t members) : count{members}, changed{executor} {}
-
-    std::size_t count;
-    /// For member number `index`.
-    std::function<Awaitable<Result<void>>(std::size_t index)> work;
-    std::size_t next = 0;
-    std::size_t running = 0;
-    std::optional<Error> problem;
-    Notifier changed;
-};
-
-Awaitable<void> work_on_members(MemberWork* all) {
-    struct Count {
-        ~Count() {
-            if (--work.running == 0) work.changed.notify_all();
-        }
-        MemberWork& work;
-    };
-    const Count count{*all};
-    while (!all->problem && all->next < all->count) {
-        const std::size_t index = all->next++;
-        Result<void> done = co_await all->work(index);
-        if (done || all->problem) continue;
-        all->problem = std::move(done.error());
-        all->changed.notify_all();
-    }
-}
-
-Awaitable<Result<void>> for_members(MemberWork* all) {
-    TaskScope scope{all->changed.executor()};
-    all->running = std::min(kMembersAtOnce, all->count);
-    for (std::size_t i = all->running; i > 0; --i) {
-        scope.spawn("ask for members of a group", work_on_members(all));
-    }
-    while (all->running > 0 && !all->problem) co_await all->changed.wait();
-    scope.request_stop();
-    while (!co_await scope.join(Deadline::in(1h))) {
-    }
-    if (all->problem) co_return std::unexpected{std::move(*all->problem)};
-    co_return Result<void>{};
-}
-
 struct GroupRequest {
     std::shared_ptr<AppCore> core;
     std::vector<std::string> ids;
@@ -144,11 +98,11 @@ Awaitable<Result<void>> wait_for_group(GroupRequest request, bool stop_at_failur
     for (std::size_t index = 0; index < known->size(); ++index) {
         if (!(*known)[index]) missing.push_back(index);
     }
-    MemberWork all{co_await asio::this_coro::executor, missing.size()};
-    all.work = [&](std::size_t i) {
+    const auto wait_for_one = [&](std::size_t i) {
         return wait_for_member(&request, known.get(), stop_at_failure, missing[i]);
     };
-    co_return co_await for_members(&all);
+    co_return co_await for_each_index(missing.size(), kMembersAtOnce, wait_for_one,
+                                      OnFailure::cancel);
 }
 
 std::vector<TaskMeta> take_all(KnownMembers& known) {
@@ -181,9 +135,8 @@ Awaitable<Result<GroupCounts>> count_group(GroupRequest request) {
         co_return std::unexpected{std::move(connected.error())};
     }
     GroupCounts counts{request.ids.size(), 0, 0};
-    MemberWork all{co_await asio::this_coro::executor, counts.total};
-    all.work = [&](std::size_t index) { return count_member(&request, &counts, index); };
-    auto done = co_await for_members(&all);
+    const auto count_one = [&](std::size_t i) { return count_member(&request, &counts, i); };
+    auto done = co_await for_each_index(counts.total, kMembersAtOnce, count_one, OnFailure::cancel);
     if (!done) co_return std::unexpected{std::move(done.error())};
     co_return counts;
 }
@@ -193,11 +146,11 @@ Awaitable<Result<void>> revoke_group(GroupRequest request, RevokeOptions options
     if (auto connected = co_await request.core->connect(request.deadline); !connected) {
         co_return connected;
     }
-    MemberWork all{co_await asio::this_coro::executor, request.ids.size()};
-    all.work = [&](std::size_t index) {
-        return request.core->client().revoke(request.ids[index], options, request.deadline);
+    const auto revoke_one = [&](std::size_t i) {
+        return request.core->client().revoke(request.ids[i], options, request.deadline);
     };
-    co_return co_await for_members(&all);
+    co_return co_await for_each_index(request.ids.size(), kMembersAtOnce, revoke_one,
+                                      OnFailure::cancel);
 }
 
 Awaitable<Result<void>> forget_group(GroupRequest request, std::string group_id) {
@@ -205,11 +158,12 @@ Awaitable<Result<void>> forget_group(GroupRequest request, std::string group_id)
     if (auto connected = co_await request.core->connect(request.deadline); !connected) {
         co_return connected;
     }
-    MemberWork all{co_await asio::this_coro::executor, request.ids.size()};
-    all.work = [&](std::size_t index) {
-        return request.core->client().forget(request.ids[index], request.deadline);
+    const auto forget_one = [&](std::size_t i) {
+        return request.core->client().forget(request.ids[i], request.deadline);
     };
-    if (auto done = co_await for_members(&all); !done) co_return done;
+    auto done =
+        co_await for_each_index(request.ids.size(), kMembersAtOnce, forget_one, OnFailure::cancel);
+    if (!done) co_return done;
     co_return co_await request.core->client().forget_group(std::move(group_id), request.deadline);
 }
 
@@ -261,6 +215,10 @@ Awaitable<Result<void>> GroupResultBase::forget_async(Deadline deadline) const {
     return on_loop(core_, forget_group({core_, members_, deadline}, id_));
 }
 
+Awaitable<Result<ResultGraph>> GroupResultBase::graph_async(Deadline deadline) const {
+    return on_loop(core_, detail::read_group_graph(core_, id_, members_, deadline));
+}
+
 Awaitable<Result<void>> GroupResultBase::save_async(Deadline deadline) const {
     return on_loop(core_, save_group({core_, members_, deadline}, id_));
 }
@@ -293,6 +251,9 @@ void GroupResultBase::revoke(RevokeOptions options) const {
 }
 void GroupResultBase::forget() const {
     value_or_throw(core_->loop().run_blocking(forget_async(Deadline::in(kGroupReadTimeout))));
+}
+ResultGraph GroupResultBase::graph() const {
+    return value_or_throw(core_->loop().run_blocking(graph_async(Deadline::in(kGroupReadTimeout))));
 }
 void GroupResultBase::save() const {
     value_or_throw(core_->loop().run_blocking(save_async(Deadline::in(kGroupReadTimeout))));

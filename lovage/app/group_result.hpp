@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <lovage/app/async_result.hpp>
+#include <lovage/app/group_iteration.hpp>
 #include <lovage/app/revoke_options.hpp>
 #include <lovage/awaitable.hpp>
 #include <lovage/core/error.hpp>
@@ -60,6 +61,9 @@ public:
                                                        RevokeOptions options = {}) const;
     /// Forgets every member's result, and the group if it was saved.
     [[nodiscard]] Awaitable<Result<void>> forget_async(Deadline deadline) const;
+    /// The workflow from this group on: its members and what they led to, a chord's body among it.
+    /// Errors: as AsyncResultBase::graph_async().
+    [[nodiscard]] Awaitable<Result<ResultGraph>> graph_async(Deadline deadline) const;
     /// Keeps the members' ids under the group's, for App::group_result(). Expires like a result.
     [[nodiscard]] Awaitable<Result<void>> save_async(Deadline deadline) const;
 
@@ -72,6 +76,14 @@ public:
     void revoke(RevokeOptions options = {}) const;
     void forget() const;
     void save() const;
+    [[nodiscard]] ResultGraph graph() const;
+
+    /// The members in the order in which they end. `timeout`: for all of them together, in the
+    /// blocking form.
+    [[nodiscard]] GroupIteration iterate(std::chrono::milliseconds timeout = std::chrono::hours{
+                                             24}) const {
+        return {core_, members_, Deadline::in(timeout)};
+    }
 
 protected:
     [[nodiscard]] const std::shared_ptr<AppCore>& core() const noexcept { return core_; }
@@ -131,6 +143,17 @@ namespace detail {
 [[nodiscard]] Json saved_group(const std::shared_ptr<AppCore>& core, const std::string& group_id);
 [[nodiscard]] Awaitable<Result<Json>> saved_group_async(const std::shared_ptr<AppCore>& core,
                                                         std::string group_id, Deadline deadline);
+template <class T>
+Awaitable<Result<GroupResult<T>>> find_group_result(std::shared_ptr<AppCore> core,
+                                                    std::string group_id, Deadline deadline) {
+    const auto saved = co_await saved_group_async(core, std::move(group_id), deadline);
+    if (!saved) co_return std::unexpected{saved.error()};
+    try {
+        co_return GroupResult<T>{core, *saved};
+    } catch (const LovageError& problem) {
+        co_return std::unexpected{problem.error()};
+    }
+}
 }  // namespace detail
 
 /// The end of sending a canvas that ends in a group; see Sent.

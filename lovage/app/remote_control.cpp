@@ -11,10 +11,13 @@
 #include <utility>
 
 #include <fmt/ranges.h>
+#include <boost/asio/experimental/awaitable_operators.hpp>
 
 namespace lovage {
 
 namespace {
+
+using namespace boost::asio::experimental::awaitable_operators;
 
 /// For everything before the request is out, and again for putting away what was made.
 constexpr std::chrono::seconds kBrokerPatience{5};
@@ -48,10 +51,6 @@ struct Exchanges {
 /// no error.
 Awaitable<Result<bool>> publish_request(Exchanges on, const ControlRequest* request,
                                         Deadline deadline) {
-    // Whoever comes first makes it, as with Celery.
-    ExchangeDeclaration exchange = on.names.mailbox("").exchange;
-    auto declared = co_await on.broker->declare_exchange(std::move(exchange), deadline);
-    if (!declared) co_return std::unexpected{std::move(declared.error())};
     Publication publication = control_publication(on.names, *request);
     publication.mandatory = true;
     auto published = co_await on.broker->publish(std::move(publication), deadline);
@@ -60,15 +59,38 @@ Awaitable<Result<bool>> publish_request(Exchanges on, const ControlRequest* requ
     co_return std::unexpected{std::move(published.error())};
 }
 
-Awaitable<Result<std::unique_ptr<Consumer>>> open_reply_box(Broker* broker,
-                                                            const ControlTopology* box,
-                                                            Deadline deadline) {
-    auto done = co_await broker->declare_exchange(box->exchange, deadline);
-    if (done) done = co_await broker->declare_queue(box->queue, deadline);
-    if (done) done = co_await broker->bind(box->binding, deadline);
-    if (!done) co_return std::unexpected{std::move(done.error())};
-    ConsumeOptions options{.queues = {box->queue.name}, .prefetch = kPrefetch, .tag = {}};
-    co_return co_await broker->consume(std::move(options), deadline);
+/// Whoever comes first makes it, as with Celery.
+Awaitable<Result<void>> declare_mailboxes(Exchanges on, Deadline deadline) {
+    return on.broker->declare_exchange(on.names.mailbox("").exchange, deadline);
+}
+
+/// The first thing that went wrong.
+template <class... Results>
+Result<void> first_problem(Results&... results) {
+    Result<void> all;
+    const auto look_at = [&all](auto& result) {
+        if (all && !result) all = std::unexpected{std::move(result.error())};
+    };
+    (look_at(results), ...);
+    return all;
+}
+
+/// Makes what request and replies travel through. A busy broker takes its time for each answer, so
+/// what does not depend on each other is asked for at once.
+Awaitable<Result<void>> open_reply_box(Exchanges on, const ControlTopology* box,
+                                       Deadline deadline) {
+    auto [mailboxes, replies, queue] = co_await (
+        declare_mailboxes(on, deadline) && on.broker->declare_exchange(box->exchange, deadline) &&
+        on.broker->declare_queue(box->queue, deadline));
+    auto done = first_problem(replies, queue, mailboxes);
+    if (done) done = co_await on.broker->bind(box->binding, deadline);
+    co_return done;
+}
+
+Awaitable<Result<std::unique_ptr<Consumer>>> consume_replies(Broker* broker, std::string queue,
+                                                             Deadline deadline) {
+    ConsumeOptions options{.queues = {std::move(queue)}, .prefetch = kPrefetch, .tag = {}};
+    return broker->consume(std::move(options), deadline);
 }
 
 /// The queue goes while it is still consumed: then it cannot have gone by itself, and the broker's
@@ -117,27 +139,31 @@ Awaitable<Result<NodeReplies>> call(Exchanges on, ControlTopology box, ControlRe
     request.reply_to = ReplyAddress{box.binding.exchange, box.binding.routing_key};
     ReplyCollector replies{*request.ticket, options.destination, options.limit};
 
-    auto consumer = co_await open_reply_box(on.broker, &box, sending);
-    Result<void> done;
-    if (consumer) {
-        auto heard = co_await publish_request(on, &request, sending);
-        if (!heard) {
-            done = std::unexpected{std::move(heard.error())};
-        } else if (*heard) {
+    const std::string queue = box.queue.name;
+    std::unique_ptr<Consumer> consumer;
+    Result<void> done = co_await open_reply_box(on, &box, sending);
+    if (done) {
+        // Replies that come before the consumer wait in the queue.
+        auto [consuming, heard] = co_await (consume_replies(on.broker, queue, sending) &&
+                                            publish_request(on, &request, sending));
+        done = first_problem(consuming, heard);
+        if (consuming) consumer = std::move(*consuming);
+        if (done && *heard) {
             const Deadline deadline = Deadline::in(options.timeout);
-            done = co_await collect(consumer->get(), &replies, clock, deadline);
+            done = co_await collect(consumer.get(), &replies, clock, deadline);
         }
-    } else {
-        done = std::unexpected{std::move(consumer.error())};
     }
-    co_await close_reply_box(on.broker, consumer ? std::move(*consumer) : nullptr, box.queue.name);
+    co_await close_reply_box(on.broker, std::move(consumer), queue);
     if (!done) co_return std::unexpected{std::move(done.error())};
     warn_of_duplicates(replies);
     co_return std::move(replies).take();
 }
 
 Awaitable<Result<NodeReplies>> cast(Exchanges on, ControlRequest request) {
-    auto heard = co_await publish_request(on, &request, Deadline::in(kBrokerPatience));
+    const Deadline deadline = Deadline::in(kBrokerPatience);
+    auto declared = co_await declare_mailboxes(on, deadline);
+    if (!declared) co_return std::unexpected{std::move(declared.error())};
+    auto heard = co_await publish_request(on, &request, deadline);
     if (!heard) co_return std::unexpected{std::move(heard.error())};
     co_return NodeReplies{};
 }

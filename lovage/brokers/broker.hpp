@@ -53,6 +53,10 @@ struct Publication {
     std::string routing_key;
     Message message;
     bool mandatory = true;  ///< No queue takes it → Errc::unroutable instead of silence.
+    /// Apart from the others: what goes wrong with it, such as a missing exchange, which costs AMQP
+    /// a channel and leaves what is under way on that unconfirmed, touches none of them. For
+    /// events and remote control.
+    bool aside = false;
     /// A message that a broker has delivered is taken back whatever its size, by quarantine.
     bool any_size = false;
     /// Not visible to consumers before that long from now. A broker that does not delay natively
@@ -159,6 +163,10 @@ public:
     virtual Awaitable<Result<void>> bind(Binding binding, Deadline deadline) = 0;
     /// Removes the queue with what is in it. Errors: not_found.
     virtual Awaitable<Result<void>> delete_queue(std::string queue, Deadline deadline) = 0;
+
+    /// A queue that is not used from here on: it stays as it is, but a broker that makes what it
+    /// declared anew with a new connection leaves this one out.
+    virtual void forget_queue(const std::string& /*queue*/) {}
 
     /// Publishes and waits for the broker's confirm: success means the message is stored as durably
     /// as its delivery mode asks for. Any number at the same time; they are batched. Errors:

@@ -72,6 +72,12 @@ struct RevokeArguments {
     RevokeOptions options;
 };
 
+struct GraphArguments {
+    enum class Format : std::uint8_t { dot, json };
+    std::string task_id;
+    Format format = Format::dot;
+};
+
 struct StatusArguments {
     std::chrono::milliseconds timeout{5000};       ///< For broker and result backend.
     std::chrono::milliseconds node_timeout{1000};  ///< For the workers.
@@ -108,9 +114,10 @@ struct EventsArguments {
     std::optional<std::uint64_t> most;  ///< End after so many.
 };
 
-using Command = std::variant<WorkerArguments, CallArguments, ResultArguments, RevokeArguments,
-                             StatusArguments, RemoteArguments, PurgeArguments, QuarantineArguments,
-                             EventsArguments, BeatArguments, ScheduleArguments>;
+using Command =
+    std::variant<WorkerArguments, CallArguments, ResultArguments, RevokeArguments, GraphArguments,
+                 StatusArguments, RemoteArguments, PurgeArguments, QuarantineArguments,
+                 EventsArguments, BeatArguments, ScheduleArguments>;
 
 /// What the command line asks for.
 struct Invocation {

@@ -323,11 +323,23 @@ TEST(Arguments, ANewEntryHasTimesOfOneKind) {
     EXPECT_THAT(problem({"--every", "-1"}), HasSubstr("--every"));
 }
 
+TEST(Arguments, AGraphIsDotUnlessJsonIsWanted) {
+    EXPECT_EQ(parsed<GraphArguments>({"graph", "a"}).task_id, "a");
+    EXPECT_EQ(parsed<GraphArguments>({"graph", "a"}).format, GraphArguments::Format::dot);
+    EXPECT_EQ(parsed<GraphArguments>({"graph", "a", "--format", "dot"}).format,
+              GraphArguments::Format::dot);
+    EXPECT_EQ(parsed<GraphArguments>({"graph", "a", "--format", "json"}).format,
+              GraphArguments::Format::json);
+    EXPECT_EQ(problem_of({"graph", "a", "--format", "png"}),
+              "Error: graph: --format: 'png' is neither dot nor json");
+    EXPECT_THAT(problem_of({"graph"}), HasSubstr("give the id that `call` printed"));
+}
+
 TEST(Arguments, UnknownWordsAreAnsweredWithWhatWasMeant) {
     EXPECT_EQ(problem_of({"wroker"}), "Error: unknown command 'wroker'; did you mean 'worker'?");
     EXPECT_EQ(problem_of({"flower"}),
-              "Error: unknown command 'flower'; there are: worker, call, result, revoke, status, "
-              "inspect, "
+              "Error: unknown command 'flower'; there are: worker, call, result, revoke, graph, "
+              "status, inspect, "
               "control, purge, quarantine, events, beat, schedule");
     EXPECT_EQ(problem_of({"worker", "--quues", "a"}),
               "Error: worker: unknown option '--quues'; did you mean '--queues'?");

@@ -32,6 +32,7 @@ int run_worker(App& app, const WorkerArguments& arguments, Console& console);
 int run_call(App& app, const CallArguments& arguments, Console& console);
 int run_result(App& app, const ResultArguments& arguments, Console& console);
 int run_revoke(App& app, const RevokeArguments& arguments, Console& console);
+int run_graph(App& app, const GraphArguments& arguments, Console& console);
 int run_status(App& app, const StatusArguments& arguments, Console& console);
 int run_remote(App& app, const RemoteArguments& arguments, Console& console);
 int run_purge(App& app, const PurgeArguments& arguments, Console& console);

@@ -30,7 +30,7 @@ struct Grammar::Texts {
     std::string hostname, health_port, health_host;
     std::string task, args, kwargs, eta, countdown, expires, queue, priority;
     std::string time_limit, soft_time_limit;
-    std::string task_id, timeout, signal;
+    std::string task_id, timeout, signal, format;
     std::vector<std::string> destination;
     /// Of one sub-command of `inspect` or `control`: its parameters' words, in their order, and
     /// those that are left.
@@ -64,6 +64,7 @@ public:
         add_call();
         add_result();
         add_revoke();
+        add_graph();
         add_status();
         add_remote();
         add_purge();
@@ -133,6 +134,7 @@ private:
     void add_call();
     void add_result();
     void add_revoke();
+    void add_graph();
     void add_status();
     void add_remote();
     void add_remote_method(CLI::App& outer, const RemoteMethod& method);
@@ -152,6 +154,7 @@ private:
     static Command build_call(const Texts& texts);
     static Command build_result(const Texts& texts);
     static Command build_revoke(const Texts& texts);
+    static Command build_graph(const Texts& texts);
     static Command build_status(const Texts& texts);
     static Command build_remote(const RemoteMethod& method, const Texts& texts);
     static Command build_purge(const Texts& texts);

@@ -87,6 +87,24 @@ Command Grammar::Builder::build_revoke(const Texts& texts) {
     return revoke;
 }
 
+void Grammar::Builder::add_graph() {
+    CLI::App& graph =
+        command("graph", "Draw the workflow of a task, from its stored results", build_graph);
+    graph.add_option("ID", texts_.task_id, "A task's id, its root's or any other; or a group's")
+        ->required();
+    add(graph, "--format", texts_.format, "dot|json", "Graphviz's language, or JSON; default: dot");
+}
+
+Command Grammar::Builder::build_graph(const Texts& texts) {
+    GraphArguments graph{.task_id = texts.task_id};
+    if (texts.format == "json") {
+        graph.format = GraphArguments::Format::json;
+    } else if (!texts.format.empty() && texts.format != "dot") {
+        refuse("graph: --format: '{}' is neither dot nor json", texts.format);
+    }
+    return graph;
+}
+
 void Grammar::Builder::add_purge() {
     CLI::App& purge = command("purge", "Erase the messages that wait in queues", build_purge);
     purge.add_flag("-f,--force", texts_.force, "Do not ask");

@@ -70,6 +70,9 @@ struct RunCommand {
     int operator()(const cli::RevokeArguments& arguments) const {
         return cli::run_revoke(app, arguments, console);
     }
+    int operator()(const cli::GraphArguments& arguments) const {
+        return cli::run_graph(app, arguments, console);
+    }
     int operator()(const cli::StatusArguments& arguments) const {
         return cli::run_status(app, arguments, console);
     }

@@ -192,14 +192,16 @@ Publication control_publication(const ControlNames& names, const ControlRequest&
     return {.exchange = names.request_exchange(),
             .routing_key = {},
             .message = encode_control_request(request),
-            .mandatory = false};
+            .mandatory = false,
+            .aside = true};
 }
 
 Publication reply_publication(const ReplyAddress& to, const ControlReply& reply) {
     return {.exchange = to.exchange,
             .routing_key = to.routing_key,
             .message = encode_control_reply(reply),
-            .mandatory = false};
+            .mandatory = false,
+            .aside = true};
 }
 
 bool addressed_to(const ControlRequest& request, std::string_view node) {

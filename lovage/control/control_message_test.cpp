@@ -159,6 +159,7 @@ TEST(ControlMessage, PublishesWithoutAskingForAListener) {
     EXPECT_EQ(asked.exchange, "celery.pidbox");
     EXPECT_EQ(asked.routing_key, "");
     EXPECT_FALSE(asked.mandatory);
+    EXPECT_TRUE(asked.aside);
     const Publication reply =
         reply_publication({.exchange = "reply.celery.pidbox", .routing_key = "oid"},
                           {.ticket = "t", .node = "w@h", .value = Json{}, .clock = 3});

@@ -41,6 +41,7 @@ struct PlannedChord {
     /// The header's results as Celery's nested tuples, when a part's result is a group of its own;
     /// else null.
     Json structure;
+    Json watch;  ///< For who ends it on behalf of its parts: see ChordWatch.
 };
 
 /// What calling signatures comes to.

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include <lovage/core/chord_watch.hpp>
 #include <lovage/core/detail/signature_options.hpp>
 #include <lovage/core/python_repr.hpp>
 
@@ -191,6 +192,8 @@ CanvasPlanner::Child CanvasPlanner::apply_task(const Signature& signature, const
 
     OptionReader reader{signature, options};
     reader.read("task_id", message.id);
+    reader.read("parent_id", message.parent_id);
+    reader.read("root_id", message.root_id);
     reader.read("group_id", message.group);
     reader.read("group_index", message.group_index);
     reader.read_time("countdown", caller_.now, message.eta);
@@ -234,6 +237,25 @@ CanvasPlanner::Child CanvasPlanner::apply_task(const Signature& signature, const
     return result_tuple_of(signature);
 }
 
+namespace {
+/// Lays an option of a canvas as a whole over its end. Wire: a chord's index belongs to the end of
+/// its body; on the chord itself, Celery's workers give it to every part of the header, whose
+/// results then come in any order.
+Result<void> set_at_end(Signature& end, std::string_view name, const Json& value,
+                        std::size_t depth) {
+    if (depth > kCanvasDepthMax) return canvas_too_deep();
+    if (end.type != SignatureType::chord || name != "group_index") {
+        end.options.set(name, value);
+        return {};
+    }
+    auto parts = parts_of(end);
+    if (!parts) return std::unexpected{std::move(parts.error())};
+    if (auto set = set_at_end(parts->body, name, value, depth + 1); !set) return set;
+    set_parts(end, *parts);
+    return {};
+}
+}  // namespace
+
 CanvasPlanner::Child CanvasPlanner::apply_chain(const Signature& chain, const Json::Array& args,
                                                 Json options, std::size_t depth) {
     std::vector<Signature> steps;
@@ -249,10 +271,16 @@ CanvasPlanner::Child CanvasPlanner::apply_chain(const Signature& chain, const Js
     // Whoever waits for the chain waits for its last step.
     Signature& last = steps.back();
     (void)taken(options, "task_id");
+    // Wire: Celery, too, forgets here whose child a chain was to be; its first step is the
+    // caller's.
+    (void)taken(options, "parent_id");
     for (const char* name : {"group_id", "chord", "group_index"}) {
         Json value = taken(options, name);
         const bool keeps_own = name != std::string_view{"chord"} && last.option(name) != nullptr;
-        if (!value.is_null() && !keeps_own) last.options.set(name, std::move(value));
+        if (value.is_null() || keeps_own) continue;
+        if (auto set = set_at_end(last, name, value, 0); !set) {
+            return std::unexpected{std::move(set.error())};
+        }
     }
     if (auto linked = extend(last.options, "link", taken(options, "link")); !linked) {
         return std::unexpected{std::move(linked.error())};
@@ -321,7 +349,10 @@ CanvasPlanner::Child CanvasPlanner::apply_chord(const Signature& chord, const Js
     }
     // What belongs to the chord as a whole goes to its end: what follows it, which group it is in.
     for (const auto& [name, value] : options.as_object()) {
-        if (!value.is_null()) body.options.set(name, value);
+        if (value.is_null()) continue;
+        if (auto set = set_at_end(body, name, value, 0); !set) {
+            return std::unexpected{std::move(set.error())};
+        }
     }
     for (const char* name : {"chain", "chord", "group_id", "group_index", "countdown"}) {
         (void)taken(options, name);
@@ -333,7 +364,7 @@ CanvasPlanner::Child CanvasPlanner::apply_chord(const Signature& chord, const Js
     }
     if (members.empty()) return apply(body, {Json::array()}, Json::object(), depth + 1);
     const std::string group_id = parts->header.task_id();
-    PlannedChord planned{group_id, 0, {}};
+    PlannedChord planned{group_id, 0, {}, {}};
     bool nested = false;
     Json results = Json::array();
     for (const Signature& member : members) {
@@ -345,13 +376,15 @@ CanvasPlanner::Child CanvasPlanner::apply_chord(const Signature& chord, const Js
         nested = nested || is_group_result(*result);
         results.push_back(std::move(*result));
     }
+    const Json body_text = Json::raw(to_json_text(encode_signature(body)));
+    planned.watch = encode_chord_watch(body_text, caller_.root_id, results);
     if (nested) {
         planned.structure =
             Json{Json::Array{Json{Json::Array{group_id, Json{}}}, std::move(results)}};
     }
     plan_.chords.push_back(std::move(planned));
     options.set("task_id", group_id);
-    options.set("chord", Json::raw(to_json_text(encode_signature(body))));
+    options.set("chord", body_text);
     (void)taken(parts->header.options, "group_id");
     return apply(parts->header, *header_args, options, depth + 1);
 }

@@ -210,6 +210,22 @@ TEST(Canvas, AChordInAHeaderReturnsWithItsBody) {
     EXPECT_EQ(body_of(made.calls[2]).task, "outer");
 }
 
+TEST(Canvas, AnIndexGoesToWhereAChordEnds) {
+    // On a chord itself, Celery's workers give it to all parts of the chord's header.
+    const auto end_of = [](Signature canvas) {
+        EXPECT_EQ(canvas.option("group_index"), nullptr);
+        while (canvas.type == SignatureType::chord) canvas = value_or_throw(parts_of(canvas)).body;
+        const Json* const index = canvas.option("group_index");
+        return canvas.task + "#" + (index != nullptr ? to_json_text(*index) : "none");
+    };
+    const Signature inner = chord({task("x"), task("y")}, chord({task("z")}, task("end")));
+    const CanvasPlan in_body = plan(chord({task("b"), chord({task("a")}, inner)}, task("sum")));
+    EXPECT_EQ(end_of(body_of(in_body.calls[1])), "end#1");
+    const CanvasPlan in_chain = plan(chord({task("b"), chain({task("a"), inner})}, task("sum")));
+    const Json& rest = *in_chain.calls[1].message.embed.find("chain");
+    EXPECT_EQ(end_of(value_or_throw(decode_signatures(rest, "step"))[0]), "end#1");
+}
+
 TEST(Canvas, AHeaderWithGroupsAsResultsHasAStructure) {
     const Signature header = chain({task("a"), group({task("b"), task("c")})});
     const CanvasPlan made = plan(chord({header, task("d")}, task("sum")));

@@ -11,9 +11,15 @@ namespace {
 
 /// Signatures called together become one group under an id of their own, as Celery does it.
 Result<void> call_together(CanvasPlanner& planner, const std::vector<Signature>& signatures,
-                           const Json::Array& args, const std::string& position) {
+                           const Json::Array& args, const Json& options,
+                           const std::string& position) {
     if (signatures.empty()) return {};
-    return planner.call(make_group(signatures), args, Json::object(), position);
+    return planner.call(make_group(signatures), args, options, position);
+}
+
+/// Wire: a chord takes them along for its body, whoever calls that.
+Json descent(const CanvasPlanner::Caller& caller) {
+    return Json::object({{"parent_id", caller.id}, {"root_id", caller.root_id}});
 }
 
 }  // namespace
@@ -57,29 +63,29 @@ Result<CanvasPlan> plan_success(const FollowUps& follow_ups, const CanvasPlanner
                                 const Json& result) {
     CanvasPlanner planner{caller};
     const Json::Array args{result};
+    Json options = descent(caller);
     Result<void> planned;
     if (follow_ups.callbacks.size() == 1) {
-        planned = planner.call(follow_ups.callbacks.front(), args, Json::object(), "callback/0");
+        planned = planner.call(follow_ups.callbacks.front(), args, options, "callback/0");
     } else {
         std::vector<Signature> others;
         for (std::size_t i = 0; i < follow_ups.callbacks.size() && planned; ++i) {
             const Signature& callback = follow_ups.callbacks[i];
             if (callback.type == SignatureType::group) {
-                planned =
-                    planner.call(callback, args, Json::object(), fmt::format("callback/{}", i));
+                planned = planner.call(callback, args, options, fmt::format("callback/{}", i));
             } else {
                 others.push_back(callback);
             }
         }
-        if (planned) planned = call_together(planner, others, args, "callbacks");
+        if (planned) planned = call_together(planner, others, args, options, "callbacks");
     }
     if (planned && !follow_ups.chain.empty()) {
         Json::Array rest = follow_ups.chain;
         auto next = decode_signature(rest.back(), "the next step of the chain");
         if (!next) return std::unexpected{std::move(next.error())};
         rest.pop_back();
-        planned = planner.call(std::move(*next), args,
-                               Json::object({{"chain", Json{std::move(rest)}}}), "chain");
+        options.set("chain", Json{std::move(rest)});
+        planned = planner.call(std::move(*next), args, options, "chain");
     }
     if (!planned) return std::unexpected{std::move(planned.error())};
     return std::move(planner).take();
@@ -108,7 +114,8 @@ Result<CanvasPlan> plan_errbacks(const std::vector<Signature>& errbacks,
                          Json::object(), fmt::format("errback/{}", i));
         if (!planned) return std::unexpected{std::move(planned.error())};
     }
-    auto planned = call_together(planner, told_the_id, {Json{caller.id}}, "errbacks");
+    auto planned =
+        call_together(planner, told_the_id, {Json{caller.id}}, Json::object(), "errbacks");
     if (!planned) return std::unexpected{std::move(planned.error())};
     return std::move(planner).take();
 }

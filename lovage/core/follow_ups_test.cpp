@@ -168,6 +168,35 @@ TEST_F(FollowUpsTest, ErrbacksOfSeveralParametersAreToldEverything) {
     EXPECT_EQ(to_json_text(plan.calls[1].message.args), "[\"" + failed.id + "\"]");
 }
 
+// As Celery's workers were seen to do; otherwise the tree of a workflow would depend on which part
+// ends last.
+TEST_F(FollowUpsTest, AChordsBodyIsAChildOfTheTaskThatTheChordFollows) {
+    const TaskMessage first = captured_["producer/chain_with_group_middle#0"];
+    const CanvasPlan plan = after_success(first, 2);
+    ASSERT_FALSE(plan.calls.empty());
+    TaskMessage part = plan.calls.front().message;
+    EXPECT_EQ(part.parent_id, first.id);
+    const FollowUps follow_ups = value_or_throw(read_follow_ups(part.embed));
+    const CanvasPlan body =
+        value_or_throw(plan_chord_body(value_or_throw(decode_signature(follow_ups.chord, "body")),
+                                       caller(part), Json::array({1, 2})));
+    ASSERT_THAT(body.calls, SizeIs(1));
+    EXPECT_EQ(body.calls[0].message.parent_id, first.id);
+    EXPECT_EQ(body.calls[0].message.root_id, first.root_id);
+}
+
+TEST_F(FollowUpsTest, AChainInThePlaceOfABodyIsAChildOfThePartThatEndsLast) {
+    const TaskMessage last = captured_["worker/chord_done#2"];
+    const Json step = Json::object({{"task", "tasks.add"}});
+    Signature body{.task = "celery.chain", .type = SignatureType::chain};
+    body.kwargs = Json::object({{"tasks", Json::array({step, step})}});
+    body.options = Json::object({{"parent_id", "the task before the chord"}});
+    const CanvasPlan plan =
+        value_or_throw(plan_chord_body(body, caller(last), Json::array({1, 2})));
+    ASSERT_THAT(plan.calls, SizeIs(1));
+    EXPECT_EQ(plan.calls[0].message.parent_id, last.id);
+}
+
 TEST_F(FollowUpsTest, AGroupInTheMiddleOfAChainBecomesAChord) {
     const TaskMessage first = captured_["producer/chain_with_group_middle#0"];
     const CanvasPlan plan = after_success(first, 2);

@@ -208,6 +208,10 @@ public:
             container(value, level, as_tuple);
         } else if (value.is_string()) {
             string(value.as_string());
+        } else if (value.is_raw()) {
+            const Result<Json> open = value.expanded();
+            if (!open) return token(cut(kEllipsis));
+            this->value(*open, level);
         } else {
             token(cut(scalar_repr(value)));
         }

@@ -37,6 +37,14 @@ TEST(CeleryRepr, EqualsEveryTextCeleryMade) {
     EXPECT_EQ(compared, 36);
 }
 
+// Results of tasks arrive as text and go on into the arguments of what follows.
+TEST(CeleryRepr, ShowsValuesThatAreStillText) {
+    const Json args = Json::array({Json::raw("7"), Json::raw("\"seven\""), Json::raw(" null"),
+                                   Json::array({Json::raw("7.5"), Json::raw("true")})});
+    EXPECT_EQ(celery_repr(args, true), "(7, 'seven', None, [7.5, True])");
+    EXPECT_EQ(celery_repr(Json::array({Json::raw("no JSON")}), true), "(...,)");
+}
+
 // The expected texts below were made by celery.utils.saferepr of Celery 5.6.3.
 
 TEST(CeleryRepr, CutsTextBackToItsLastBlank) {

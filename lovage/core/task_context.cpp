@@ -1,6 +1,8 @@
 #include <lovage/core/task_context.hpp>
 
+#include <array>
 #include <stdexcept>
+#include <string_view>
 
 #include <lovage/core/task_meta.hpp>
 
@@ -16,6 +18,12 @@ constexpr std::uint8_t bit(StopReason reason) {
     return static_cast<std::uint8_t>(1U << static_cast<unsigned>(reason));
 }
 static_assert(bit(StopReason::soft_time_limit) != kToldOfLimit);
+
+/// Its routing key has to fit into AMQP's 255 bytes.
+constexpr std::size_t kEventTypeBytesMax = 200;
+/// Wire: those of Celery's events.
+constexpr std::array<std::string_view, 7> kFieldsOfEveryEvent{
+    "type", "uuid", "hostname", "timestamp", "clock", "utcoffset", "pid"};
 
 void check_retry(const RetryOptions& options) {
     if (options.countdown && options.eta) {
@@ -54,6 +62,22 @@ void TaskContext::update_state(std::string state, Json meta) {
                                     "' is no state that a running task can be in"};
     }
     if (report_) report_(std::move(state), std::move(meta));
+}
+
+void TaskContext::send_event(std::string type, Json fields) {
+    if (type.empty() || type.size() > kEventTypeBytesMax) {
+        throw std::invalid_argument{"send_event(): a type has 1 to 200 bytes"};
+    }
+    auto map = fields.expanded();  // it may have come as text
+    if (!map || !map->is_object()) {
+        throw std::invalid_argument{"send_event(): the fields are no map"};
+    }
+    for (const std::string_view name : kFieldsOfEveryEvent) {
+        if (map->find(name) == nullptr) continue;
+        throw std::invalid_argument{"send_event(): every event has a field '" + std::string{name} +
+                                    "' already"};
+    }
+    if (event_sink_) event_sink_->send(request_.id, std::move(type), std::move(*map));
 }
 
 void TaskContext::request_stop(StopReason reason) noexcept {

@@ -75,6 +75,25 @@ public:
         report_ = std::move(report);
     }
 
+    /// Sends an event of the program's own to whoever listens: Celery's `Task.send_event`. It has
+    /// this type and these fields, `uuid` (the task's id), and what every event has; what it is
+    /// about is up to the program, and monitors count types that begin with "task-" to the task.
+    /// It goes out whether or not the worker was started with `-E`.
+    ///
+    /// Returns at once; what the broker does not take in time is dropped and counted. Does nothing
+    /// without a worker. Any thread of the task's may call it. Throws std::invalid_argument for an
+    /// empty type or one of more than 200 bytes, and for fields that are no map or have the name of
+    /// one that every event has.
+    void send_event(std::string type, Json fields = Json::object());
+    /// Where events go. Its member is called on the task's threads.
+    class EventSink {
+    public:
+        virtual ~EventSink() = default;
+        virtual void send(const std::string& task_id, std::string type, Json fields) = 0;
+    };
+    /// Called by the worker, before the task starts.
+    void send_events_to(std::shared_ptr<EventSink> sink) { event_sink_ = std::move(sink); }
+
     /// Stops are requested when the soft time limit passes, when the task is terminated, and when
     /// the worker is in a hurry (second SIGTERM, or the end of the shutdown wait; the message is
     /// then returned to its queue either way). A token for what can wait on one.
@@ -138,6 +157,7 @@ public:
 private:
     Request request_;
     std::function<void(std::string, Json)> report_;
+    std::shared_ptr<EventSink> event_sink_;
     std::stop_source stop_;
     std::atomic<std::uint8_t> stops_{0};  // bits: one a StopReason, and one for "was told"
     std::atomic<bool> may_start_{true};

@@ -92,6 +92,35 @@ TEST(TaskContext, ATerminatedTaskIsToldAtEveryCheckpointAlsoAfterTheSoftLimit) {
     EXPECT_THROW(context.checkpoint(), TaskStopped);
 }
 
+class KeepingSink final : public TaskContext::EventSink {
+public:
+    void send(const std::string& task_id, std::string type, Json fields) override {
+        sent.push_back(task_id + " " + type + " " + to_json_text(fields));
+    }
+    std::vector<std::string> sent;
+};
+
+TEST(TaskContext, AnEventGoesOutWithTheTasksId) {
+    TaskContext context = context_after(0);
+    EXPECT_NO_THROW(context.send_event("nobody-listens"));
+    const auto sink = std::make_shared<KeepingSink>();
+    context.send_events_to(sink);
+    context.send_event("task-progress", Json::object({{"done", 3}}));
+    context.send_event("task-progress", Json::raw(R"({"done": 4})"));
+    EXPECT_EQ(sink->sent, (std::vector{context.id() + R"( task-progress {"done": 3})",
+                                       context.id() + R"( task-progress {"done": 4})"}));
+}
+
+TEST(TaskContext, AnEventHasATypeAndFieldsOfItsOwn) {
+    TaskContext context = context_after(0);
+    EXPECT_THROW(context.send_event(""), std::invalid_argument);
+    EXPECT_THROW(context.send_event(std::string(201, 'x')), std::invalid_argument);
+    EXPECT_THROW(context.send_event("task-progress", 7), std::invalid_argument);
+    EXPECT_THROW(context.send_event("task-progress", Json::raw("[7]")), std::invalid_argument);
+    EXPECT_THROW(context.send_event("task-progress", Json::object({{"uuid", "another's"}})),
+                 std::invalid_argument);
+}
+
 TEST(TaskContext, ScopesNest) {
     TaskContext outer = context_after(0);
     TaskContext inner = context_after(1);

@@ -54,11 +54,6 @@ std::string text_at(const Json& headers, std::string_view name) {
 
 }  // namespace
 
-std::string_view TraceContext::trace_id() const noexcept {
-    return std::string_view{traceparent}.substr(std::min(kTraceIdAt, traceparent.size()),
-                                                kTraceIdDigits);
-}
-
 TraceContext read_trace_context(std::string_view traceparent, std::string_view tracestate) {
     TraceContext trace;
     if (!is_trace_parent(traceparent)) return trace;

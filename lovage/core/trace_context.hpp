@@ -18,8 +18,6 @@ struct TraceContext {
     std::string tracestate;   ///< At most kTraceStateBytesMax.
 
     [[nodiscard]] bool empty() const noexcept { return traceparent.empty(); }
-    /// 32 hexadecimal digits, or empty.
-    [[nodiscard]] std::string_view trace_id() const noexcept;
 
     friend bool operator==(const TraceContext&, const TraceContext&) = default;
 };

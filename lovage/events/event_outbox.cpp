@@ -56,6 +56,10 @@ EventOutbox::EventOutbox(Executor executor, std::string exchange, std::function<
       changed_{executor},
       scope_{std::move(executor)} {}
 
+void EventOutbox::lost(std::size_t events) {
+    drop(events, "they come faster than they can be sent");
+}
+
 void EventOutbox::drop(std::size_t events, std::string_view why) {
     dropped_ += events;
     dropped_total_.increment(static_cast<double>(events));
@@ -89,6 +93,7 @@ void EventOutbox::send(std::string routing_key, Message message, std::size_t eve
     item.publication.routing_key = std::move(routing_key);
     item.publication.message = std::move(message);
     item.publication.mandatory = false;  // usually nobody listens
+    item.publication.aside = true;
     item.events = events;
     bytes_ += bytes;
     waiting_.push_back(std::move(item));

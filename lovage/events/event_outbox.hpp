@@ -18,7 +18,8 @@ namespace lovage {
 
 /// Publishes events while nobody waits for it: send() costs its caller a copy into a line of
 /// bounded length. What does not fit, because the broker is slow or away, is dropped and counted
-/// (lovage_events_dropped_total, lovage_events_sent_total).
+/// (lovage_events_dropped_total, lovage_events_sent_total). They go aside (Publication::aside): a
+/// publish of events that breaks its channel leaves messages of tasks alone.
 ///
 /// Belongs to the broker's loop; not thread-safe.
 class EventOutbox {
@@ -40,6 +41,9 @@ public:
 
     /// A message that carries so many events.
     void send(std::string routing_key, Message message, std::size_t events);
+
+    /// Counts events that never came here.
+    void lost(std::size_t events);
 
     /// Waits until nothing is held, or for the deadline; then ends. What is sent later is dropped.
     [[nodiscard]] Awaitable<void> finish(Deadline deadline);

@@ -61,6 +61,23 @@ Result<ChordReturns> ResultConnection::add_chord_part(ChordPart part) {
 Result<void> ResultConnection::end_chord(const std::string& group_id) {
     return loop_.run_blocking(backend_->end_chord(group_id, soon()));
 }
+Result<std::vector<UnfinishedChord>> ResultConnection::look_at_chords(ChordLook look) {
+    return loop_.run_blocking(backend_->look_at_chords(look, soon()));
+}
+Result<std::optional<Json>> ResultConnection::chord_watch(const std::string& group_id) {
+    return loop_.run_blocking(backend_->chord_watch(group_id, soon()));
+}
+Result<ChordReturns> ResultConnection::take_chord(const std::string& group_id,
+                                                  const std::string& taker) {
+    return loop_.run_blocking(backend_->take_chord(group_id, taker, soon()));
+}
+Result<void> ResultConnection::keep(const std::vector<std::string>& task_ids) {
+    return loop_.run_blocking(backend_->keep(task_ids, soon()));
+}
+Result<std::vector<std::optional<TaskMeta>>> ResultConnection::get_many(
+    const std::vector<std::string>& task_ids) {
+    return loop_.run_blocking(backend_->get_many(task_ids, soon()));
+}
 Result<void> ResultConnection::save_group(const std::string& group_id, Json result) {
     return loop_.run_blocking(backend_->save_group(group_id, std::move(result), soon()));
 }

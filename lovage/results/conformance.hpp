@@ -100,6 +100,13 @@ public:
     [[nodiscard]] Result<void> start_chord(ChordStart chord);
     [[nodiscard]] Result<ChordReturns> add_chord_part(ChordPart part);
     [[nodiscard]] Result<void> end_chord(const std::string& group_id);
+    [[nodiscard]] Result<std::vector<UnfinishedChord>> look_at_chords(ChordLook look);
+    [[nodiscard]] Result<std::optional<Json>> chord_watch(const std::string& group_id);
+    [[nodiscard]] Result<ChordReturns> take_chord(const std::string& group_id,
+                                                  const std::string& taker);
+    [[nodiscard]] Result<void> keep(const std::vector<std::string>& task_ids);
+    [[nodiscard]] Result<std::vector<std::optional<TaskMeta>>> get_many(
+        const std::vector<std::string>& task_ids);
     [[nodiscard]] Result<void> save_group(const std::string& group_id, Json result);
     [[nodiscard]] Result<std::optional<Json>> saved_group(const std::string& group_id);
     [[nodiscard]] Result<void> forget_group(const std::string& group_id);

@@ -36,6 +36,33 @@ Awaitable<Result<ChordReturns>> ResultBackend::add_chord_part(ChordPart, Deadlin
 Awaitable<Result<void>> ResultBackend::end_chord(std::string, Deadline) {
     co_return no_chords(*this);
 }
+Awaitable<Result<void>> ResultBackend::watch_chord(std::string, Json, Deadline) {
+    co_return no_chords(*this);
+}
+Awaitable<Result<std::optional<Json>>> ResultBackend::chord_watch(std::string, Deadline) {
+    co_return std::optional<Json>{};
+}
+Awaitable<Result<std::vector<UnfinishedChord>>> ResultBackend::look_at_chords(ChordLook, Deadline) {
+    co_return std::vector<UnfinishedChord>{};
+}
+Awaitable<Result<ChordReturns>> ResultBackend::take_chord(std::string, std::string, Deadline) {
+    co_return no_chords(*this);
+}
+Awaitable<Result<void>> ResultBackend::keep(std::vector<std::string>, Deadline) {
+    co_return no_chords(*this);
+}
+
+Awaitable<Result<std::vector<std::optional<TaskMeta>>>> ResultBackend::get_many(
+    std::vector<std::string> task_ids, Deadline deadline) {
+    std::vector<std::optional<TaskMeta>> records;
+    records.reserve(task_ids.size());
+    for (std::string& task_id : task_ids) {
+        auto record = co_await get(std::move(task_id), deadline);
+        if (!record) co_return std::unexpected{std::move(record.error())};
+        records.push_back(std::move(*record));
+    }
+    co_return records;
+}
 
 Awaitable<Result<void>> ResultBackend::save_group(std::string group_id, Json result,
                                                   Deadline deadline) {

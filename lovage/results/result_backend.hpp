@@ -39,6 +39,10 @@ public:
     /// The record, or nothing when there is none (a bare sent-marker is none).
     virtual Awaitable<Result<std::optional<TaskMeta>>> get(std::string task_id,
                                                            Deadline deadline) = 0;
+    /// get() for several, in their order. Drivers do it in few round trips; this default asks one
+    /// by one.
+    virtual Awaitable<Result<std::vector<std::optional<TaskMeta>>>> get_many(
+        std::vector<std::string> task_ids, Deadline deadline);
     /// Waits for the record to be in a ready state. Subscribes first, then reads, so nothing slips
     /// through; survives restarts of the other side. Errors: deadline_exceeded.
     virtual Awaitable<Result<TaskMeta>> wait(std::string task_id, Deadline deadline) = 0;
@@ -68,6 +72,29 @@ public:
     virtual Awaitable<Result<ChordReturns>> add_chord_part(ChordPart part, Deadline deadline);
     /// Forgets the chord: a part that returns again finds nothing to complete.
     virtual Awaitable<Result<void>> end_chord(std::string group_id, Deadline deadline);
+
+    // Chords that do not end by themselves (worker/chord_sweeper.hpp). What is kept for a chord
+    // with a watch stays as long as somebody looks, for a month after its last part at the most.
+
+    /// Notes what a sweeper has to know of a chord that was started without it. What is there
+    /// stays.
+    virtual Awaitable<Result<void>> watch_chord(std::string group_id, Json watch,
+                                                Deadline deadline);
+    /// What was noted of a chord, by start_chord() or watch_chord(); end_chord() leaves it there
+    /// until it expires, for who wants to know what a group led to.
+    virtual Awaitable<Result<std::optional<Json>>> chord_watch(std::string group_id,
+                                                               Deadline deadline);
+    /// Chords whose turn it is, each handed to one caller; the longer one is quiet, the later its
+    /// next turn, up to four times ChordLook::every. Their time to expire begins anew.
+    virtual Awaitable<Result<std::vector<UnfinishedChord>>> look_at_chords(ChordLook look,
+                                                                           Deadline deadline);
+    /// What has returned. Complete: the caller sends the body, and `taker` is kept as who completed
+    /// it, so that no part is told the same from now on. Otherwise of each part no more than its
+    /// id. Errors: as add_chord_part().
+    virtual Awaitable<Result<ChordReturns>> take_chord(std::string group_id, std::string taker,
+                                                       Deadline deadline);
+    /// Lets the time begin anew after which these records expire.
+    virtual Awaitable<Result<void>> keep(std::vector<std::string> task_ids, Deadline deadline);
 
     // Groups that were saved, for who knows no more than their id. Kept as long as a record.
 

@@ -111,6 +111,8 @@ struct Settings {
     /// How long work may wait while slots are free and nothing arrives, before the consumer is made
     /// anew, then the connection, then the worker ends; 0: never. Our own.
     std::chrono::milliseconds worker_progress_timeout{std::chrono::seconds{60}};
+    /// How often chords that do not end by themselves are looked for; 0: never. Our own.
+    std::chrono::milliseconds worker_chord_sweep_interval{std::chrono::seconds{10}};
     /// How long a cold stop waits for running tasks before it gives them back.
     std::chrono::milliseconds worker_soft_shutdown_timeout{0};
 

@@ -147,6 +147,7 @@ control_queue_durable = true
 worker_shutdown_timeout = 60
 worker_soft_shutdown_timeout = 5
 worker_progress_timeout = 120
+worker_chord_sweep_interval = 5
 worker_send_task_events = true
 task_send_sent_event = true
 event_exchange = "ev"
@@ -203,6 +204,7 @@ schedule = "0 4 * * *"
     EXPECT_EQ(settings.worker_shutdown_timeout, 60s);
     EXPECT_EQ(settings.worker_soft_shutdown_timeout, 5s);
     EXPECT_EQ(settings.worker_progress_timeout, 120s);
+    EXPECT_EQ(settings.worker_chord_sweep_interval, 5s);
     EXPECT_TRUE(settings.worker_send_task_events);
     EXPECT_TRUE(settings.task_send_sent_event);
     EXPECT_EQ(settings.event_exchange, "ev");

@@ -29,6 +29,17 @@ TaskMessage message_for(const std::string& task, Json args, Json kwargs,
     return message;
 }
 
+class KeptEvents final : public TaskContext::EventSink {
+public:
+    explicit KeptEvents(Applied& applied) : applied_{applied} {}
+    void send(const std::string& /*task_id*/, std::string type, Json fields) override {
+        applied_.events.push_back({std::move(type), std::move(fields)});
+    }
+
+private:
+    Applied& applied_;
+};
+
 TaskOutcome run_once(App& app, const TaskMessage& message, const TaskDefinition& task,
                      const ApplyOptions& options, Applied& applied) {
     TaskRequest request;
@@ -40,6 +51,7 @@ TaskOutcome run_once(App& app, const TaskMessage& message, const TaskDefinition&
     request.context->on_update([&applied](std::string state, Json meta) {
         applied.reports.push_back({std::move(state), std::move(meta)});
     });
+    request.context->send_events_to(std::make_shared<KeptEvents>(applied));
     return run_task(request);
 }
 

@@ -30,6 +30,12 @@ struct ReportedState {
     Json meta;
 };
 
+/// An event that a task sent with TaskContext::send_event().
+struct SentEvent {
+    std::string type;
+    Json fields;  ///< Those that the task gave.
+};
+
 /// What came of a task run by apply().
 struct Applied {
     /// "SUCCESS", "FAILURE", "RETRY", "REVOKED"; "IGNORED", "REJECTED" when the task asked for
@@ -41,6 +47,7 @@ struct Applied {
     /// The wait before each retry the task asked for (not waited for here).
     std::vector<std::chrono::milliseconds> waits;
     std::vector<ReportedState> reports;
+    std::vector<SentEvent> events;
 
     /// The value as a T. Throws LovageError: task_failed when the task did not succeed, malformed
     /// when the value is no T.

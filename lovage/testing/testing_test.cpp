@@ -63,6 +63,7 @@ TEST(Apply, ShowsReportsIgnoreAndReject) {
     app.task("reports", [](TaskContext& context) {
         context.update_state("PROGRESS", 1);
         context.update_state("PROGRESS", 2);
+        context.send_event("task-noticed", Json::object({{"what", "it"}}));
         throw Ignore{};
     });
     app.task("rejects", [] { throw Reject{.reason = "no"}; });
@@ -70,6 +71,9 @@ TEST(Apply, ShowsReportsIgnoreAndReject) {
     EXPECT_EQ(applied.state, "IGNORED");
     ASSERT_EQ(applied.reports.size(), 2U);
     EXPECT_EQ(applied.reports[1].meta, Json{2});
+    ASSERT_EQ(applied.events.size(), 1U);
+    EXPECT_EQ(applied.events[0].type, "task-noticed");
+    EXPECT_EQ(applied.events[0].fields, Json::object({{"what", "it"}}));
     EXPECT_EQ(kit::apply(app, "rejects").state, "REJECTED");
 }
 

@@ -72,6 +72,21 @@ public:
         return due;
     }
 
+    /// Removes and returns those that `matches` says yes to, line by line.
+    template <class Matches>
+    [[nodiscard]] std::vector<T> take_if(Matches matches) {
+        std::vector<std::pair<std::string, std::uint64_t>> found;
+        for (const auto& [key, line] : lines_) {
+            for (const auto& [ticket, waiting] : line.tasks) {
+                if (matches(waiting.task)) found.emplace_back(key, ticket);
+            }
+        }
+        std::vector<T> taken;
+        taken.reserve(found.size());
+        for (const auto& [key, ticket] : found) taken.push_back(remove(lines_.find(key), ticket));
+        return taken;
+    }
+
     /// When there is somebody to come out; nothing when empty.
     [[nodiscard]] std::optional<Time> next_due() const {
         if (asks_.empty()) return std::nullopt;
@@ -94,6 +109,16 @@ public:
         all.reserve(by_ticket.size());
         for (auto& [ticket, task] : by_ticket) all.push_back(std::move(task));
         return all;
+    }
+
+    /// Everybody, line by line.
+    [[nodiscard]] std::vector<T> all() const {
+        std::vector<T> copies;
+        copies.reserve(size_);
+        for (const auto& [key, line] : lines_) {
+            for (const auto& [ticket, waiting] : line.tasks) copies.push_back(waiting.task);
+        }
+        return copies;
     }
 
     [[nodiscard]] std::size_t size() const noexcept { return size_; }

@@ -60,8 +60,9 @@ void log_outcome(const TaskRequest& request, const TaskOutcome& outcome) {
         case Ending::requeued:
             return log::info("worker", "Task {} gave its message back: {}", name, outcome.reason);
         case Ending::revoked:
-            return log::info("worker", "Discarding {} task: {}{}", outcome.reason, name,
-                             outcome.failure ? ", " + outcome.failure->exc_message : "");
+            return log::info("worker", "Discarding {} task: {}{}{}", outcome.reason, name,
+                             outcome.failure ? ", " + outcome.failure->exc_message : "",
+                             place_text(outcome));
         case Ending::timed_out:
             return log_timed_out(name, outcome);
         case Ending::slot_lost:

@@ -71,7 +71,7 @@ Settler::Settler(AppCore& core, TaskMetrics& metrics, std::string hostname, Hook
                                                   if (!storing_states_)
                                                       scope_.spawn("store states", store_states());
                                               })},
-      workflow_{core, writer_, scope_},
+      workflow_{core, writer_},
       scope_{core.loop().executor()} {}
 
 Settler::~Settler() {

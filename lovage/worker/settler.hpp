@@ -66,6 +66,8 @@ public:
                     std::optional<std::string> task_id, std::string task, TaskFailure failure,
                     std::optional<WorkflowStep> step = std::nullopt);
 
+    /// For who ends chords on behalf of their parts. Lives as long as this.
+    [[nodiscard]] Workflow& workflow() noexcept { return workflow_; }
     /// Deliveries whose end is not durable yet.
     [[nodiscard]] std::size_t pending() const noexcept { return pending_; }
     /// Waits for the coroutines behind it, after give_up(); false when the deadline passed first.
@@ -127,7 +129,7 @@ private:
     std::shared_ptr<StateReports> reports_;
     bool storing_states_ = false;
     std::size_t pending_ = 0;
-    Workflow workflow_;  // runs its coroutines in the scope
+    Workflow workflow_;
     TaskScope scope_;
 };
 

@@ -20,6 +20,8 @@ struct TimeLimits {
 class TaskLimits {
 public:
     void replace(const TaskDefinition& task, TimeLimits limits) { replaced_[&task] = limits; }
+    /// Some limit is not the task's own any more.
+    [[nodiscard]] bool replaced() const noexcept { return !replaced_.empty(); }
     [[nodiscard]] TimeLimits of(const TaskDefinition& task) const {
         const auto found = replaced_.find(&task);
         if (found != replaced_.end()) return found->second;

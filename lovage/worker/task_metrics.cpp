@@ -6,6 +6,11 @@ namespace {
 double seconds(TaskMetrics::Duration duration) {
     return std::chrono::duration<double>(duration).count();
 }
+metrics::CounterFamily swept_chords(metrics::Registry& registry) {
+    return registry.counter("lovage_chords_swept_total",
+                            "Chords that did not end by themselves, by what became of them.",
+                            {"outcome"});
+}
 }  // namespace
 
 TaskMetrics::TaskMetrics(metrics::Registry& registry)
@@ -22,6 +27,12 @@ TaskMetrics::TaskMetrics(metrics::Registry& registry)
                   .counter("lovage_worker_delayed_total",
                            "Tasks handed to the broker until their time comes.")
                   .with({})},
+      chords_finished{swept_chords(registry).with({"finished"})},
+      chords_failed{swept_chords(registry).with({"failed"})},
+      parts_counted{registry
+                        .counter("lovage_chord_parts_recovered_total",
+                                 "Parts of chords that were over and that a sweeper has counted.")
+                        .with({})},
       tasks_{registry.counter("lovage_tasks_total", "Tasks by name and how they ended.",
                               {"task", "outcome"})},
       run_times_{registry.histogram("lovage_task_runtime_seconds", "Run time of task functions.",

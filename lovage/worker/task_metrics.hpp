@@ -18,7 +18,8 @@ namespace lovage {
 /// (from receipt, or from its ETA, to start). lovage_worker_slots, lovage_worker_slots_busy,
 /// lovage_worker_unsettled, lovage_worker_waiting; lovage_worker_delayed_total.
 /// lovage_worker_repairs_total{stage} and lovage_worker_repairs_cured_total{stage}: stage is
-/// consumer, connection or exit.
+/// consumer, connection or exit. lovage_chords_swept_total{outcome}: finished or failed;
+/// lovage_chord_parts_recovered_total.
 class TaskMetrics {
 public:
     using Duration = std::chrono::steady_clock::duration;
@@ -38,6 +39,11 @@ public:
     metrics::Gauge unsettled;
     metrics::Gauge waiting;
     metrics::Counter delayed;
+
+    // What sweepers do about chords that do not end by themselves.
+    metrics::Counter chords_finished;
+    metrics::Counter chords_failed;
+    metrics::Counter parts_counted;
 
 private:
     struct Handles {

@@ -23,7 +23,8 @@ enum class Ending : std::uint8_t {
     rejected,   ///< Refused by the task (lovage::Reject): never to run again; `reason`.
     requeued,   ///< Given back by the task (lovage::Reject with requeue).
     revoked,    ///< `reason` says "revoked", "expired" or "duplicate" (it did not start; of a
-                ///< duplicate `failure` names the first one), or "terminated".
+              ///< duplicate `failure` names the first one), or "terminated", with `crash`: where it
+              ///< was, when known.
     timed_out,  ///< Killed at its hard limit: `time_limit`, and `crash`: where, when known.
     slot_lost,  ///< What ran it died: `failure` (WorkerLostError), and `crash`.
 };

@@ -57,6 +57,16 @@ void set_time_limit_exceeded(TaskMeta& meta, const TaskOutcome& outcome) {
         "billiard.exceptions.TimeLimitExceeded: TimeLimitExceeded(" + python_repr(seconds) + ",)");
 }
 
+/// Celery differs: it stores no traceback of a task that it terminates.
+void set_revoked(TaskMeta& meta, const TaskOutcome& outcome) {
+    meta.status = states::kRevoked;
+    meta.result = exception_json(outcome.failure.value_or(
+        TaskFailure{"TaskRevokedError", outcome.reason, "celery.exceptions", ""}));
+    if (!outcome.crash || outcome.crash->backtrace.empty()) return;
+    meta.traceback =
+        native_traceback(*outcome.crash, "celery.exceptions.TaskRevokedError: " + outcome.reason);
+}
+
 /// Wire: celery-wire reference, sections 10.4, 10.5 and 11.3.
 void set_state(TaskMeta& meta, const TaskOutcome& outcome) {
     switch (outcome.ending) {
@@ -73,10 +83,7 @@ void set_state(TaskMeta& meta, const TaskOutcome& outcome) {
         case Ending::timed_out:
             return set_time_limit_exceeded(meta, outcome);
         case Ending::revoked:
-            meta.status = states::kRevoked;
-            meta.result = exception_json(outcome.failure.value_or(
-                TaskFailure{"TaskRevokedError", outcome.reason, "celery.exceptions", ""}));
-            return;
+            return set_revoked(meta, outcome);
         case Ending::failed:
         case Ending::slot_lost:
         case Ending::ignored:

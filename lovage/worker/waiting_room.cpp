@@ -153,6 +153,22 @@ std::vector<WaitingRoom::RequestPtr> WaitingRoom::pop_due(TimePoint now,
     return due;
 }
 
+std::vector<WaitingRoom::RequestPtr> WaitingRoom::in_line() const {
+    std::vector<RequestPtr> all = in_turn_.all();
+    std::ranges::move(in_line_.all(), std::back_inserter(all));
+    return all;
+}
+
+std::vector<WaitingRoom::RequestPtr> WaitingRoom::take_if(
+    const std::function<bool(const RequestPtr&)>& matches) {
+    std::vector<RequestPtr> taken = held_.take_if(matches);
+    std::ranges::move(in_turn_.take_if(matches), std::back_inserter(taken));
+    std::ranges::move(in_line_.take_if(matches), std::back_inserter(taken));
+    for (const RequestPtr& request : taken) bytes_ -= request->delivery.message.body.size();
+    if (!taken.empty()) tell();
+    return taken;
+}
+
 std::vector<WaitingRoom::RequestPtr> WaitingRoom::withdraw() {
     ++generation_;
     bytes_ = 0;

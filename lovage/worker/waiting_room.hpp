@@ -75,8 +75,14 @@ public:
     /// The tasks of that name which wait for their turn have none any more, and come out now.
     void forget_turns(const TaskDefinition& task);
 
+    /// Removes and returns those that are held and that `matches` says yes to.
+    [[nodiscard]] std::vector<RequestPtr> take_if(
+        const std::function<bool(const RequestPtr&)>& matches);
+
     /// Those that wait for their ETA, in its order.
     [[nodiscard]] std::vector<RequestPtr> scheduled() const { return held_.all(); }
+    /// Those that wait for their turn or their place.
+    [[nodiscard]] std::vector<RequestPtr> in_line() const;
 
     /// Removes and returns whose time has come.
     [[nodiscard]] std::vector<RequestPtr> pop_due(TimePoint now, Clock::time_point steady_now);

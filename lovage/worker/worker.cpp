@@ -117,6 +117,7 @@ Worker::Impl::Impl(App& of, WorkerOptions wanted)
                 [this](const TaskRequest& request, const TaskOutcome& outcome) {
                     events_.ended(request, outcome);
                 }}},
+      sweeper_{*core, settler_.workflow(), metrics_, hostname},
       waiting_{*core,
                metrics_,
                waiting_options(of.settings()),
@@ -214,6 +215,7 @@ Awaitable<Result<void>> Worker::Impl::run() {
         scope_.spawn("soft limits", watch_.watch_limits());
         scope_.spawn("revocations", watch_.watch_revocations());
         scope_.spawn("progress", watch_progress());
+        scope_.spawn("sweep chords", sweeper_.run());
         if (autoscale_) scope_.spawn("autoscale", watch_load());
         started_ = Clock::now();
         if (app.settings().worker_enable_remote_control) {

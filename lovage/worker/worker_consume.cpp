@@ -4,6 +4,7 @@
 #include <lovage/runtime/failpoint.hpp>
 #include <lovage/runtime/log.hpp>
 #include <lovage/worker/detail/worker_impl.hpp>
+#include <lovage/worker/gathering.hpp>
 #include <lovage/worker/places.hpp>
 
 #include <boost/system/system_error.hpp>
@@ -30,10 +31,6 @@ constexpr auto kGoodbye = 1s;
 /// The longest pause before another try to consume: a try waits for the broker by itself, and a
 /// pause that its return falls into is one more delay.
 constexpr auto kLongestPause = 2s;
-/// A broker that hands out tasks one by one, fast, is given this time to gather some: looking up
-/// revocations, waking a slot, storing and acknowledging cost nearly as much for one as for ten.
-constexpr auto kGather = 1ms;
-constexpr std::size_t kGathered = 32;
 
 /// After these the consumer goes on by itself; its deliveries stay valid.
 bool still_usable(Errc code) {
@@ -92,7 +89,7 @@ Awaitable<void> Worker::Impl::consume() {
 }
 
 Awaitable<void> Worker::Impl::consume_until_stop() {
-    auto last = Clock::time_point::min();
+    Gathering gathering;
     const std::chrono::milliseconds patience = app.settings().worker_progress_timeout;
     const auto look_up = patience.count() == 0 ? kReceive : std::min(kReceive, patience);
     while (stops_ == 0) {
@@ -110,11 +107,9 @@ Awaitable<void> Worker::Impl::consume_until_stop() {
             deliveries_ += deliveries->size();
             repair_ = Repair::none;
             epoch_ = deliveries->front().tag.epoch;
-            const auto now = Clock::now();
-            const bool dribble = deliveries->size() < kGathered && now < last + 2 * kGather;
-            last = now;
+            const bool more_come = gathering.came(deliveries->size(), Clock::now());
             co_await take(std::move(*deliveries));
-            if (dribble) co_await pause(kGather);
+            if (more_come) co_await pause(Gathering::kPause);
         } else if (repair_ != Repair::none) {
             if (!co_await recover({Errc::disconnected, "it gets nothing"})) co_return;
         } else if (deliveries.error().code != Errc::deadline_exceeded) {
@@ -189,6 +184,7 @@ Worker::Impl::RequestPtr Worker::Impl::make_request(Delivery delivery, TaskMessa
             reports->report({std::move(of), std::move(state), std::move(meta)});
         }
     });
+    request->context->send_events_to(events_.custom());
     set_rules(*request);
     const TaskMessage& call = request->message;
     request->place = place_call(task, call.args, call.kwargs);
@@ -344,6 +340,9 @@ KeyGate::Hooks Worker::Impl::gate_hooks() {
 }
 
 void Worker::Impl::submit(std::vector<RequestPtr> runnable) {
+    if (limits_.replaced()) {  // maybe while it waited
+        for (const RequestPtr& request : runnable) set_rules(*request);
+    }
     watch_.submitted(runnable);
     show_busy();
     scale();

@@ -19,7 +19,8 @@ std::vector<std::string> Worker::Impl::queue_names() const {
 std::vector<Worker::Impl::RequestPtr> Worker::Impl::reserved() const {
     std::unordered_set<RequestPtr> waiting = watch_.running();
     for (const RunningTask& task : pool_->running()) waiting.erase(task.request);
-    std::vector<RequestPtr> requests{waiting.begin(), waiting.end()};
+    std::vector<RequestPtr> requests = waiting_.in_line();
+    requests.insert(requests.end(), waiting.begin(), waiting.end());
     std::ranges::sort(requests, {}, [](const RequestPtr& request) { return request->received; });
     return requests;
 }
@@ -59,12 +60,19 @@ std::vector<std::string> Worker::Impl::revoke_held(const std::vector<std::string
         watch_.revoke(request, how);
         held.push_back(request->message.id);
     }
-    for (const RequestPtr& request : waiting_.scheduled()) {
-        if (!wanted.contains(request->message.id)) continue;
-        request->context->forbid_start();
+    end_waiting([&](const RequestPtr& request) {
+        if (!wanted.contains(request->message.id)) return false;
         held.push_back(request->message.id);
-    }
+        return true;
+    });
     return held;
+}
+
+void Worker::Impl::end_waiting(const std::function<bool(const RequestPtr&)>& revoked) {
+    for (RequestPtr& request : waiting_.take_if(revoked)) {
+        admission_.give_back_turn(*request);
+        settler_.revoke(std::move(request), "revoked");
+    }
 }
 
 RevokedStamps::Stamps Worker::Impl::revoke_stamped(const RevokedStamps::Stamps& stamps,
@@ -80,9 +88,7 @@ RevokedStamps::Stamps Worker::Impl::revoke_stamped(const RevokedStamps::Stamps& 
     for (const RequestPtr& request : watch_.running()) {
         if (note(*request)) watch_.revoke(request, how);
     }
-    for (const RequestPtr& request : waiting_.scheduled()) {
-        if (note(*request)) request->context->forbid_start();
-    }
+    end_waiting([&](const RequestPtr& request) { return note(*request); });
     return held;
 }
 
@@ -103,6 +109,10 @@ void Worker::Impl::limit_rate(const TaskDefinition& task, RateLimit limit) {
 void Worker::Impl::limit_time(const TaskDefinition& task, TimeLimits limits) {
     log::info("worker", "remote control: new time limits of {}", task.name);
     limits_.replace(task, limits);
+    // What waits in the pool has its limits already; what waits elsewhere gets them from submit().
+    std::vector<RequestPtr> unstarted = pool_->take_unstarted();
+    for (const RequestPtr& request : unstarted) set_rules(*request);
+    pool_->submit(std::move(unstarted));
 }
 
 Awaitable<Result<void>> Worker::Impl::declare(QueueSource source, Deadline deadline) {
@@ -148,6 +158,8 @@ Awaitable<Result<void>> Worker::Impl::cancel_queue(std::string queue, Deadline d
     if (std::erase_if(sources_, [&](const QueueSource& source) { return source.queue == queue; })) {
         log::info("worker", "remote control: not consuming {} any more", queue);
     }
+    // Whoever deletes it does not find it there again after the next reconnect.
+    core->broker().forget_queue(queue);
     // Always: an earlier try may have failed here.
     const std::shared_ptr<Consumer> consumer = consumer_;
     if (!consumer) co_return Result<void>{};

@@ -1,16 +1,17 @@
 #include <lovage/worker/workflow.hpp>
 
-#include <algorithm>
 #include <chrono>
 #include <iterator>
+#include <new>
 #include <utility>
 
 #include <lovage/app/planned_send.hpp>
+#include <lovage/core/chord_watch.hpp>
 #include <lovage/core/task_definition.hpp>
 #include <lovage/core/time.hpp>
 #include <lovage/runtime/failpoint.hpp>
+#include <lovage/runtime/for_each.hpp>
 #include <lovage/runtime/log.hpp>
-#include <lovage/runtime/notifier.hpp>
 #include <lovage/worker/chord_join.hpp>
 #include <lovage/worker/task_record.hpp>
 
@@ -22,8 +23,8 @@ using namespace std::chrono_literals;
 
 /// One call of the result backend (reliability contract, clause 8).
 constexpr auto kAttempt = 30s;
-/// Messages of a group under way at a time: their confirms come together.
-constexpr std::size_t kSendsAtOnce = 256;
+/// Messages of a group under way at a time, and sizes of chords: the answers come together.
+constexpr std::size_t kAtOnce = 256;
 
 bool mendable(Errc code) {
     return code != Errc::too_large && code != Errc::invalid_argument && code != Errc::malformed;
@@ -103,69 +104,26 @@ auto Workflow::until_done(std::string what, Wanted wanted, Attempt attempt) -> d
 
 // ---- Sending
 
-/// Calls on their way, taken by several coroutines one after the other.
-struct Workflow::Sending {
-    Sending(const Executor& executor, std::vector<PlannedCall> all, Wanted still_wanted)
-        : calls{std::move(all)}, wanted{std::move(still_wanted)}, changed{executor} {}
-
-    /// One of the coroutines; the last one to go, in whatever way, wakes who waits.
-    class Sender {
-    public:
-        explicit Sender(Sending& sending) : sending_{sending} {}
-        ~Sender() {
-            if (--sending_.senders == 0) sending_.changed.notify_all();
-        }
-        Sender(const Sender&) = delete;
-        Sender& operator=(const Sender&) = delete;
-
-    private:
-        Sending& sending_;
-    };
-
-    std::vector<PlannedCall> calls;
-    Wanted wanted;
-    std::size_t next = 0;
-    std::size_t sent = 0;
-    std::size_t senders = 0;
-    Result<void> outcome;
-    Notifier changed;
-};
-
-Awaitable<void> Workflow::send_some(std::shared_ptr<Sending> sending) {
-    const Sending::Sender counted{*sending};
-    while (sending->outcome && sending->next < sending->calls.size()) {
-        TaskSend task = prepare_planned(core_, std::move(sending->calls[sending->next++]));
-        auto sent = co_await writer_.send_follow_up(std::move(task), sending->wanted);
-        if (sent) {
-            ++sending->sent;
-        } else if (sending->outcome) {
-            sending->outcome = std::move(sent);
-        }
-    }
+Awaitable<Result<void>> Workflow::start_chord(const PlannedChord* chord, Wanted wanted) {
+    const ChordStart start{chord->group_id, chord->size, chord->structure, chord->watch};
+    co_return co_await until_done(
+        "Chord " + chord->group_id + ": its size is not stored yet", std::move(wanted),
+        [&] { return core_.results().start_chord(start, Deadline::in(kAttempt)); });
 }
 
 Awaitable<Result<void>> Workflow::send(CanvasPlan plan, Wanted wanted) {
-    for (const PlannedChord& chord : plan.chords) {
-        const ChordStart start{chord.group_id, chord.size, chord.structure};
-        auto started = co_await until_done(
-            "Chord " + chord.group_id + ": its size is not stored yet", wanted,
-            [&] { return core_.results().start_chord(start, Deadline::in(kAttempt)); });
-        if (!started) co_return started;
+    const auto start = [&](std::size_t i) { return start_chord(&plan.chords[i], wanted); };
+    const auto send_one = [&](std::size_t i) {
+        return writer_.send_follow_up(prepare_planned(core_, std::move(plan.calls[i])), wanted);
+    };
+    try {
+        auto done = co_await for_each_index(plan.chords.size(), kAtOnce, start, OnFailure::finish);
+        if (!done) co_return done;
+        if (plan.calls.size() == 1) co_return co_await send_one(0);
+        co_return co_await for_each_index(plan.calls.size(), kAtOnce, send_one, OnFailure::finish);
+    } catch (const std::bad_alloc&) {
+        co_return fail(Errc::internal, "there is no memory for the messages");
     }
-    if (plan.calls.size() == 1) {
-        co_return co_await writer_.send_follow_up(
-            prepare_planned(core_, std::move(plan.calls.front())), std::move(wanted));
-    }
-    const auto sending =
-        std::make_shared<Sending>(scope_.executor(), std::move(plan.calls), std::move(wanted));
-    const std::size_t senders = std::min(kSendsAtOnce, sending->calls.size());
-    sending->senders = senders;
-    for (std::size_t i = 0; i < senders; ++i) scope_.spawn("send a canvas", send_some(sending));
-    while (sending->senders > 0) co_await sending->changed.wait();
-    if (sending->outcome && sending->sent < sending->calls.size()) {
-        co_return fail(Errc::internal, "some of the messages were not sent; the log says why");
-    }
-    co_return sending->outcome;
 }
 
 Awaitable<Result<Json::Array>> Workflow::follow(WorkflowStep step, Json value, Wanted wanted) {
@@ -311,42 +269,68 @@ Awaitable<Result<ChordReturns>> Workflow::count_part(ChordPart part) {
 Awaitable<bool> Workflow::add_part(ChordPart part, Json body, CanvasPlanner::Caller by,
                                    Wanted wanted) {
     const std::string group_id = part.group_id;
-    auto returns = co_await until_done(
-        "Task " + part.task_id + ": its return to chord " + group_id + " is not counted yet",
-        wanted, [&] { return count_part(part); });
-    if (!returns && returns.error().code == Errc::cancelled) co_return false;
-    if (returns && !returns->complete) co_return true;
-    ChordJoin join;
-    if (returns) {
-        join = join_chord(*returns);
-    } else {
-        join.failure = chord_error("Join error: " + returns.error().detail);
+    const auto turn = core_.settings().worker_chord_sweep_interval;
+    while (true) {
+        auto returns = co_await until_done(
+            "Task " + part.task_id + ": its return to chord " + group_id + " is not counted yet",
+            wanted, [&] { return count_part(part); });
+        if (!returns && returns.error().code == Errc::cancelled) co_return false;
+        if (returns && returns->unwatched) {
+            const Json watch = encode_chord_watch(body, by.root_id, {});
+            const auto noted = co_await until_done(
+                "Chord " + group_id + ": sweepers do not know of it yet", wanted, [&] {
+                    return core_.results().watch_chord(group_id, watch, Deadline::in(kAttempt));
+                });
+            if (!noted && noted.error().code == Errc::cancelled) co_return false;
+        }
+        if (returns && !returns->complete) co_return true;
+        ChordJoin join;
+        if (returns) {
+            join = join_chord(*returns);
+        } else {
+            join.failure = chord_error("Join error: " + returns.error().detail);
+        }
+        if (join.incomplete) co_return true;
+        // Whoever does not get the body sent in a while asks again whether that is still his to do:
+        // a sweeper may have taken the chord.
+        const Deadline until = Deadline::in(turn);
+        const bool endless = turn.count() == 0;
+        const Wanted mine = [=] { return wanted() && (endless || !until.passed()); };
+        const ChordEnd end = co_await end_chord(group_id, std::move(join), body, by, mine);
+        if (end != ChordEnd::abandoned) co_return true;
+        if (writer_.giving_up() || !wanted()) co_return false;
     }
-    if (join.incomplete) co_return true;
-    if (!co_await finish_chord(std::move(join), std::move(body), std::move(by), wanted)) {
-        co_return false;
-    }
-    // Celery differs: it leaves the keys of a chord that failed until they expire.
-    const auto ended = co_await until_done(
-        "Chord " + group_id + ": it is not forgotten yet", wanted,
-        [&] { return core_.results().end_chord(group_id, Deadline::in(kAttempt)); });
-    // Whoever is not wanted any more has done everything but this: another one will.
-    co_return ended || ended.error().code != Errc::cancelled;
 }
 
-Awaitable<bool> Workflow::finish_chord(ChordJoin join, Json body, CanvasPlanner::Caller last,
-                                       Wanted wanted) {
+Awaitable<ChordEnd> Workflow::end_chord(std::string group_id, ChordJoin join, Json body,
+                                        CanvasPlanner::Caller last, Wanted wanted) {
+    const ChordEnd end =
+        co_await finish_chord(std::move(join), std::move(body), std::move(last), wanted);
+    if (end == ChordEnd::abandoned) co_return end;
+    // Celery differs: it leaves the keys of a chord that failed until they expire. Tried once
+    // whatever is wanted: as long as it is not forgotten, somebody may end it once more.
+    const auto forget = [&] { return core_.results().end_chord(group_id, Deadline::in(kAttempt)); };
+    if (co_await forget()) co_return end;
+    const auto ended =
+        co_await until_done("Chord " + group_id + ": it is not forgotten yet", wanted, forget);
+    // Whoever is not wanted any more has done everything but this: another one will.
+    const bool forgotten = ended || ended.error().code != Errc::cancelled;
+    co_return forgotten ? end : ChordEnd::abandoned;
+}
+
+Awaitable<ChordEnd> Workflow::finish_chord(ChordJoin join, Json body, CanvasPlanner::Caller last,
+                                           Wanted wanted) {
     auto signature = decode_signature(body, "the body of the chord");
     if (!signature) {
         log::error("worker", "Task {}: {}", last.id, signature.error().detail);
-        co_return true;
+        co_return ChordEnd::failed;
     }
     if (!join.failure) {
         auto plan = plan_chord_body(*signature, last, std::move(join.results));
         Result<void> sent = plan ? Result<void>{} : std::unexpected{plan.error()};
         if (sent) sent = co_await send(std::move(*plan), wanted);
-        if (sent) co_return true;
-        if (sent.error().code == Errc::cancelled) co_return false;
+        if (sent) co_return ChordEnd::sent;
+        if (sent.error().code == Errc::cancelled) co_return ChordEnd::abandoned;
         join.failure = chord_error("Callback error: " + sent.error().detail);
     }
     log::error("worker", "Chord of task {}: {}", signature->task, join.failure->exc_message);
@@ -356,11 +340,12 @@ Awaitable<bool> Workflow::finish_chord(ChordJoin join, Json body, CanvasPlanner:
                         : Result<std::vector<UnreachedCall>>{std::unexpected{frozen.error()}};
     if (!calls) {
         log::error("worker", "Chord of task {}: {}", signature->task, calls.error().detail);
-        co_return true;
+        co_return ChordEnd::failed;
     }
     keep_errbacks_of_body(*signature, *calls);
-    co_return co_await fail_calls(std::move(*calls), failure_record(*join.failure), last, true,
-                                  std::move(wanted));
+    const bool done = co_await fail_calls(std::move(*calls), failure_record(*join.failure), last,
+                                          true, std::move(wanted));
+    co_return done ? ChordEnd::failed : ChordEnd::abandoned;
 }
 
 }  // namespace lovage

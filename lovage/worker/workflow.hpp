@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -12,7 +13,6 @@
 #include <lovage/core/task_message.hpp>
 #include <lovage/core/task_meta.hpp>
 #include <lovage/results/chord.hpp>
-#include <lovage/runtime/task_scope.hpp>
 #include <lovage/worker/chord_join.hpp>
 #include <lovage/worker/durable_writer.hpp>
 
@@ -31,6 +31,13 @@ struct WorkflowStep {
 [[nodiscard]] WorkflowStep workflow_step(const TaskMessage& message,
                                          std::shared_ptr<const FollowUps> follow_ups);
 
+/// What became of a chord's body.
+enum class ChordEnd : std::uint8_t {
+    abandoned,  ///< Nothing yet: it was not wanted any more.
+    sent,
+    failed,  ///< It has a ChordError as its result, and its errbacks were called.
+};
+
 /// Carries a workflow on after one of its tasks has ended: publishes callbacks, chain steps, chord
 /// bodies and errbacks, counts parts of chords, and marks what will never run as failed.
 ///
@@ -42,9 +49,7 @@ class Workflow {
 public:
     using Wanted = DurableWriter::Wanted;
 
-    /// `scope` runs the sends of large groups.
-    Workflow(AppCore& core, DurableWriter& writer, TaskScope& scope)
-        : core_{core}, writer_{writer}, scope_{scope} {}
+    Workflow(AppCore& core, DurableWriter& writer) : core_{core}, writer_{writer} {}
 
     /// Sends what follows a success; to be done before its record is stored. Returns what the
     /// record lists as children on top. Errors: cancelled (not wanted any more); everything else:
@@ -59,11 +64,15 @@ public:
     [[nodiscard]] Awaitable<bool> conclude(WorkflowStep step, TaskMeta record, StoreOutcome stored,
                                            bool call_errbacks, Wanted wanted);
 
-private:
-    struct Sending;
+    /// Ends a chord on behalf of its parts: its body is sent or fails, then the chord is forgotten.
+    /// `last`: what becomes the body's parent.
+    [[nodiscard]] Awaitable<ChordEnd> end_chord(std::string group_id, ChordJoin join, Json body,
+                                                CanvasPlanner::Caller last, Wanted wanted);
 
+private:
+    /// Sizes of chords first, then the messages, many at a time.
     [[nodiscard]] Awaitable<Result<void>> send(CanvasPlan plan, Wanted wanted);
-    Awaitable<void> send_some(std::shared_ptr<Sending> sending);
+    [[nodiscard]] Awaitable<Result<void>> start_chord(const PlannedChord* chord, Wanted wanted);
     /// Calls that were never made end like `like`, an exception and its traceback.
     [[nodiscard]] Awaitable<bool> fail_calls(std::vector<UnreachedCall> calls, TaskMeta like,
                                              CanvasPlanner::Caller by, bool call_errbacks,
@@ -77,8 +86,8 @@ private:
     /// Counts a part of the chord with this body, which it sends when that was the last one.
     [[nodiscard]] Awaitable<bool> add_part(ChordPart part, Json body, CanvasPlanner::Caller by,
                                            Wanted wanted);
-    [[nodiscard]] Awaitable<bool> finish_chord(ChordJoin join, Json body,
-                                               CanvasPlanner::Caller last, Wanted wanted);
+    [[nodiscard]] Awaitable<ChordEnd> finish_chord(ChordJoin join, Json body,
+                                                   CanvasPlanner::Caller last, Wanted wanted);
     /// Awaits `attempt()` until it is done, no waiting would mend what is wrong, or nobody wants it
     /// any more (cancelled).
     template <class Attempt>
@@ -87,7 +96,6 @@ private:
 
     AppCore& core_;
     DurableWriter& writer_;
-    TaskScope& scope_;
 };
 
 }  // namespace lovage

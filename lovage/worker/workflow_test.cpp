@@ -102,7 +102,7 @@ protected:
             value_or_throw(co_await core->connect(Deadline::in(kLong)));
             for (PlannedChord& chord : chords) {
                 value_or_throw(co_await core->results().start_chord(
-                    {chord.group_id, chord.size, chord.structure}, Deadline::in(kLong)));
+                    {chord.group_id, chord.size, chord.structure, chord.watch}, Deadline::in(kLong)));
             }
         };
         app_.core()->loop().run_blocking(count(app_.core(), plan.chords));

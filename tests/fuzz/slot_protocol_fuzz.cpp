@@ -33,6 +33,8 @@ void read_payload(const FrameReader::Frame& frame) {
             return read_again(read_request(frame.payload), read_request);
         case FrameKind::progress:
             return read_again(read_progress(frame.payload), read_progress);
+        case FrameKind::event:
+            return read_again(read_event(frame.payload), read_event);
         case FrameKind::outcome:
             return read_again(read_outcome(frame.payload), read_outcome);
         case FrameKind::interrupt:

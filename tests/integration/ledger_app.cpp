@@ -257,6 +257,14 @@ int main(int argc, char** argv) {
         while (context.stop_reason() == lovage::StopReason::none) std::this_thread::sleep_for(1ms);
         context.checkpoint();
     });
+    app.task("ledger.inspect", [&app] {
+        return static_cast<std::int64_t>(app.control().broadcast(lovage::control::ping()).size());
+    });
+    app.task("ledger.tell", [](lovage::TaskContext& context) {
+        for (int done = 1; done <= 3; ++done) {
+            context.send_event("task-progress", lovage::Json::object({{"done", done}}));
+        }
+    });
     // Leaves a process behind, which belongs to whoever inherits orphans.
     app.task(
         "ledger.orphan",

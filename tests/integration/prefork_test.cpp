@@ -3,6 +3,8 @@
 
 #include <fmt/core.h>
 
+#include <tests/support/event_follower.hpp>
+
 #include <thread>
 
 #include <signal.h>
@@ -12,6 +14,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using ::testing::AllOf;
+using ::testing::ElementsAre;
 using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::Not;
@@ -50,6 +53,28 @@ TEST_F(Prefork, ANullDereferenceEndsWithItsBacktraceInQuarantine) {
                 AllOf(StartsWith("Traceback (most recent call last):"),
                       HasSubstr("::dereference_null()\n"), HasSubstr("ledger_app.cpp\", line ")));
     EXPECT_THAT(last_message_in_quarantine(), AllOf(HasSubstr("crashed"), HasSubstr("3 times")));
+    stop(worker);
+}
+
+TEST_F(Prefork, EventsOfATasksOwnComeFromEveryPool) {
+    EventFollower follower{app_};
+    for (const std::string pool : {"prefork", "threads", "coroutine", "solo"}) {
+        Process worker = start_worker(
+            pool, 1, {{"LOVAGE_WORKER_POOL", pool}, {"LOVAGE_WORKER_SEND_TASK_EVENTS", "true"}});
+        const auto result = app_.send_task("ledger.tell");
+        follower.until_ended(result.id());
+        EXPECT_THAT(follower.of(result.id()), ElementsAre("received", "started", "progress",
+                                                          "progress", "progress", "succeeded"))
+            << pool;
+        stop(worker);
+    }
+}
+
+TEST_F(Prefork, ATaskInASlotCannotAskWorkersAndIsToldSo) {
+    Process worker = start_worker("worker");
+    const TaskMeta meta = app_.send_task("ledger.inspect").wait(kPatience);
+    ASSERT_TRUE(meta.failure());
+    EXPECT_THAT(meta.failure()->exc_message, HasSubstr("a slot process has no broker"));
     stop(worker);
 }
 
@@ -116,6 +141,24 @@ TEST_F(Prefork, ATerminatedTaskIsKilled) {
     EXPECT_EQ(send_work("after").wait(kPatience).status, states::kSuccess);
     EXPECT_EQ(ledger_.count("end", "held"), 0U);
     stop(worker);
+}
+
+TEST_F(Prefork, ATerminatedTaskTellsWhereItWas) {
+    Process worker = start_worker("worker", 1);
+    const auto stuck = misbehave("asleep");
+    ASSERT_TRUE(ledger_.wait_for("start", "asleep", soon())) << logs();
+    EXPECT_EQ(run({"revoke", "--terminate", stuck.id()}).ending, Ending{.exit_code = 0});
+    const TaskMeta meta = stuck.wait(kPatience);
+    EXPECT_EQ(meta.status, states::kRevoked);
+    // The client's record comes first, the worker's with the place after it.
+    for (const Deadline end = soon(); !end.passed() && !stuck.meta().traceback;) {
+        std::this_thread::sleep_for(5ms);
+    }
+    EXPECT_THAT(stuck.meta().traceback.value_or(""),
+                AllOf(HasSubstr("::sleep_long()\n"), HasSubstr("ledger_app.cpp\", line "),
+                      EndsWith("celery.exceptions.TaskRevokedError: terminated\n")));
+    stop(worker);
+    EXPECT_THAT(logs(), HasSubstr("::sleep_long()"));
 }
 
 TEST_F(Prefork, ATerminatedTaskGetsTheSignalThatWasAskedFor) {

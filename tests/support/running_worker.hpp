@@ -26,8 +26,9 @@ inline constexpr auto kLong = 20s;  // a bound for what takes milliseconds
 /// A worker serving on the app's loop until it is stopped.
 class RunningWorker {
 public:
-    explicit RunningWorker(App& app, std::size_t concurrency = 1)
-        : worker_{app, options(concurrency)}, run_{std::async(std::launch::async, [this, &app] {
+    explicit RunningWorker(App& app, std::size_t concurrency = 1, std::string node = "w@test")
+        : worker_{app, options(concurrency, std::move(node))},
+          run_{std::async(std::launch::async, [this, &app] {
               return app.core()->loop().run_blocking(worker_.run());
           })} {
         ready_.acquire();
@@ -45,10 +46,10 @@ public:
     Worker& worker() { return worker_; }
 
 private:
-    WorkerOptions options(std::size_t concurrency) {
+    WorkerOptions options(std::size_t concurrency, std::string node) {
         WorkerOptions wanted;
         wanted.concurrency = concurrency;
-        wanted.hostname = "w@test";
+        wanted.hostname = std::move(node);
         wanted.on_ready = [this] { ready_.release(); };
         return wanted;
     }

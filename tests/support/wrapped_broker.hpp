@@ -32,6 +32,7 @@ public:
     Awaitable<Result<void>> delete_queue(std::string queue, Deadline deadline) override {
         return inner_->delete_queue(std::move(queue), deadline);
     }
+    void forget_queue(const std::string& queue) override { inner_->forget_queue(queue); }
     Awaitable<Result<void>> publish(Publication publication, Deadline deadline) override {
         return inner_->publish(std::move(publication), deadline);
     }

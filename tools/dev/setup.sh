@@ -32,6 +32,7 @@ test python3-celery the older of the two Celerys that interoperability tests spe
 test python3-redis its client for Redis
 test python3-venv an environment of its own for the newer one
 test ca-certificates lets pip check whom it talks to
+browser chromium shows the pages that tests look at
 sanitize libclang-rt-19-dev AddressSanitizer, UBSan, ThreadSanitizer and libFuzzer's runtime
 sanitize llvm-19 names in sanitizer reports
 lint clang-tidy-19 finds coroutine mistakes

@@ -29,11 +29,14 @@ run_tests() {
 # The newer Celery that interoperability tests speak to, in an environment of its own. It is the one thing that is not in Debian
 # (in this version), so a machine that reaches Debian's packages only still runs all other tests.
 prepare_python() {
-    local wanted=tests/interop/requirements.txt stamp=build/venv/.requirements
-    ! cmp -s "$wanted" "$stamp" || return 0
+    local wanted=tests/interop/requirements.txt exporter=tests/interop/requirements-exporter.txt stamp=build/venv/.requirements
+    ! cat "$wanted" "$exporter" | cmp -s - "$stamp" || return 0
     say "preparing Celery for the interoperability tests in build/venv"
     if make_environment build/venv -r "$wanted"; then
-        cp "$wanted" "$stamp"
+        # It has to be built, so it may fail where nothing else does; that costs its own test only.
+        build/venv/bin/pip install --quiet --disable-pip-version-check --retries 2 -r "$exporter" </dev/null ||
+            say "pip could not install $exporter (its reason is above): THE TEST OF THE EXPORTER WILL BE SKIPPED"
+        cat "$wanted" "$exporter" >"$stamp"
     else
         say "pip could not install $wanted (its reason is above): THE INTEROPERABILITY TESTS WILL BE SKIPPED"
     fi
@@ -59,7 +62,7 @@ interop() {
         require_writable_build
         say "preparing today's Celery in build/venv-latest"
         local -a packages
-        mapfile -t packages < <(sed -nE 's/^([a-z]+)==.*/\1/p' tests/interop/requirements.txt)
+        mapfile -t packages < <(sed -nE 's/^([a-z-]+)==.*/\1/p' tests/interop/requirements.txt)
         make_environment build/venv-latest "${packages[@]}" || die "pip could not install ${packages[*]}; its reason is above"
         build/venv-latest/bin/pip list --disable-pip-version-check 2>/dev/null | grep -E "^($(IFS='|' && echo "${packages[*]}")) "
         export LOVAGE_INTEROP_PYTHON=$PWD/build/venv-latest/bin/python
@@ -75,9 +78,12 @@ run_ctest() {
     summary=build/ctest-$preset.log
     sanitizer_options
     local -a with_servers=()
-    if needs_servers "$preset" "$@"; then
+    if selects_label "conformance integration interop chaos chaos-long" "$preset" "$@"; then
         setup_groups services
         with_servers=(python3 tools/services --state "build/$preset/services" run --)
+    fi
+    if selects_label browser "$preset" "$@" && ! (setup_groups browser); then
+        say "there is no Chromium (the reason is above): THE TESTS THAT LOOK AT PAGES WILL BE SKIPPED"
     fi
     # When ctest does not get to write it, what an earlier run left there says nothing about this one.
     rm -f "build/$preset/Testing/Temporary/LastTestsFailed.log" "build/ctest-$preset-again.log"
@@ -139,17 +145,17 @@ skip_reasons() {
     }
 }
 
-# needs_servers PRESET [CTEST_OPTION…]: whether a chosen test may speak to RabbitMQ, Redis or PostgreSQL. Decided by label, so
-# that such a test never has to find out that there is nobody to speak to.
-needs_servers() {
-    local preset=$1 selected
-    shift
+# selects_label LABELS PRESET [CTEST_OPTION…]: whether a chosen test has one of these labels. What it needs (RabbitMQ, Redis or
+# PostgreSQL; Chromium) is seen to by that, so that such a test never has to find out that it is not there.
+selects_label() {
+    local labels=$1 preset=$2 selected
+    shift 2
     selected=$(ctest --preset "$preset" --show-only=json-v1 "$@") || return 1
     python3 -c '
 import json, sys
 labels = {label for test in json.load(sys.stdin)["tests"] for found in test["properties"] if found["name"] == "LABELS"
           for label in found["value"]}
-sys.exit(not labels & {"conformance", "integration", "interop", "chaos", "chaos-long"})' <<<"$selected"
+sys.exit(not labels & set(sys.argv[1].split()))' "$labels" <<<"$selected"
 }
 
 sanitizer_options() {

@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <chrono>
 #include <limits>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -197,12 +198,15 @@ public:
         co_return without_value(std::move(deleted));
     }
 
+    void forget_queue(const std::string& queue) override { worker_.forget_queue(queue); }
+
     Awaitable<Result<void>> publish(Publication publication, Deadline deadline) override {
         if (auto fits = check_publication(publication, 0, {}); !fits) return refused(fits.error());
         if (const auto rung = amqp_broker::rung_for(publication.delay)) {
             return publish_delayed(std::move(publication), *rung, deadline);
         }
-        return publisher_.publish(amqp_broker::outgoing(std::move(publication)), deadline);
+        amqp::Publisher& publisher = publication.aside ? aside() : publisher_;
+        return publisher.publish(amqp_broker::outgoing(std::move(publication)), deadline);
     }
 
     Awaitable<Result<std::unique_ptr<Consumer>>> consume(ConsumeOptions options,
@@ -274,6 +278,8 @@ public:
     [[nodiscard]] bool delays_natively() const noexcept override { return false; }
 
 private:
+    /// Its channel is opened when it is first needed.
+    amqp::Publisher& aside() { return aside_ ? *aside_ : aside_.emplace(producer_); }
     static Awaitable<Result<void>> refused(Error why) { co_return std::unexpected{std::move(why)}; }
 
     Awaitable<Result<void>> publish_delayed(Publication publication, std::chrono::seconds rung,
@@ -338,6 +344,7 @@ private:
     amqp::Client worker_;
     amqp::Client producer_;
     amqp::Publisher publisher_;
+    std::optional<amqp::Publisher> aside_;
 };
 
 }  // namespace

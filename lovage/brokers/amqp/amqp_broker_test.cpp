@@ -105,6 +105,47 @@ TEST_F(RabbitMqOnly, ARenewedConnectionGivesConsumersWhatTheyHeld) {
     EXPECT_EQ(client.status("q").ready, 0U);
 }
 
+TEST_F(RabbitMqOnly, AForgottenQueueIsNotMadeAgain) {
+    TestClient client{[&](Executor executor) { return store_.make_broker(std::move(executor)); }};
+    TestClient other{[&](Executor executor) { return store_.make_broker(std::move(executor)); }};
+    for (const char* queue : {"used", "forgotten"}) {
+        ASSERT_TRUE(client.declare({.name = queue}));
+        ASSERT_TRUE(client.run(client.broker().declare_exchange({.name = queue}, soon())));
+        ASSERT_TRUE(client.run(client.broker().bind({queue, queue, queue}, soon())));
+    }
+    client.on_loop([&] { client.broker().forget_queue("forgotten"); });
+    for (const char* queue : {"used", "forgotten"}) {
+        ASSERT_TRUE(other.run(other.broker().delete_queue(queue, soon())));
+    }
+    ASSERT_TRUE(client.run(client.broker().renew(soon())));
+    EXPECT_TRUE(client.run(client.broker().queue_status("used", soon())));
+    const auto gone = client.run(client.broker().queue_status("forgotten", soon()));
+    ASSERT_FALSE(gone);
+    EXPECT_EQ(gone.error().code, Errc::not_found);
+}
+
+/// RabbitMQ closes a channel over an exchange that is not there, and forgets what was under way.
+TEST_F(RabbitMqOnly, WhatGoesWrongAsideTouchesNoOtherMessage) {
+    constexpr int kMessages = 2000;
+    TestClient client{[&](Executor executor) { return store_.make_broker(std::move(executor)); }};
+    ASSERT_TRUE(client.declare({.name = "q"}));
+    std::vector<std::future<Result<void>>> sent;
+    std::vector<std::future<Result<void>>> events;
+    for (int i = 0; i < kMessages; ++i) {
+        sent.push_back(client.start(client.broker().publish({.routing_key = "q"}, soon())));
+        if (i % 100 != 0) continue;
+        Publication event{.exchange = "deleted", .mandatory = false, .aside = true};
+        events.push_back(client.start(client.broker().publish(std::move(event), soon())));
+    }
+    for (auto& each : sent) EXPECT_TRUE(each.get());
+    int refused = 0;
+    for (auto& each : events) refused += each.get() ? 0 : 1;
+    EXPECT_EQ(refused, kMessages / 100);
+    EXPECT_EQ(client.status("q").ready, std::uint64_t{kMessages});
+    // Its next channel works.
+    EXPECT_TRUE(client.publish({.routing_key = "q", .aside = true}));
+}
+
 using namespace std::chrono_literals;
 
 Publication delayed(std::string queue, std::chrono::milliseconds delay) {

@@ -57,6 +57,9 @@ public:
     /// RabbitMQ: deleting a queue that is not there succeeds.
     [[nodiscard]] Awaitable<Result<Reply>> delete_queue(std::string queue, Deadline deadline);
 
+    /// It and its bindings are not declared again after a reconnect.
+    void forget_queue(const std::string& queue) { topology_.forget_queue(queue); }
+
     [[nodiscard]] bool connected() const noexcept { return connected_; }
     /// Between connect() and close().
     [[nodiscard]] bool running() const noexcept { return scope_ != nullptr && !stopping_; }

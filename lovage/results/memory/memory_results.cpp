@@ -71,12 +71,14 @@ public:
     Result<void> start_chord(const ChordStart& start, TimePoint now,
                              const MemoryResultsOptions& options) {
         const std::lock_guard lock{mutex_};
-        const std::size_t structure = to_json_text(start.structure).size();
-        if (auto room = make_room(structure, now, options); !room) return room;
+        const std::size_t bytes =
+            to_json_text(start.structure).size() + to_json_text(start.watch).size();
+        if (auto room = make_room(bytes, now, options); !room) return room;
         Chord& chord = touch_chord(start.group_id, now, options);
         chord.size = start.size;
         chord.structure = start.structure;
-        account(chord, structure);
+        if (chord.watch.is_null()) chord.watch = start.watch;
+        account(chord, bytes);
         return {};
     }
 
@@ -95,10 +97,127 @@ public:
             place->second = std::move(part);
         }
         ChordReturns returns;
-        const bool all = chord.size && std::cmp_greater_equal(chord.parts.size(), *chord.size);
+        const bool all = chord.all_returned();
         if (all && (added || chord.completed_by.empty())) chord.completed_by = task_id;
         returns.complete = all && chord.completed_by == task_id;
         if (!returns.complete) return returns;
+        return returns_of(chord, options);
+    }
+
+    Result<ChordReturns> take_chord(const std::string& group_id, std::string taker,
+                                    const MemoryResultsOptions& options) {
+        const std::lock_guard lock{mutex_};
+        const auto found = chords_.find(group_id);
+        if (found == chords_.end()) return ChordReturns{};
+        Chord& chord = found->second;
+        if (chord.all_returned()) {
+            chord.completed_by = std::move(taker);
+            return returns_of(chord, options);
+        }
+        ChordReturns returns;
+        for (const auto& [task_id, part] : chord.parts) {
+            returns.parts.push_back({group_id, part.index, task_id, {}, {}});
+        }
+        return returns;
+    }
+
+    std::vector<UnfinishedChord> look_at_chords(const ChordLook& look, TimePoint now,
+                                                const MemoryResultsOptions& options) {
+        const std::lock_guard lock{mutex_};
+        forget_expired_chords(now);
+        std::vector<UnfinishedChord> found;
+        for (auto& [group_id, chord] : chords_) {
+            if (found.size() == look.most) break;
+            if (chord.watch.is_null() || chord.look_at > now) continue;
+            if (chord.seen != chord.parts.size()) {
+                chord.seen = chord.parts.size();
+                chord.quiet_since = now;
+            }
+            const auto quiet =
+                std::chrono::duration_cast<std::chrono::milliseconds>(now - chord.quiet_since);
+            chord.look_at = now + next_look(look, quiet);
+            const bool keeps = quiet < kChordKeptMost && options.result_expires.count() > 0;
+            if (keeps) chord.expires_at = expiry(now, options);
+            const bool keep_results = keeps && now - chord.kept >= options.result_expires / 4;
+            if (keep_results) chord.kept = now;
+            if (quiet < look.quiet && !keep_results) continue;
+            found.push_back({group_id, chord.watch, chord.size,
+                             static_cast<std::int64_t>(chord.parts.size()), quiet, keep_results});
+        }
+        return found;
+    }
+
+    void keep(const std::vector<std::string>& task_ids, TimePoint now,
+              const MemoryResultsOptions& options) {
+        const std::lock_guard lock{mutex_};
+        for (const std::string& task_id : task_ids) {
+            const auto found = find(task_id, now);
+            if (found == records_.end()) continue;
+            expiries_.erase(found->second.expiry);
+            found->second.expiry = expiries_.emplace(expiry(now, options), task_id);
+        }
+    }
+
+    std::optional<Json> chord_watch(const std::string& group_id, TimePoint now) {
+        const std::lock_guard lock{mutex_};
+        const auto chord = chords_.find(group_id);
+        if (chord != chords_.end() && !chord->second.watch.is_null()) return chord->second.watch;
+        const auto over = find(over_id(group_id), now);
+        if (over == records_.end()) return std::nullopt;
+        return Json::raw(*over->second.text);
+    }
+
+    void end_chord(const std::string& group_id, TimePoint now,
+                   const MemoryResultsOptions& options) {
+        const std::lock_guard lock{mutex_};
+        const auto found = chords_.find(group_id);
+        if (found == chords_.end()) return;
+        const Json watch = std::move(found->second.watch);
+        erase(found);
+        if (watch.is_null()) return;
+        auto text = std::make_shared<const std::string>(to_json_text(watch));
+        const std::string id = over_id(group_id);
+        if (const auto old = records_.find(id); old != records_.end()) erase(old);
+        if (!make_room(size_of(id, text), now, options)) return;
+        insert(id, Record{{}, std::move(text), {}}, expiry(now, options));
+    }
+
+    detail::Announcer announcer;
+
+private:
+    using ExpiryQueue = std::multimap<TimePoint, std::string>;
+
+    struct Record {
+        std::string status;
+        RecordText text;  ///< nullptr: only the sent-marker.
+        ExpiryQueue::iterator expiry;
+    };
+    using RecordMap = std::unordered_map<std::string, Record>;
+    struct Chord {
+        std::optional<std::int64_t> size;
+        Json structure;
+        Json watch;
+        std::map<std::string, ChordPart> parts;  ///< by task id
+        std::string completed_by;                ///< the task whose return completed it
+        std::size_t bytes = 0;                   ///< what it counts for; grows only
+        TimePoint expires_at;
+        // What sweepers have seen.
+        std::optional<std::size_t> seen;
+        TimePoint quiet_since;
+        TimePoint look_at;
+        TimePoint kept;  ///< when the results of its parts were last made to stay
+
+        [[nodiscard]] bool all_returned() const {
+            return size && std::cmp_greater_equal(parts.size(), *size);
+        }
+    };
+    using ChordMap = std::map<std::string, Chord>;
+
+    /// Everything of a chord that is complete.
+    static Result<ChordReturns> returns_of(const Chord& chord,
+                                           const MemoryResultsOptions& options) {
+        ChordReturns returns;
+        returns.complete = true;
         std::size_t together = 0;
         for (const auto& [task_id, one] : chord.parts) {
             together += to_json_text(one.result).size();
@@ -118,32 +237,8 @@ public:
         return returns;
     }
 
-    void end_chord(const std::string& group_id) {
-        const std::lock_guard lock{mutex_};
-        if (const auto found = chords_.find(group_id); found != chords_.end()) erase(found);
-    }
-
-    detail::Announcer announcer;
-
-private:
-    using ExpiryQueue = std::multimap<TimePoint, std::string>;
-
-    struct Record {
-        std::string status;
-        RecordText text;  ///< nullptr: only the sent-marker.
-        ExpiryQueue::iterator expiry;
-    };
-    using RecordMap = std::unordered_map<std::string, Record>;
-    struct Chord {
-        std::optional<std::int64_t> size;
-        Json structure;
-        std::map<std::string, ChordPart> parts;  ///< by task id
-        std::string completed_by;                ///< the task whose return completed it
-        std::size_t bytes = 0;                   ///< what it counts for; grows only
-        TimePoint expires_at;
-    };
-    using ChordMap = std::map<std::string, Chord>;
-
+    /// Under which name that is kept which was noted of a chord that is over; no task's id.
+    static std::string over_id(const std::string& group_id) { return "chord/" + group_id; }
     static TimePoint expiry(TimePoint now, const MemoryResultsOptions& options) {
         if (options.result_expires.count() == 0) return TimePoint::max();
         constexpr std::chrono::milliseconds kLongest = std::chrono::years{100};
@@ -176,15 +271,19 @@ private:
     /// The chord, made when it is not there, and not to expire for now.
     Chord& touch_chord(const std::string& group_id, TimePoint now,
                        const MemoryResultsOptions& options) {
-        // There are few: most are ended soon.
+        forget_expired_chords(now);
+        Chord& chord = chords_[group_id];
+        chord.expires_at = expiry(now, options);
+        if (chord.kept == TimePoint{}) chord.kept = now;
+        return chord;
+    }
+    /// There are few: most are ended soon.
+    void forget_expired_chords(TimePoint now) {
         std::erase_if(chords_, [&](const auto& one) {
             if (one.second.expires_at > now) return false;
             bytes_ -= one.second.bytes;
             return true;
         });
-        Chord& chord = chords_[group_id];
-        chord.expires_at = expiry(now, options);
-        return chord;
     }
     /// What is there and has not expired.
     RecordMap::iterator find(const std::string& task_id, TimePoint now) {
@@ -305,7 +404,30 @@ public:
 
     Awaitable<Result<void>> end_chord(std::string group_id, Deadline) override {
         if (!connected_) co_return not_connected();
-        records_->end_chord(group_id);
+        records_->end_chord(group_id, options_.now(), options_);
+        co_return Result<void>{};
+    }
+
+    Awaitable<Result<std::optional<Json>>> chord_watch(std::string group_id, Deadline) override {
+        if (!connected_) co_return not_connected();
+        co_return records_->chord_watch(group_id, options_.now());
+    }
+
+    Awaitable<Result<std::vector<UnfinishedChord>>> look_at_chords(ChordLook look,
+                                                                   Deadline) override {
+        if (!connected_) co_return not_connected();
+        co_return records_->look_at_chords(look, options_.now(), options_);
+    }
+
+    Awaitable<Result<ChordReturns>> take_chord(std::string group_id, std::string taker,
+                                               Deadline) override {
+        if (!connected_) co_return not_connected();
+        co_return records_->take_chord(group_id, std::move(taker), options_);
+    }
+
+    Awaitable<Result<void>> keep(std::vector<std::string> task_ids, Deadline) override {
+        if (!connected_) co_return not_connected();
+        records_->keep(task_ids, options_.now(), options_);
         co_return Result<void>{};
     }
 

@@ -4,29 +4,68 @@
 #include <string>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
 #include <lovage/core/task_meta.hpp>
+#include <lovage/results/redis/redis_chord_look.hpp>
 
 namespace lovage::detail {
 namespace {
 
-/// KEYS: parts, extra, size, the group's record, who completed it. ARGV: the part's score and
-/// entry, how all entries of its task begin, seconds to live (0: for good), the most bytes of all
-/// entries together, its task.
+/// What both scripts below begin with. KEYS: parts, extra, size, the group's record, who completed
+/// it, what sweepers know. `returns` gives the group's record or null and every entry in order, or
+/// "too large" and the bytes when these are too many; nothing while parts are missing.
+constexpr const char* kCommon = R"lua(
+local list = redis.call('TYPE', KEYS[1])['ok'] == 'list'
+local function all()
+  return redis.call(list and 'LRANGE' or 'ZRANGE', KEYS[1], 0, -1)
+end
+local function live_on(ttl)
+  if ttl == '0' then return end
+  for _, key in ipairs({KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[6]}) do
+    redis.call('EXPIRE', key, ttl)
+  end
+end
+local function returns(bytes_most, ttl, taker)
+  local size = redis.call('GET', KEYS[3])
+  if not size then return end
+  size = tonumber(size) + tonumber(redis.call('GET', KEYS[2]) or 0)
+  if redis.call(list and 'LLEN' or 'ZCARD', KEYS[1]) < size then return end
+  local entries, known, distinct, bytes = all(), {}, 0, 0
+  for _, entry in ipairs(entries) do
+    local id = string.match(entry, '^%[1, ("[^"]*")') or entry
+    if not known[id] then
+      known[id] = true
+      distinct = distinct + 1
+    end
+    bytes = bytes + #entry
+  end
+  if distinct < size then return end
+  if not taker then return {} end
+  redis.call('SET', KEYS[5], taker)
+  if ttl ~= '0' then redis.call('EXPIRE', KEYS[5], ttl) end
+  if bytes > tonumber(bytes_most) then return {'too large', tostring(bytes)} end
+  table.insert(entries, 1, redis.call('GET', KEYS[4]))
+  table.insert(entries, 1, 'complete')
+  return entries
+end
+)lua";
+
+/// ARGV: the part's score and entry, how all entries of its task begin, seconds to live (0: for
+/// good), the most bytes of all entries together, its task, the mark of what is over.
 ///
-/// Returns nothing while parts are missing, or when the part returns again and another one
-/// has completed the chord; else the
-/// group's record or null, and every entry in order. "too large" and the bytes when these are too
-/// many.
+/// Returns what `returns` does, and that nobody watches the chord; nothing as well when the part
+/// returns again and another one has completed it.
 ///
 /// Parts lie in a list instead of a sorted set when Python workers run with
 /// result_chord_ordered=False; whoever came first has decided.
 constexpr const char* kAddPart = R"lua(
-local list = redis.call('TYPE', KEYS[1])['ok'] == 'list'
-local function all()
-  return redis.call(list and 'LRANGE' or 'ZRANGE', KEYS[1], 0, -1)
+local completed_by = redis.call('GET', KEYS[5])
+if completed_by == ARGV[7] then
+  if redis.call('EXISTS', KEYS[3]) == 0 then return {} end
+  completed_by = nil
 end
 local earlier
 for _, entry in ipairs(list and all() or redis.call('ZRANGEBYSCORE', KEYS[1], ARGV[1], ARGV[1])) do
@@ -42,37 +81,62 @@ if not earlier or string.sub(earlier, 1, #succeeded) ~= succeeded then
     redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])
   end
 end
-if ARGV[4] ~= '0' then
-  for i = 1, 3 do redis.call('EXPIRE', KEYS[i], ARGV[4]) end
+live_on(ARGV[4])
+local again_elsewhere = earlier and completed_by and completed_by ~= ARGV[6]
+local complete = returns(ARGV[5], ARGV[4], not again_elsewhere and ARGV[6])
+if complete then return complete end
+if redis.call('EXISTS', KEYS[6]) == 0 then return {'unwatched'} end
+return {}
+)lua";
+
+/// ARGV: the most bytes of all entries together, seconds to live (0: for good), who asks.
+/// Returns what `returns` does, or "incomplete" and the ids of what has returned.
+constexpr const char* kTake = R"lua(
+local complete = returns(ARGV[1], ARGV[2], ARGV[3])
+if complete then return complete end
+local ids = {'incomplete'}
+for _, entry in ipairs(all()) do
+  ids[#ids + 1] = string.match(entry, '^%[1, "([^"]*)"') or ''
 end
-local size = redis.call('GET', KEYS[3])
-if not size then return {} end
-size = tonumber(size) + tonumber(redis.call('GET', KEYS[2]) or 0)
-if redis.call(list and 'LLEN' or 'ZCARD', KEYS[1]) < size then return {} end
-local entries, known, distinct, bytes = all(), {}, 0, 0
-for _, entry in ipairs(entries) do
-  local id = string.match(entry, '^%[1, ("[^"]*")') or entry
-  if not known[id] then
-    known[id] = true
-    distinct = distinct + 1
-  end
-  bytes = bytes + #entry
+return ids
+)lua";
+
+/// KEYS: who completed it, the chords by their next turn, parts, extra, size.
+/// ARGV: the mark of what is over, seconds to live (0: for good), the group.
+constexpr const char* kEnd = R"lua(
+if ARGV[2] == '0' then
+  redis.call('SET', KEYS[1], ARGV[1])
+else
+  redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
 end
-if distinct < size then return {} end
-local completed_by = redis.call('GET', KEYS[5])
-if earlier and completed_by and completed_by ~= ARGV[6] then return {} end
-redis.call('SET', KEYS[5], ARGV[6])
-if ARGV[4] ~= '0' then redis.call('EXPIRE', KEYS[5], ARGV[4]) end
-if bytes > tonumber(ARGV[5]) then return {'too large', tostring(bytes)} end
-table.insert(entries, 1, redis.call('GET', KEYS[4]))
-table.insert(entries, 1, 'complete')
-return entries
+redis.call('ZREM', KEYS[2], ARGV[3])
+return redis.call('DEL', KEYS[3], KEYS[4], KEYS[5])
 )lua";
 
 const redis::Script& add_part_script() {
-    static const redis::Script script{kAddPart};
+    static const redis::Script script{std::string{kCommon} + kAddPart};
     return script;
 }
+const redis::Script& take_script() {
+    static const redis::Script script{std::string{kCommon} + kTake};
+    return script;
+}
+
+const redis::Script& end_script() {
+    static const redis::Script script{kEnd};
+    return script;
+}
+
+/// The keys of the first two.
+struct ChordKeys {
+    ChordKeys(const RedisKeys& keys, std::string_view group_id)
+        : names{keys.chord_parts(group_id),        keys.chord_extra(group_id),
+                keys.chord_size(group_id),         keys.group(group_id),
+                keys.chord_completed_by(group_id), keys.chord_watch(group_id)},
+          views{names.begin(), names.end()} {}
+    std::vector<std::string> names;
+    std::vector<std::string_view> views;
+};
 
 /// Wire: `[1, "<task id>", "<STATE>", <result or exception map>]`.
 std::string entry_start(const std::string& task_id) {
@@ -128,6 +192,9 @@ redis::Commands start_chord(const RedisKeys& keys, const ChordStart& chord,
         set(commands, keys.group(chord.group_id), group_text(chord.structure), ttl_seconds);
     }
     set(commands, keys.chord_size(chord.group_id), redis::Number{chord.size}, ttl_seconds);
+    if (!chord.watch.is_null()) {
+        add_chord_watch(commands, keys, chord.group_id, chord.watch, ttl_seconds);
+    }
     return commands;
 }
 
@@ -150,14 +217,23 @@ redis::Commands add_chord_part(const RedisKeys& keys, const ChordPart& part,
     entry += ", ";
     append_json_text(entry, part.result);
     entry += "]";
+    const ChordKeys names{keys, part.group_id};
     const std::string score = part.index ? std::to_string(*part.index) : "+inf";
     redis::Commands commands;
     commands.add_script(
-        add_part_script(),
-        {keys.chord_parts(part.group_id), keys.chord_extra(part.group_id),
-         keys.chord_size(part.group_id), keys.group(part.group_id),
-         keys.chord_completed_by(part.group_id)},
-        {score, entry, start, ttl_seconds, redis::Number{together_bytes_max}, part.task_id});
+        add_part_script(), names.views,
+        std::vector<std::string_view>{score, entry, start, ttl_seconds,
+                                      redis::Number{together_bytes_max}, part.task_id, kChordOver});
+    return commands;
+}
+
+redis::Commands take_chord(const RedisKeys& keys, std::string_view group_id, std::string_view taker,
+                           std::string_view ttl_seconds, std::size_t together_bytes_max) {
+    const ChordKeys names{keys, group_id};
+    redis::Commands commands;
+    commands.add_script(
+        take_script(), names.views,
+        std::vector<std::string_view>{redis::Number{together_bytes_max}, ttl_seconds, taker});
     return commands;
 }
 
@@ -165,6 +241,16 @@ Result<ChordReturns> read_chord_returns(const redis::Reply& reply, std::string_v
     if (reply.is_error()) return std::unexpected{redis::to_error(reply)};
     ChordReturns returns;
     if (reply.items.empty()) return returns;
+    if (reply.items[0].text == "unwatched") {
+        returns.unwatched = true;
+        return returns;
+    }
+    if (reply.items[0].text == "incomplete") {
+        for (std::size_t i = 1; i < reply.items.size(); ++i) {
+            returns.parts.push_back({std::string{group_id}, {}, reply.items[i].text, {}, {}});
+        }
+        return returns;
+    }
     if (reply.items.size() < 2 || reply.items[0].text != "complete") {
         return fail(Errc::too_large,
                     fmt::format("the results of chord '{}' are {} bytes together", group_id,
@@ -188,9 +274,15 @@ Result<ChordReturns> read_chord_returns(const redis::Reply& reply, std::string_v
     return returns;
 }
 
-redis::Commands end_chord(const RedisKeys& keys, std::string_view group_id) {
-    return {"DEL", keys.chord_parts(group_id), keys.chord_extra(group_id),
-            keys.chord_size(group_id), keys.chord_completed_by(group_id)};
+redis::Commands end_chord(const RedisKeys& keys, std::string_view group_id,
+                          std::string_view ttl_seconds) {
+    redis::Commands commands;
+    commands.add_script(
+        end_script(),
+        {keys.chord_completed_by(group_id), keys.chords(), keys.chord_parts(group_id),
+         keys.chord_extra(group_id), keys.chord_size(group_id)},
+        {kChordOver, ttl_seconds, group_id});
+    return commands;
 }
 
 }  // namespace lovage::detail

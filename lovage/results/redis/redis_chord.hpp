@@ -30,6 +30,16 @@ namespace lovage::detail {
 [[nodiscard]] redis::Commands save_group(const RedisKeys& keys, std::string_view group_id,
                                          const Json& result, std::string_view ttl_seconds);
 [[nodiscard]] Json read_group(const redis::Reply& record);
-[[nodiscard]] redis::Commands end_chord(const RedisKeys& keys, std::string_view group_id);
+/// Removes what has been counted for a chord, and leaves a mark that it is over, so that a part
+/// that returns late begins nothing anew.
+[[nodiscard]] redis::Commands end_chord(const RedisKeys& keys, std::string_view group_id,
+                                        std::string_view ttl_seconds);
+/// Obeys ResultBackend::take_chord; read_chord_returns() reads the answer.
+[[nodiscard]] redis::Commands take_chord(const RedisKeys& keys, std::string_view group_id,
+                                         std::string_view taker, std::string_view ttl_seconds,
+                                         std::size_t together_bytes_max);
+
+/// The mark, in the place of who completed the chord; no task's id.
+inline constexpr std::string_view kChordOver = "!over";
 
 }  // namespace lovage::detail

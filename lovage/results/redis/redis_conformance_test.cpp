@@ -55,6 +55,18 @@ for _, key in ipairs(redis.call('KEYS', ARGV[1] .. '*')) do
   if left + ARGV[2] >= 0 then
     if left > 0 then redis.call('PEXPIRE', key, left) else redis.call('DEL', key) end
   end
+  local kind = redis.call('TYPE', key)['ok']
+  if kind == 'zset' and string.find(key, 'lovage-chords', 1, true) then
+    for _, id in ipairs(redis.call('ZRANGE', key, 0, -1)) do
+      redis.call('ZINCRBY', key, -ARGV[2], id)
+    end
+  elseif kind == 'hash' then
+    for _, field in ipairs({'since', 'kept'}) do
+      if redis.call('HEXISTS', key, field) == 1 then
+        redis.call('HINCRBYFLOAT', key, field, -ARGV[2])
+      end
+    end
+  end
 end)lua"};
         const auto done = run(age, {prefix_, redis::Number{by.count()}});
         ASSERT_FALSE(done.is_error()) << done.text;
@@ -121,6 +133,25 @@ public:
     }
     Awaitable<Result<void>> end_chord(std::string group_id, Deadline deadline) override {
         return aged().end_chord(std::move(group_id), deadline);
+    }
+    Awaitable<Result<std::optional<Json>>> chord_watch(std::string group_id,
+                                                       Deadline deadline) override {
+        return aged().chord_watch(std::move(group_id), deadline);
+    }
+    Awaitable<Result<std::vector<UnfinishedChord>>> look_at_chords(ChordLook look,
+                                                                   Deadline deadline) override {
+        return aged().look_at_chords(look, deadline);
+    }
+    Awaitable<Result<ChordReturns>> take_chord(std::string group_id, std::string taker,
+                                               Deadline deadline) override {
+        return aged().take_chord(std::move(group_id), std::move(taker), deadline);
+    }
+    Awaitable<Result<void>> keep(std::vector<std::string> task_ids, Deadline deadline) override {
+        return aged().keep(std::move(task_ids), deadline);
+    }
+    Awaitable<Result<std::vector<std::optional<TaskMeta>>>> get_many(
+        std::vector<std::string> task_ids, Deadline deadline) override {
+        return aged().get_many(std::move(task_ids), deadline);
     }
     Awaitable<Result<void>> save_group(std::string group_id, Json result,
                                        Deadline deadline) override {

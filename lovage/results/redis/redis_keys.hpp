@@ -36,10 +36,15 @@ public:
     [[nodiscard]] std::string chord_size(std::string_view group_id) const {
         return group(group_id) + ".s";
     }
-    /// The task whose return completed the chord; ours alone.
+    /// The task whose return completed the chord, or that it is over; ours alone.
     [[nodiscard]] std::string chord_completed_by(std::string_view group_id) const {
         return prefix_ + "lovage-chord-" + std::string{group_id};
     }
+    /// What sweepers know and have seen of a chord; which chords there are, by their next turn.
+    [[nodiscard]] std::string chord_watch(std::string_view group_id) const {
+        return prefix_ + "lovage-chord-watch-" + std::string{group_id};
+    }
+    [[nodiscard]] std::string chords() const { return prefix_ + "lovage-chords"; }
     [[nodiscard]] std::string sent(std::string_view task_id) const {
         return prefix_ + "lovage-sent-" + std::string{task_id};
     }

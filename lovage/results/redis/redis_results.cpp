@@ -4,6 +4,7 @@
 #include <lovage/clients/redis/subscriber.hpp>
 #include <lovage/results/detail/waiters.hpp>
 #include <lovage/results/redis/redis_chord.hpp>
+#include <lovage/results/redis/redis_chord_look.hpp>
 #include <lovage/results/redis/redis_keys.hpp>
 #include <lovage/runtime/log.hpp>
 #include <lovage/runtime/task_scope.hpp>
@@ -57,6 +58,8 @@ return 1
 
 /// Records read in one round trip after subscribing.
 constexpr std::size_t kChannelsAtOnce = 32;
+/// Records read, or made to stay, in one round trip of a call for many.
+constexpr std::size_t kRecordsAtOnce = 256;
 constexpr auto kReadAttempt = 30s;
 constexpr auto kReadPause = 200ms;
 
@@ -83,6 +86,8 @@ public:
     Awaitable<std::vector<Result<StoreOutcome>>> store_many(std::vector<TaskMeta> metas,
                                                             Deadline deadline) override;
     Awaitable<Result<std::optional<TaskMeta>>> get(std::string task_id, Deadline deadline) override;
+    Awaitable<Result<std::vector<std::optional<TaskMeta>>>> get_many(
+        std::vector<std::string> task_ids, Deadline deadline) override;
     Awaitable<Result<TaskMeta>> wait(std::string task_id, Deadline deadline) override;
     Awaitable<Result<void>> forget(std::string task_id, Deadline deadline) override;
     Awaitable<Result<void>> mark_sent(std::string task_id, Deadline deadline) override;
@@ -90,6 +95,15 @@ public:
     Awaitable<Result<void>> start_chord(ChordStart chord, Deadline deadline) override;
     Awaitable<Result<ChordReturns>> add_chord_part(ChordPart part, Deadline deadline) override;
     Awaitable<Result<void>> end_chord(std::string group_id, Deadline deadline) override;
+    Awaitable<Result<void>> watch_chord(std::string group_id, Json watch,
+                                        Deadline deadline) override;
+    Awaitable<Result<std::optional<Json>>> chord_watch(std::string group_id,
+                                                       Deadline deadline) override;
+    Awaitable<Result<std::vector<UnfinishedChord>>> look_at_chords(ChordLook look,
+                                                                   Deadline deadline) override;
+    Awaitable<Result<ChordReturns>> take_chord(std::string group_id, std::string taker,
+                                               Deadline deadline) override;
+    Awaitable<Result<void>> keep(std::vector<std::string> task_ids, Deadline deadline) override;
     Awaitable<Result<void>> save_group(std::string group_id, Json result,
                                        Deadline deadline) override;
     Awaitable<Result<std::optional<Json>>> saved_group(std::string group_id,
@@ -144,6 +158,17 @@ private:
         if (!connected_) co_return not_connected();
         co_return redis::accepted(
             co_await connections_->client.run_one(std::move(command), kRepeatable, deadline));
+    }
+    /// Several that may be repeated; the first error among their replies.
+    Awaitable<Result<void>> run_all(Commands commands, Deadline deadline) {
+        if (!connected_) co_return not_connected();
+        const auto replies =
+            co_await connections_->client.run(std::move(commands), kRepeatable, deadline);
+        if (!replies) co_return std::unexpected{replies.error()};
+        for (const Reply& reply : *replies) {
+            if (reply.is_error()) co_return std::unexpected{redis::to_error(reply)};
+        }
+        co_return Result<void>{};
     }
     void start();
     Result<void> add_store(const TaskMeta& meta, Commands& commands) const;
@@ -257,22 +282,13 @@ Awaitable<Result<void>> RedisResults::mark_sent(std::string task_id, Deadline de
 }
 
 Awaitable<Result<void>> RedisResults::forget(std::string task_id, Deadline deadline) {
-    auto done = co_await run({"DEL", keys_.result(task_id), keys_.sent(task_id)}, deadline);
-    if (!done) co_return std::unexpected{std::move(done.error())};
-    co_return Result<void>{};
+    co_return co_await run_all({"DEL", keys_.result(task_id), keys_.sent(task_id)}, deadline);
 }
 
 // ---- Chords
 
 Awaitable<Result<void>> RedisResults::start_chord(ChordStart chord, Deadline deadline) {
-    if (!connected_) co_return not_connected();
-    const auto replies = co_await connections_->client.run(
-        detail::start_chord(keys_, chord, ttl_seconds_), kRepeatable, deadline);
-    if (!replies) co_return std::unexpected{replies.error()};
-    for (const Reply& reply : *replies) {
-        if (reply.is_error()) co_return std::unexpected{redis::to_error(reply)};
-    }
-    co_return Result<void>{};
+    co_return co_await run_all(detail::start_chord(keys_, chord, ttl_seconds_), deadline);
 }
 
 Awaitable<Result<ChordReturns>> RedisResults::add_chord_part(ChordPart part, Deadline deadline) {
@@ -286,8 +302,52 @@ Awaitable<Result<ChordReturns>> RedisResults::add_chord_part(ChordPart part, Dea
 }
 
 Awaitable<Result<void>> RedisResults::end_chord(std::string group_id, Deadline deadline) {
-    auto done = co_await run(detail::end_chord(keys_, group_id), deadline);
+    auto done = co_await run(detail::end_chord(keys_, group_id, ttl_seconds_), deadline);
     if (!done) co_return std::unexpected{std::move(done.error())};
+    co_return Result<void>{};
+}
+
+Awaitable<Result<void>> RedisResults::watch_chord(std::string group_id, Json watch,
+                                                  Deadline deadline) {
+    Commands commands;
+    detail::add_chord_watch(commands, keys_, group_id, watch, ttl_seconds_);
+    co_return co_await run_all(std::move(commands), deadline);
+}
+
+Awaitable<Result<std::optional<Json>>> RedisResults::chord_watch(std::string group_id,
+                                                                 Deadline deadline) {
+    const auto reply = co_await run({"HGET", keys_.chord_watch(group_id), "watch"}, deadline);
+    if (!reply) co_return std::unexpected{reply.error()};
+    if (!reply->is_text()) co_return std::optional<Json>{};
+    co_return std::optional<Json>{Json::raw(reply->text)};
+}
+
+Awaitable<Result<std::vector<UnfinishedChord>>> RedisResults::look_at_chords(ChordLook look,
+                                                                             Deadline deadline) {
+    const auto reply = co_await run(detail::look_at_chords(keys_, look, ttl_seconds_), deadline);
+    if (!reply) co_return std::unexpected{reply.error()};
+    co_return detail::read_look(*reply);
+}
+
+Awaitable<Result<ChordReturns>> RedisResults::take_chord(std::string group_id, std::string taker,
+                                                         Deadline deadline) {
+    const auto reply = co_await run(
+        detail::take_chord(keys_, group_id, taker, ttl_seconds_, options_.result_bytes_max),
+        deadline);
+    if (!reply) co_return std::unexpected{reply.error()};
+    co_return detail::read_chord_returns(*reply, group_id);
+}
+
+Awaitable<Result<void>> RedisResults::keep(std::vector<std::string> task_ids, Deadline deadline) {
+    if (options_.result_expires.count() == 0) co_return Result<void>{};
+    for (std::size_t at = 0; at < task_ids.size(); at += kRecordsAtOnce) {
+        Commands commands;
+        for (std::size_t i = at; i < std::min(at + kRecordsAtOnce, task_ids.size()); ++i) {
+            commands.add({"EXPIRE", keys_.result(task_ids[i]), ttl_seconds_});
+        }
+        auto done = co_await run_all(std::move(commands), deadline);
+        if (!done) co_return done;
+    }
     co_return Result<void>{};
 }
 
@@ -312,9 +372,7 @@ Awaitable<Result<std::optional<Json>>> RedisResults::saved_group(std::string gro
 }
 
 Awaitable<Result<void>> RedisResults::forget_group(std::string group_id, Deadline deadline) {
-    auto done = co_await run({"DEL", keys_.group(group_id)}, deadline);
-    if (!done) co_return std::unexpected{std::move(done.error())};
-    co_return Result<void>{};
+    co_return co_await run_all({"DEL", keys_.group(group_id)}, deadline);
 }
 
 // ---- Reading
@@ -327,6 +385,33 @@ Awaitable<Result<std::optional<TaskMeta>>> RedisResults::get(std::string task_id
     co_return TaskMeta::from_json(reply->text);
 }
 
+Awaitable<Result<std::vector<std::optional<TaskMeta>>>> RedisResults::get_many(
+    std::vector<std::string> task_ids, Deadline deadline) {
+    std::vector<std::optional<TaskMeta>> records;
+    records.reserve(task_ids.size());
+    for (std::size_t at = 0; at < task_ids.size(); at += kRecordsAtOnce) {
+        if (!connected_) co_return not_connected();
+        Commands commands;
+        for (std::size_t i = at; i < std::min(at + kRecordsAtOnce, task_ids.size()); ++i) {
+            commands.add({"GET", keys_.result(task_ids[i])});
+        }
+        auto replies =
+            co_await connections_->client.run(std::move(commands), kRepeatable, deadline);
+        if (!replies) co_return std::unexpected{std::move(replies.error())};
+        for (const Reply& reply : *replies) {
+            if (reply.is_error()) co_return std::unexpected{redis::to_error(reply)};
+            if (reply.is_null()) {
+                records.emplace_back();
+                continue;
+            }
+            auto meta = TaskMeta::from_json(reply.text);
+            if (!meta) co_return std::unexpected{std::move(meta.error())};
+            records.emplace_back(std::move(*meta));
+        }
+    }
+    co_return records;
+}
+
 Awaitable<Result<bool>> RedisResults::is_known(std::string task_id, Deadline deadline) {
     const auto reply =
         co_await run({"EXISTS", keys_.result(task_id), keys_.sent(task_id)}, deadline);
@@ -335,9 +420,7 @@ Awaitable<Result<bool>> RedisResults::is_known(std::string task_id, Deadline dea
 }
 
 Awaitable<Result<void>> RedisResults::ping(Deadline deadline) {
-    const auto reply = co_await run({"PING"}, deadline);
-    if (!reply) co_return std::unexpected{reply.error()};
-    co_return Result<void>{};
+    co_return co_await run_all({"PING"}, deadline);
 }
 
 Awaitable<Result<TaskMeta>> RedisResults::wait(std::string task_id, Deadline deadline) {

@@ -353,15 +353,14 @@ TEST(RedisResults, TakeOneConnectionAndOneMoreForAllWhoWait) {
 
 TEST(RedisResults, NeedNoMoreRightsThanTheReadmeNames) {
     const redis::TestServer server;
-    ASSERT_EQ(
-        server.cli(
-            "acl setuser worker on '>pw' resetchannels '&celery-task-meta-*' "
-            "'~celery-task-meta-*' '~celery-taskset-meta-*' '~lovage-*' -@all +get "
-            "+set +del +exists +expire +type +getrange +publish +evalsha "
-            "'+script|load' +zadd +zrem +zcard +zrange +zrangebyscore +zrangebylex "
-            "+lrange +llen +lrem +rpush +time +ping +hello '+client|setname' +select +subscribe "
-            "+unsubscribe"),
-        "OK");
+    ASSERT_EQ(server.cli("acl setuser worker on '>pw' resetchannels '&celery-task-meta-*' "
+                         "'~celery-task-meta-*' '~celery-taskset-meta-*' '~lovage-*' -@all +get "
+                         "+set +del +exists +expire +type +getrange +publish +evalsha "
+                         "'+script|load' +zadd +zrem +zcard +zrange +zrangebyscore +zrangebylex "
+                         "+hset +hsetnx +hget +hmget +lrange +llen +lrem +rpush +time +ping +hello "
+                         "'+client|setname' +select +subscribe "
+                         "+unsubscribe"),
+              "OK");
     auto options = server.options();
     options.user = "worker";
     options.password = "pw";

@@ -1,5 +1,6 @@
 #include <lovage/results/sqlite/chord_table.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <string>
@@ -84,10 +85,61 @@ Result<std::vector<ChordPart>> read_parts(Connection& connection, std::string_vi
     }
 }
 
+/// Everything of a chord that is complete.
+Result<ChordReturns> read_all(Connection& connection, std::string_view group_id, const Count& count,
+                              std::size_t together_bytes_max) {
+    auto parts = read_parts(connection, group_id, together_bytes_max);
+    if (!parts) return std::unexpected(parts.error());
+    auto structure = count.structure.expanded();
+    if (!structure) return std::unexpected(structure.error());
+    ChordReturns returns;
+    returns.complete = true;
+    returns.parts = std::move(*parts);
+    returns.structure = std::move(*structure);
+    return returns;
+}
+
+/// A chord whose turn to be looked at it is.
+struct DueChord {
+    std::string group_id;
+    std::optional<std::int64_t> size;
+    std::int64_t seen = 0;
+    std::optional<std::int64_t> seen_before;
+    std::int64_t quiet_since = 0;
+    std::int64_t kept = 0;
+    std::optional<std::int64_t> expires_at;
+};
+
+Result<std::vector<DueChord>> read_due(Connection& connection, const ChordLook& look,
+                                       std::int64_t now_ms) {
+    std::vector<DueChord> due;
+    auto rows = connection.query(
+        "SELECT group_id, size, returned, seen, quiet_since, kept, expires_at FROM chord "
+        "WHERE look_at <= ? AND (expires_at IS NULL OR expires_at > ?) ORDER BY look_at LIMIT ?",
+        now_ms, now_ms, static_cast<std::int64_t>(look.most));
+    while (true) {
+        const auto row = rows.step();
+        if (!row) return std::unexpected(row.error());
+        if (!*row) return due;
+        due.push_back({std::string{rows.text(0)}, rows.optional_integer(1), rows.integer(2),
+                       rows.optional_integer(3), rows.optional_integer(4).value_or(now_ms),
+                       rows.optional_integer(5).value_or(now_ms), rows.optional_integer(6)});
+    }
+}
+
 }  // namespace
 
+Result<std::optional<Json>> watch(Connection& connection, std::string_view group_id) {
+    auto row = connection.query("SELECT watch FROM chord WHERE group_id = ? AND watch IS NOT NULL",
+                                group_id);
+    const auto found = row.step();
+    if (!found) return std::unexpected(found.error());
+    if (!*found) return std::optional<Json>{};
+    return std::optional<Json>{Json::raw(std::string{row.blob(0)})};
+}
+
 Result<void> start(Connection& connection, const ChordStart& chord,
-                   std::optional<TimePoint> expires_at) {
+                   std::optional<TimePoint> expires_at, TimePoint now) {
     std::string structure;
     const auto written = connection.run(
         "INSERT INTO chord(group_id, size, structure, returned, expires_at) VALUES(?, ?, ?, 0, ?) "
@@ -96,6 +148,12 @@ Result<void> start(Connection& connection, const ChordStart& chord,
         chord.group_id, chord.size, Blob{text_of(chord.structure, structure)},
         milliseconds(expires_at));
     if (!written) return std::unexpected(written.error());
+    if (chord.watch.is_null()) return {};
+    std::string watch;
+    const auto watched = connection.run(
+        "UPDATE chord SET watch = ?, look_at = ?, kept = ? WHERE group_id = ? AND look_at IS NULL",
+        Blob{text_of(chord.watch, watch)}, milliseconds(now), milliseconds(now), chord.group_id);
+    if (!watched) return std::unexpected(watched.error());
     return {};
 }
 
@@ -119,21 +177,72 @@ Result<ChordReturns> add_part(Connection& connection, const ChordPart& part,
     const auto completed = connection.run("UPDATE chord SET completed_by = ? WHERE group_id = ?",
                                           part.task_id, part.group_id);
     if (!completed) return std::unexpected(completed.error());
-    auto parts = read_parts(connection, part.group_id, together_bytes_max);
-    if (!parts) return std::unexpected(parts.error());
-    auto structure = count->structure.expanded();
-    if (!structure) return std::unexpected(structure.error());
-    returns.complete = true;
-    returns.parts = std::move(*parts);
-    returns.structure = std::move(*structure);
-    return returns;
+    return read_all(connection, part.group_id, *count, together_bytes_max);
+}
+
+Result<ChordReturns> take(Connection& connection, std::string_view group_id, std::string_view taker,
+                          std::size_t together_bytes_max) {
+    auto count = count_of(connection, group_id);
+    if (!count) return std::unexpected(count.error());
+    if (count->size && count->returned >= *count->size) {
+        const auto taken =
+            connection.run("UPDATE chord SET completed_by = ? WHERE group_id = ?", taker, group_id);
+        if (!taken) return std::unexpected(taken.error());
+        return read_all(connection, group_id, *count, together_bytes_max);
+    }
+    ChordReturns returns;
+    auto rows =
+        connection.query("SELECT task_id, place FROM chord_part WHERE group_id = ?", group_id);
+    while (true) {
+        const auto row = rows.step();
+        if (!row) return std::unexpected(row.error());
+        if (!*row) return returns;
+        returns.parts.push_back(
+            {std::string{group_id}, rows.optional_integer(1), std::string{rows.text(0)}, {}, {}});
+    }
+}
+
+Result<std::vector<UnfinishedChord>> look(Connection& connection, const ChordLook& look,
+                                          std::chrono::milliseconds result_expires, TimePoint now) {
+    const std::int64_t now_ms = *milliseconds(now);
+    auto due = read_due(connection, look, now_ms);
+    if (!due) return std::unexpected(due.error());
+    std::vector<UnfinishedChord> found;
+    for (DueChord& chord : *due) {
+        if (chord.seen != chord.seen_before) chord.quiet_since = now_ms;
+        const std::chrono::milliseconds quiet{
+            std::max<std::int64_t>(now_ms - chord.quiet_since, 0)};
+        const bool keeps = quiet < kChordKeptMost && result_expires.count() > 0;
+        const bool keep_results = keeps && now_ms - chord.kept >= result_expires.count() / 4;
+        const std::optional<std::int64_t> expires_at =
+            keeps ? std::optional{now_ms + result_expires.count()} : chord.expires_at;
+        const auto noted = connection.run(
+            "UPDATE chord SET look_at = ?, seen = ?, quiet_since = ?, kept = ?, expires_at = ? "
+            "WHERE group_id = ?",
+            now_ms + next_look(look, quiet).count(), chord.seen, chord.quiet_since,
+            keep_results ? now_ms : chord.kept, expires_at, chord.group_id);
+        if (!noted) return std::unexpected(noted.error());
+        if (quiet < look.quiet && !keep_results) continue;
+        auto known = watch(connection, chord.group_id);
+        if (!known) return std::unexpected(known.error());
+        found.push_back({std::move(chord.group_id), known->value_or(Json{}), chord.size, chord.seen,
+                         quiet, keep_results});
+    }
+    return found;
 }
 
 Result<void> end(Connection& connection, std::string_view group_id) {
     const auto parts = connection.run("DELETE FROM chord_part WHERE group_id = ?", group_id);
     if (!parts) return std::unexpected(parts.error());
-    const auto chord = connection.run("DELETE FROM chord WHERE group_id = ?", group_id);
-    if (!chord) return std::unexpected(chord.error());
+    const auto unwatched =
+        connection.run("DELETE FROM chord WHERE group_id = ? AND watch IS NULL", group_id);
+    if (!unwatched) return std::unexpected(unwatched.error());
+    // What sweepers knew of it tells what the group led to.
+    const auto over = connection.run(
+        "UPDATE chord SET size = NULL, returned = 0, completed_by = NULL, look_at = NULL, "
+        "structure = ? WHERE group_id = ?",
+        Blob{"null"}, group_id);
+    if (!over) return std::unexpected(over.error());
     return {};
 }
 

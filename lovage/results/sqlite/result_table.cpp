@@ -45,6 +45,15 @@ CREATE TABLE chord_part(
 )"},
                             Sql{R"(
 ALTER TABLE chord ADD COLUMN completed_by TEXT;  -- the task whose return completed it
+)"},
+                            Sql{R"(
+-- What sweepers know and have seen; times in milliseconds since 1970.
+ALTER TABLE chord ADD COLUMN watch BLOB;          -- JSON text; NULL: it is not swept
+ALTER TABLE chord ADD COLUMN look_at INTEGER;     -- when somebody looks at it again
+ALTER TABLE chord ADD COLUMN seen INTEGER;        -- `returned` at the last look
+ALTER TABLE chord ADD COLUMN quiet_since INTEGER; -- when that was seen first
+ALTER TABLE chord ADD COLUMN kept INTEGER;        -- when its parts' results were last made to stay
+CREATE INDEX chord_look ON chord(look_at) WHERE look_at IS NOT NULL;
 )"}};
 
 constexpr std::int32_t kApplicationId = 0x4C6F5265;  // "LoRe"
@@ -102,6 +111,15 @@ Result<std::optional<StoredRecord>> get(Connection& connection, std::string_view
     if (!row) return std::unexpected(row.error());
     if (!*row) return std::optional<StoredRecord>{};
     return StoredRecord{std::string{record.text(0)}, std::string{record.blob(1)}};
+}
+
+Result<void> keep(Connection& connection, std::string_view task_id,
+                  std::optional<TimePoint> expires_at, TimePoint now) {
+    const auto kept =
+        connection.run("UPDATE result SET expires_at = ? WHERE task_id = ? AND expires_at > ?",
+                       milliseconds(expires_at), task_id, milliseconds(now));
+    if (!kept) return std::unexpected(kept.error());
+    return {};
 }
 
 Result<void> forget(Connection& connection, std::string_view task_id) {

@@ -42,6 +42,9 @@ struct StoredRecord {
 [[nodiscard]] Result<std::optional<StoredRecord>> get(sqlite::Connection& connection,
                                                       std::string_view task_id, TimePoint now);
 
+/// The record, if there is one, expires then.
+[[nodiscard]] Result<void> keep(sqlite::Connection& connection, std::string_view task_id,
+                                std::optional<TimePoint> expires_at, TimePoint now);
 [[nodiscard]] Result<void> forget(sqlite::Connection& connection, std::string_view task_id);
 [[nodiscard]] Result<void> mark_sent(sqlite::Connection& connection, std::string_view task_id,
                                      std::optional<TimePoint> expires_at);

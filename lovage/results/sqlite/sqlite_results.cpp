@@ -268,10 +268,57 @@ public:
 
     Awaitable<Result<void>> start_chord(ChordStart chord, Deadline deadline) override {
         if (!live_) co_return not_connected();
+        const TimePoint now = options_.now();
         co_return co_await live_->session->run(
-            [chord = std::move(chord),
-             expires_at = expiry(options_.now())](Connection& connection) {
-                return chord_table::start(connection, chord, expires_at);
+            [chord = std::move(chord), now, expires_at = expiry(now)](Connection& connection) {
+                return chord_table::start(connection, chord, expires_at, now);
+            },
+            deadline);
+    }
+
+    Awaitable<Result<std::vector<UnfinishedChord>>> look_at_chords(ChordLook look,
+                                                                   Deadline deadline) override {
+        if (!live_) co_return not_connected();
+        co_return co_await live_->session->run(
+            [look, now = options_.now(),
+             expires = options_.result_expires](Connection& connection) {
+                return chord_table::look(connection, look, expires, now);
+            },
+            deadline);
+    }
+
+    Awaitable<Result<std::optional<Json>>> chord_watch(std::string group_id,
+                                                       Deadline deadline) override {
+        if (!live_) co_return not_connected();
+        co_return co_await live_->session->run(
+            [group_id = std::move(group_id)](Connection& connection) {
+                return chord_table::watch(connection, group_id);
+            },
+            deadline);
+    }
+
+    Awaitable<Result<ChordReturns>> take_chord(std::string group_id, std::string taker,
+                                               Deadline deadline) override {
+        if (!live_) co_return not_connected();
+        co_return co_await live_->session->run(
+            [group_id = std::move(group_id), taker = std::move(taker),
+             bytes_max = options_.result_bytes_max](Connection& connection) {
+                return chord_table::take(connection, group_id, taker, bytes_max);
+            },
+            deadline);
+    }
+
+    Awaitable<Result<void>> keep(std::vector<std::string> task_ids, Deadline deadline) override {
+        if (!live_) co_return not_connected();
+        const TimePoint now = options_.now();
+        co_return co_await live_->session->run(
+            [task_ids = std::move(task_ids), now,
+             expires_at = expiry(now)](Connection& connection) -> Result<void> {
+                for (const std::string& task_id : task_ids) {
+                    auto kept = result_table::keep(connection, task_id, expires_at, now);
+                    if (!kept) return kept;
+                }
+                return {};
             },
             deadline);
     }

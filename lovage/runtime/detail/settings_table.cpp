@@ -240,6 +240,10 @@ std::vector<Setting> worker_rows() {
                 "before the consumer is made anew; after as long again the connection; then the "
                 "worker ends.",
                 "never"),
+        seconds("worker_chord_sweep_interval", Owner::lovage, &S::worker_chord_sweep_interval,
+                "How often a worker looks for chords that do not end by themselves; one that is "
+                "stuck is ended after four times this long, or six.",
+                "never"),
         seconds("worker_soft_shutdown_timeout", Owner::celery, &S::worker_soft_shutdown_timeout,
                 "How long a cold stop (SIGQUIT) waits for running tasks before it gives them "
                 "back."),

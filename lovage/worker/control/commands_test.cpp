@@ -17,10 +17,14 @@
 #include <lovage/results/memory/memory_state_store.hpp>
 #include <lovage/runtime/log.hpp>
 #include <lovage/worker/control/fake_worker.hpp>
+#include <lovage/worker/control/store_revocations.hpp>
 #include <tests/support/fixture.hpp>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
 namespace lovage::control {
 namespace {
@@ -28,6 +32,8 @@ namespace {
 using namespace std::chrono_literals;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::MatchesRegex;
 using ::testing::Not;
 
 /// The value that the captured worker replied with; `celery` picks the version.
@@ -204,6 +210,103 @@ TEST_F(Commands, MissingArgumentsAreNamedAsPythonDoes) {
                 HasSubstr("task_id should be"));
 }
 
+/// How many revocations are stored at once, and of which the store does not hear.
+class SlowClient final : public FakeClient {
+public:
+    Awaitable<Result<void>> revoke(std::string id, RevokeOptions, Deadline) override {
+        most_at_once = std::max(most_at_once, ++at_once);
+        co_await boost::asio::post(co_await boost::asio::this_coro::executor,
+                                   boost::asio::use_awaitable);
+        --at_once;
+        if (failing.contains(id)) co_return fail(Errc::disconnected, "redis is away");
+        ++stored;
+        co_return Result<void>{};
+    }
+    std::set<std::string> failing;
+    int at_once = 0;
+    int most_at_once = 0;
+    int stored = 0;
+};
+
+TEST_F(Commands, ManyRevocationsAreStoredSomeAtATime) {
+    SlowClient client;
+    client.failing = {"t-300", "t-7"};
+    std::vector<std::string> ids;
+    for (int i = 0; i < 1000; ++i) ids.push_back("t-" + std::to_string(i));
+    Unstored unstored;
+    boost::asio::co_spawn(context, store_revocations(&client, ids, {}, Deadline::in(60s)),
+                          [&](std::exception_ptr, Unstored result) { unstored = result; });
+    context.run();
+    EXPECT_EQ(client.most_at_once, 256);
+    EXPECT_EQ(client.stored, 998);
+    EXPECT_THAT(unstored.task_ids, ElementsAre("t-7", "t-300"));
+    EXPECT_EQ(unstored.why.detail, "redis is away");
+}
+
+TEST_F(Commands, RevocationsThereIsNoTimeForAreNotStored) {
+    SlowClient client;
+    Unstored unstored;
+    boost::asio::co_spawn(context, store_revocations(&client, {"a", "b"}, {}, Deadline::in(0s)),
+                          [&](std::exception_ptr, Unstored result) { unstored = result; });
+    context.run();
+    EXPECT_THAT(unstored.task_ids, ElementsAre("a", "b"));
+    EXPECT_EQ(unstored.why.code, Errc::deadline_exceeded);
+}
+
+TEST_F(Commands, ARevocationThatFailsHalfWaySaysWhichAreNotStored) {
+    worker.fake_client.refusal = Error{Errc::disconnected, "redis is away"};
+    Json ids = Json::array();
+    for (int i = 0; i < 30; ++i) ids.push_back("t-" + std::to_string(i));
+    const std::string said =
+        to_json_text(value_of("revoke", Json::object({{"task_id", std::move(ids)}})));
+    EXPECT_THAT(said, HasSubstr("30 of 30 revocations are not stored, their tasks may run "
+                                "elsewhere: t-0, t-1, "));
+    EXPECT_THAT(said, HasSubstr("t-19 and 10 more: "));
+    EXPECT_THAT(said, HasSubstr("redis is away"));
+}
+
+TEST_F(Commands, RevokeRefusesWhatItCannotMean) {
+    Json many = Json::array();
+    for (int i = 0; i <= 10'000; ++i) many.push_back("t");
+    const std::vector<Json> wrong{many, args("[7]"), args("{}"), args("null")};
+    for (const Json& ids : wrong) {
+        EXPECT_EQ(value_of("revoke", Json::object({{"task_id", ids}})),
+                  *error("task_id should be a text, or a list of at most 10000 texts"));
+        if (ids.is_null()) continue;
+        EXPECT_EQ(value_of("revoke_by_stamped_headers",
+                           Json::object({{"headers", Json::object({{"order", ids}})}})),
+                  *error("header 'order' should be a text, or a list of at most 10000 texts"));
+    }
+    EXPECT_THAT(worker.revoked_stamps, IsEmpty());
+    EXPECT_EQ(value_of("revoke_by_stamped_headers",
+                       args(R"({"headers": {"a": "b"}, "terminate": true, "signal": "SIGNONE"})")),
+              *raised("ValueError", "unknown signal 'SIGNONE'"));
+    EXPECT_THAT(worker.fake_client.revoked, IsEmpty());
+}
+
+TEST_F(Commands, QueuesAndExchangesHaveNames) {
+    const std::string long_name(256, 'q');
+    const std::string of_queue = "queue should be a name of 1 to 255 bytes";
+    for (const Json& queue : {Json{""}, Json{7}, Json{}, Json{long_name}}) {
+        for (const char* command : {"add_consumer", "cancel_consumer"}) {
+            EXPECT_EQ(value_of(command, Json::object({{"queue", queue}})), *error(of_queue));
+        }
+    }
+    for (const char* name : {"exchange", "routing_key"}) {
+        for (const Json& value : {Json{7}, Json{long_name}}) {
+            EXPECT_EQ(value_of("add_consumer", Json::object({{"queue", "q"}, {name, value}})),
+                      *error(std::string{name} + " should be a name of at most 255 bytes"));
+        }
+    }
+    for (const Json& type : {Json{"headers"}, Json{7}}) {
+        EXPECT_EQ(value_of("add_consumer", Json::object({{"queue", "q"}, {"exchange_type", type}})),
+                  *error("exchange_type should be direct, fanout or topic"));
+    }
+    EXPECT_EQ(value_of("add_consumer", args(R"({"queue": "q", "exchange": "x",
+                                                "exchange_type": "topic", "routing_key": "#"})")),
+              *ok("add consumer q"));
+}
+
 TEST_F(Commands, EventsAreSwitchedWithCelerysWords) {
     EXPECT_EQ(value_of("enable_events"), *error("event dispatcher unavailable"));
     worker.dispatcher.emplace();
@@ -367,6 +470,14 @@ TEST_F(Commands, ClockAndRevokedAreListed) {
     EXPECT_EQ(value_of("clock"), captured_value("inspect_clock"));
     EXPECT_EQ(value_of("revoked"), Json::array());
     EXPECT_TRUE(value_of("memsample").is_string());
+}
+
+TEST_F(Commands, WhatLooksIntoPythonIsAnsweredPolitely) {
+    const Json dump = value_of("memdump", args(R"({"samples": 10})"));
+    ASSERT_EQ(dump.python_type_name(), captured_value("control_memdump").python_type_name());
+    EXPECT_THAT(dump.as_string(), MatchesRegex("- rss \\(end\\): [0-9.]+MB\\.\n"));
+    EXPECT_EQ(value_of("objgraph", args(R"({"num": 200, "max_depth": 10, "type": "Request"})")),
+              *raised("ImportError", "Requires the objgraph library"));
 }
 
 TEST_F(Commands, ShutdownIsNotAnswered) {

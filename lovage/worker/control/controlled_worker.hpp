@@ -53,7 +53,8 @@ public:
     // What it holds.
 
     [[nodiscard]] virtual std::vector<RunningTask> running() const = 0;
-    /// Accepted, and waiting for a slot.
+    /// Accepted, and waiting for a slot, for their turn under a rate limit, or for a place under a
+    /// concurrency limit.
     [[nodiscard]] virtual std::vector<RequestPtr> reserved() const = 0;
     /// Waiting for their ETA.
     [[nodiscard]] virtual std::vector<RequestPtr> scheduled() const = 0;

@@ -2,6 +2,7 @@
 
 #include <string_view>
 
+#include <lovage/runtime/log.hpp>
 #include <lovage/worker/control/command.hpp>
 
 namespace lovage::control {
@@ -10,15 +11,17 @@ namespace {
 Awaitable<Answer> enable_events(Call call) {
     EventControl* const events = call.worker->events();
     if (events == nullptr) co_return error("event dispatcher unavailable");
-    co_return ok(events->enable_task_events() ? "task events enabled"
-                                              : "task events already enabled");
+    if (!events->enable_task_events()) co_return ok("task events already enabled");
+    log::info("worker", "remote control: events of tasks are sent");
+    co_return ok("task events enabled");
 }
 
 Awaitable<Answer> disable_events(Call call) {
     EventControl* const events = call.worker->events();
     if (events == nullptr) co_return error("event dispatcher unavailable");
-    co_return ok(events->disable_task_events() ? "task events disabled"
-                                               : "task events already disabled");
+    if (!events->disable_task_events()) co_return ok("task events already disabled");
+    log::info("worker", "remote control: events of tasks are not sent any more");
+    co_return ok("task events disabled");
 }
 
 Awaitable<Answer> heartbeat(Call call) {

@@ -336,11 +336,83 @@ TEST_P(RemoteControl, ChangesTheRateOfATaskForThoseThatWait) {
     RunningWorker worker{app, 1};
     EXPECT_EQ(slow.delay().get(kLong), 1);
     const auto second = slow.delay();  // its turn is in six minutes
+    wait_for([&] { return ask(app, "reserved").as_array().size() == 1; });
     EXPECT_THAT(to_json_text(ask(app, "registered")), HasSubstr("slow [rate_limit=10/h]"));
     const Json arguments = Json::object({{"task_name", "slow"}, {"rate_limit", 0}});
     EXPECT_EQ(ask(app, "rate_limit", arguments),
               Json::object({{"ok", "rate limit disabled successfully"}}));
     EXPECT_EQ(second.get(kLong), 1);
+}
+
+TEST_P(RemoteControl, EndsAtOnceWhatItHoldsOfARevokedTask) {
+    App app{"test", settings()};
+    auto slow = app.task("slow", [] { return 1; });
+    slow.rate_limit("10/h");
+    app.task("later", [] { return 1; });
+    std::binary_semaphore begun{0};
+    std::binary_semaphore go_on{0};
+    auto keyed = app.task("keyed", [&] {
+        begun.release();
+        go_on.acquire();
+    });
+    keyed.concurrency_limit(1);
+    RunningWorker worker{app, 2};
+    EXPECT_EQ(slow.delay().get(kLong), 1);
+    const auto first = keyed.delay();
+    begun.acquire();
+    TaskMessage message;  // by hand: a client would leave it to the broker until shortly before
+    message.id = "later-id";
+    message.task = "later";
+    message.eta = wall_clock_now() + 25s;
+    publish(app, encode_task_message(message));
+    const std::vector<std::string> ids{slow.delay().id(), keyed.delay().id(), message.id};
+    const Json query = Json::object({{"ids", to_json(ids)}});
+    wait_for([&] { return ask(app, "query_task", query).as_object().size() == 3; });
+    EXPECT_EQ(ask(app, "query_task", query).as_object().size(), 3U);
+    EXPECT_NE(ask(app, "revoke", Json::object({{"task_id", to_json(ids)}})).find("ok"), nullptr);
+    wait_for([&] { return messages_in(app, "celery") == 1; });  // the one that runs
+    EXPECT_EQ(messages_in(app, "celery"), 1U);
+    EXPECT_EQ(to_json_text(ask(app, "query_task", query)), "{}");
+    for (const std::string& id : ids) EXPECT_EQ(app.async_result(id).state(), "REVOKED");
+    // Nobody waits for the turn of a task that is gone.
+    EXPECT_EQ(ask(app, "reserved"), Json::array());
+    go_on.release();
+    first.get(kLong);
+}
+
+TEST_P(RemoteControl, NewTimeLimitsHoldForWhatHasNotStarted) {
+    App app{"test", settings()};
+    std::binary_semaphore begun{0};
+    std::binary_semaphore go_on{0};
+    auto hold = app.task("hold", [&] {
+        begun.release();
+        go_on.acquire();
+    });
+    auto quick = app.task("quick", [] { return 1; });
+    auto spin = app.task("spin", [](TaskContext& context) {
+        while (true) {
+            context.checkpoint();
+            std::this_thread::yield();
+        }
+    });
+    RunningWorker worker{app, 1};
+    // Short tasks make the worker fetch some ahead.
+    for (int i = 0; i < 20; ++i) (void)quick.delay().get(kLong);
+    const auto held = hold.delay();
+    begun.acquire();
+    const auto in_pool = spin.delay();
+    const auto later = spin.apply_async({}, {.countdown = 1s});
+    const Json query = Json::object({{"ids", to_json(std::vector{in_pool.id(), later.id()})}});
+    wait_for([&] { return ask(app, "query_task", query).as_object().size() == 2; });
+    EXPECT_EQ(ask(app, "time_limit", Json::object({{"task_name", "spin"}, {"soft", 0.05}})),
+              Json::object({{"ok", "time limits set successfully"}}));
+    go_on.release();
+    held.get(kLong);
+    for (const auto* spinning : {&in_pool, &later}) {
+        const TaskMeta meta = spinning->wait(kLong);
+        ASSERT_TRUE(meta.failure());
+        EXPECT_EQ(meta.failure()->exc_type, "SoftTimeLimitExceeded");
+    }
 }
 
 TEST_P(RemoteControl, ShutsDownWarmlyWithoutAReply) {

@@ -32,10 +32,26 @@ Awaitable<Answer> shutdown(Call call) {
     co_return std::nullopt;
 }
 
+std::string resident_memory() {
+    const double mebibytes = static_cast<double>(read_process_stats().resident_bytes) / (1U << 20U);
+    return fmt::format("{:.1f}MB", mebibytes);
+}
+
 /// Celery differs: it says nothing when psutil is not installed.
 Awaitable<Answer> memsample(Call /*call*/) {
-    const double mebibytes = static_cast<double>(read_process_stats().resident_bytes) / (1U << 20U);
-    co_return fmt::format("{:.1f}MB", mebibytes);
+    co_return resident_memory();
+}
+
+/// Celery differs: it lists what memsample has found since the last time, too, and without psutil
+/// it says that there is none.
+Awaitable<Answer> memdump(Call /*call*/) {
+    co_return fmt::format("- rss (end): {}.\n", resident_memory());
+}
+
+/// It counts and draws the objects of a Python process; there are none here. The words are those of
+/// a Python worker without the package that does it.
+Awaitable<Answer> objgraph(Call /*call*/) {
+    co_return raised("ImportError", "Requires the objgraph library");
 }
 
 Awaitable<Result<std::vector<std::string>>> revoked_ids(StateStore* store) {
@@ -65,13 +81,16 @@ Awaitable<Answer> hello(Call call) {
     if (from != nullptr && *from == Json{call.worker->node()}) co_return Json{};
     Json known = Json::object();
     if (auto ids = co_await revoked_ids(&call.worker->state())) {
-        // Python's workers put a time of their monotonic clock there, and need a number.
+        // Wire: id → [time on the monotonic clock, id].
         const double now =
             std::chrono::duration<double>{ControlledWorker::Clock::now().time_since_epoch()}
                 .count();
         Json::Object members;
         members.reserve(ids->size());
-        for (std::string& id : *ids) members.emplace_back(std::move(id), now);
+        for (std::string& id : *ids) {
+            Json entry = Json::array({now, id});
+            members.emplace_back(std::move(id), std::move(entry));
+        }
         known = Json::object(std::move(members));
     }
     co_return Json::object(
@@ -85,6 +104,7 @@ Awaitable<Answer> election(Call /*call*/) {
 }
 
 constexpr std::string_view kFromNode[]{"from_node"};
+constexpr std::string_view kObjgraph[]{"num", "max_depth", "type"};
 constexpr std::string_view kElection[]{"id", "topic"};
 
 }  // namespace
@@ -97,6 +117,8 @@ std::span<const Command> node_commands() {
         {"hello", "", kFromNode, std::nullopt, hello},
         {"election", "", kElection, std::nullopt, election},
         {"memsample", "", {}, std::nullopt, memsample},
+        {"memdump", "", {}, std::nullopt, memdump},
+        {"objgraph", "", {}, std::span<const std::string_view>{kObjgraph}, objgraph},
         {"shutdown", "", {}, std::nullopt, shutdown},
     };
     return kCommands;

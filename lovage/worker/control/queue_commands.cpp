@@ -7,22 +7,37 @@
 
 #include <lovage/worker/control/command.hpp>
 
+#include <fmt/format.h>
+
 namespace lovage::control {
 namespace {
 
 constexpr std::chrono::seconds kQueueDone{5};
 
-/// A text that is there, not null and no longer than AMQP's names; empty when it is not.
-std::string name_argument(const Call& call, std::string_view name) {
+/// Empty when it is not there. Errors: no text, or longer than AMQP's names.
+Result<std::string> name_argument(const Call& call, std::string_view name) {
+    constexpr std::size_t kNameBytesMost = 255;
     const Json* const value = call.argument(name);
-    return value != nullptr && value->is_string() && value->as_string().size() <= 255
-               ? value->as_string()
-               : std::string{};
+    if (value == nullptr) return {};
+    if (value->is_string() && value->as_string().size() <= kNameBytesMost) {
+        return value->as_string();
+    }
+    return fail(Errc::invalid_argument,
+                fmt::format("{} should be a name of at most {} bytes", name, kNameBytesMost));
+}
+
+/// Errors: there has to be one.
+Result<std::string> queue_argument(const Call& call) {
+    auto queue = name_argument(call, "queue");
+    if (queue && !queue->empty()) return queue;
+    return fail(Errc::invalid_argument, "queue should be a name of 1 to 255 bytes");
 }
 
 std::optional<ExchangeType> exchange_type(const Call& call) {
-    const std::string name = name_argument(call, "exchange_type");
-    if (name.empty()) return ExchangeType::direct;
+    const Json* const value = call.argument("exchange_type");
+    if (value == nullptr || *value == Json{""}) return ExchangeType::direct;
+    if (!value->is_string()) return std::nullopt;
+    const std::string& name = value->as_string();
     for (const auto type : {ExchangeType::direct, ExchangeType::fanout, ExchangeType::topic}) {
         if (name == to_string(type)) return type;
     }
@@ -33,24 +48,24 @@ std::optional<ExchangeType> exchange_type(const Call& call) {
 Awaitable<Answer> add_consumer(Call call) {
     const auto type = exchange_type(call);
     if (!type) co_return error("exchange_type should be direct, fanout or topic");
-    QueueSource source;
-    source.queue = name_argument(call, "queue");
-    if (source.queue.empty()) co_return error("queue should be a name of 1 to 255 bytes");
-    source.exchange = name_argument(call, "exchange");
-    source.exchange_type = *type;
-    source.routing_key = name_argument(call, "routing_key");
-    const std::string queue = source.queue;
+    auto queue = queue_argument(call);
+    auto exchange = name_argument(call, "exchange");
+    auto key = name_argument(call, "routing_key");
+    for (const auto* const name : {&queue, &exchange, &key}) {
+        if (!*name) co_return error(name->error().detail);
+    }
+    QueueSource source{*queue, std::move(*exchange), *type, std::move(*key)};
     auto added = co_await call.worker->add_queue(std::move(source), Deadline::in(kQueueDone));
     if (!added) co_return error(added.error().message());
-    co_return ok("add consumer " + queue);
+    co_return ok("add consumer " + *queue);
 }
 
 Awaitable<Answer> cancel_consumer(Call call) {
-    const std::string queue = name_argument(call, "queue");
-    if (queue.empty()) co_return error("queue should be a name of 1 to 255 bytes");
-    auto done = co_await call.worker->cancel_queue(queue, Deadline::in(kQueueDone));
+    const auto queue = queue_argument(call);
+    if (!queue) co_return error(queue.error().detail);
+    auto done = co_await call.worker->cancel_queue(*queue, Deadline::in(kQueueDone));
     if (!done) co_return error(done.error().message());
-    co_return ok("no longer consuming from " + queue);
+    co_return ok("no longer consuming from " + *queue);
 }
 
 constexpr std::string_view kQueue[]{"queue"};

@@ -1,5 +1,6 @@
 // Revocations, and the limits of tasks.
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <csignal>
@@ -11,6 +12,7 @@
 #include <lovage/core/python_repr.hpp>
 #include <lovage/runtime/child_process.hpp>
 #include <lovage/worker/control/command.hpp>
+#include <lovage/worker/control/store_revocations.hpp>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -20,19 +22,21 @@ namespace {
 
 /// Storing revocations shall be over before the asker stops waiting.
 constexpr std::chrono::milliseconds kStored{800};
-/// In one command.
-constexpr std::size_t kIdsMost = 10'000;
+/// Ids, or values of a stamp, in one command.
+constexpr std::size_t kTextsMost = 10'000;
 
-std::optional<std::vector<std::string>> task_ids(const Json* value) {
+constexpr std::string_view kTextsWanted = "a text, or a list of at most 10000 texts";
+
+std::optional<std::vector<std::string>> texts_of(const Json* value) {
     if (value == nullptr) return std::nullopt;
     if (value->is_string()) return std::vector{value->as_string()};
-    if (!value->is_array() || value->as_array().size() > kIdsMost) return std::nullopt;
-    std::vector<std::string> ids;
-    for (const Json& id : value->as_array()) {
-        if (!id.is_string()) return std::nullopt;
-        ids.push_back(id.as_string());
+    if (!value->is_array() || value->as_array().size() > kTextsMost) return std::nullopt;
+    std::vector<std::string> texts;
+    for (const Json& text : value->as_array()) {
+        if (!text.is_string()) return std::nullopt;
+        texts.push_back(text.as_string());
     }
-    return ids;
+    return texts;
 }
 
 /// A number, or a name with or without "SIG"; SIGTERM when there is none.
@@ -48,20 +52,33 @@ std::optional<int> signal_of(const Json* value) {
     return number;
 }
 
-/// Acts on what this worker holds, then stores the wish for whoever gets the others, one after the
-/// other; every worker that hears the command does, so that one suffices.
+/// Ids that an answer lists.
+constexpr std::size_t kListedMost = 20;
+
+/// What the asker should do again.
+Answer not_stored(const Unstored& unstored, std::size_t asked) {
+    const std::vector<std::string>& ids = unstored.task_ids;
+    if (asked == 1) {
+        return error(fmt::format("task {} may run elsewhere: its revocation is not stored: {}",
+                                 ids.front(), unstored.why.message()));
+    }
+    const std::vector<std::string> listed{
+        ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(std::min(ids.size(), kListedMost))};
+    const std::size_t more = ids.size() - listed.size();
+    return error(
+        fmt::format("{} of {} revocations are not stored, their tasks may run elsewhere: {}{}: {}",
+                    ids.size(), asked, fmt::join(listed, ", "),
+                    more == 0 ? "" : fmt::format(" and {} more", more), unstored.why.message()));
+}
+
+/// Acts on what this worker holds, then stores the wish for whoever gets the others; every worker
+/// that hears the command does, so that one suffices.
 Awaitable<Answer> revoke_tasks(ControlledWorker* worker, std::vector<std::string> ids,
                                RevokeOptions options) {
     const std::vector<std::string> held = worker->revoke_held(ids, options);
-    const Deadline deadline = Deadline::in(kStored);
-    for (const std::string& id : ids) {
-        auto stored = co_await worker->client().revoke(id, options, deadline);
-        if (!stored) {
-            co_return error(
-                fmt::format("task {} may run elsewhere: its revocation is not stored: {}", id,
-                            stored.error().message()));
-        }
-    }
+    const Unstored unstored =
+        co_await store_revocations(&worker->client(), ids, options, Deadline::in(kStored));
+    if (!unstored.task_ids.empty()) co_return not_stored(unstored, ids.size());
     if (!options.terminate) {
         std::vector<std::string> shown;
         for (const std::string& id : ids) shown.push_back(python_repr(id));
@@ -71,20 +88,27 @@ Awaitable<Answer> revoke_tasks(ControlledWorker* worker, std::vector<std::string
     co_return ok(fmt::format("terminate: {}", fmt::join(held, ", ")));
 }
 
-Awaitable<Answer> revoke_with(Call call, bool terminate) {
-    auto ids = task_ids(call.argument("task_id"));
-    if (!ids) co_return error("task_id should be a text or a list of texts");
+/// Nothing: the signal that it shall be terminated with is none.
+std::optional<RevokeOptions> revoke_options(const Call& call, bool terminate) {
     RevokeOptions options;
     options.terminate = terminate;
-    if (terminate) {
-        const auto signal = signal_of(call.argument("signal"));
-        if (!signal) {
-            co_return raised("ValueError",
-                             "unknown signal " + python_repr(*call.argument("signal")));
-        }
-        options.signal = *signal;
-    }
-    co_return co_await revoke_tasks(call.worker, std::move(*ids), options);
+    if (!terminate) return options;
+    const auto signal = signal_of(call.argument("signal"));
+    if (!signal) return std::nullopt;
+    options.signal = *signal;
+    return options;
+}
+
+Answer unknown_signal(const Call& call) {
+    return raised("ValueError", "unknown signal " + python_repr(*call.argument("signal")));
+}
+
+Awaitable<Answer> revoke_with(Call call, bool terminate) {
+    auto ids = texts_of(call.argument("task_id"));
+    if (!ids) co_return error(fmt::format("task_id should be {}", kTextsWanted));
+    const auto options = revoke_options(call, terminate);
+    if (!options) co_return unknown_signal(call);
+    co_return co_await revoke_tasks(call.worker, std::move(*ids), *options);
 }
 
 Awaitable<Answer> revoke(Call call) {
@@ -111,10 +135,17 @@ std::optional<Json> stamped_headers(const Json* value) {
     return headers;
 }
 
-RevokedStamps::Stamps stamps_of(const Json& headers) {
+/// Errors: a header without a text or texts, which would revoke nothing.
+Result<RevokedStamps::Stamps> stamps_of(const Json& headers) {
     RevokedStamps::Stamps stamps;
     for (const auto& [header, value] : headers.as_object()) {
-        if (auto values = task_ids(&value)) stamps[header].insert(values->begin(), values->end());
+        const auto values = texts_of(&value);
+        if (!values) {
+            return fail(Errc::invalid_argument,
+                        fmt::format("header {} should be {}", python_repr(header.substr(0, 100)),
+                                    kTextsWanted));
+        }
+        stamps[header].insert(values->begin(), values->end());
     }
     return stamps;
 }
@@ -133,11 +164,12 @@ std::string shown_stamps(const RevokedStamps::Stamps& stamps) {
 Awaitable<Answer> revoke_by_stamped_headers(Call call) {
     const auto headers = stamped_headers(call.argument("headers"));
     if (!headers) co_return error("headers should be a map, or a list of name=value");
-    RevokeOptions options;
-    options.terminate = call.flag("terminate");
-    if (const auto signal = signal_of(call.argument("signal"))) options.signal = *signal;
-    const auto held = call.worker->revoke_stamped(stamps_of(*headers), options);
-    if (!options.terminate) {
+    const auto stamps = stamps_of(*headers);
+    if (!stamps) co_return error(stamps.error().detail);
+    const auto options = revoke_options(call, call.flag("terminate"));
+    if (!options) co_return unknown_signal(call);
+    const auto held = call.worker->revoke_stamped(*stamps, *options);
+    if (!options->terminate) {
         co_return ok(fmt::format("headers {} flagged as revoked, but not terminated",
                                  python_repr(*headers)));
     }

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -16,6 +17,7 @@
 #include <lovage/runtime/task_scope.hpp>
 #include <lovage/worker/admission.hpp>
 #include <lovage/worker/attempt_watch.hpp>
+#include <lovage/worker/chord_sweeper.hpp>
 #include <lovage/worker/autoscale.hpp>
 #include <lovage/worker/control/controlled_worker.hpp>
 #include <lovage/worker/control/mailbox.hpp>
@@ -93,6 +95,8 @@ public:
     std::size_t left_behind = 0;
 
 private:
+    /// Ends, as revoked, what waits for its time, its turn or its place.
+    void end_waiting(const std::function<bool(const RequestPtr&)>& revoked);
     /// What heartbeats tell.
     [[nodiscard]] EventDispatcher::Load load() const;
 
@@ -189,6 +193,7 @@ private:
     /// Of what this consumer delivered; nothing once it is known to have lost that.
     std::optional<std::uint64_t> epoch_;
     Settler settler_;
+    ChordSweeper sweeper_;
     WaitingRoom waiting_;
     Admission admission_;
     KeyGate gate_;

@@ -49,6 +49,7 @@ EventDispatcher::EventDispatcher(Executor executor, LamportClock& clock, Options
       groups_{options_.task_events},
       source_{options_.hostname, ::getpid()},
       outbox_{executor, options_.exchange, std::move(broker)},
+      custom_{std::make_shared<CustomEvents>(executor, [this] { send_custom(); })},
       scope_{std::move(executor)} {
     source_.set_utc_offset(utc_offset(wall_clock_now()));
 }
@@ -71,6 +72,8 @@ Awaitable<void> EventDispatcher::beat() {
 }
 
 Awaitable<void> EventDispatcher::finish(Deadline deadline) {
+    send_custom();
+    custom_->close();
     flush();
     finished_ = true;
     scope_.request_stop();
@@ -88,20 +91,20 @@ void EventDispatcher::tell(const std::string& type) {
         .integer("processed", static_cast<std::int64_t>(load.processed))
         .json("loadavg", load_averages());
     add_software(fields);
-    send_alone(type, fields);
+    send_alone(type, fields, unix_seconds(wall_clock_now()));
 }
 
 void EventDispatcher::send_heartbeat() {
     EventFields fields;
     fields.integer("freq", kCommandedFreq);
     add_software(fields);
-    send_alone("worker-heartbeat", fields);
+    send_alone("worker-heartbeat", fields, unix_seconds(wall_clock_now()));
 }
 
-void EventDispatcher::send_alone(const std::string& type, const EventFields& fields) {
+void EventDispatcher::send_alone(const std::string& type, const EventFields& fields,
+                                 double timestamp) {
     std::string body;
-    source_.append(body, type, static_cast<std::int64_t>(clock_.forward()),
-                   unix_seconds(wall_clock_now()), fields);
+    source_.append(body, type, static_cast<std::int64_t>(clock_.forward()), timestamp, fields);
     outbox_.send(event_routing_key(type), event_message(source_.hostname(), std::move(body)), 1);
 }
 
@@ -118,6 +121,7 @@ void EventDispatcher::started(const TaskRequest& request) {
 }
 
 void EventDispatcher::ended(const TaskRequest& request, const TaskOutcome& outcome) {
+    send_custom();
     if (!wants(*request.definition)) return;
     if (const auto event = ended_event(request, outcome)) gather(event->type, event->fields);
 }
@@ -128,15 +132,15 @@ void EventDispatcher::unknown_task(std::string_view task_id, const std::string& 
     gather(event.type, event.fields);
 }
 
-void EventDispatcher::send(const std::string& type, const Json& fields) {
-    const bool about_task = type.starts_with("task-");
-    if (about_task && !groups_.tasks()) return;
-    EventFields text;
-    for (const auto& [name, value] : fields.as_object()) text.json(name, value);
-    if (about_task) {
-        gather(type, text);
-    } else {
-        send_alone(type, text);
+/// Each alone, under its own routing key, as Celery sends them; in order with what the worker says
+/// of the task.
+void EventDispatcher::send_custom() {
+    CustomEvents::Taken taken = custom_->take();
+    if (taken.dropped != 0) outbox_.lost(taken.dropped);
+    if (taken.events.empty()) return;
+    flush();
+    for (const CustomEvents::Event& event : taken.events) {
+        send_alone(event.type, event.fields, event.timestamp);
     }
 }
 

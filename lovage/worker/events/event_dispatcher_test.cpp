@@ -3,6 +3,7 @@
 #include <lovage/brokers/memory/memory_broker.hpp>
 #include <lovage/events/event.hpp>
 #include <lovage/runtime/loop.hpp>
+#include <lovage/runtime/metrics.hpp>
 #include <lovage/runtime/notifier.hpp>
 #include <tests/support/fixture.hpp>
 #include <tests/support/soon.hpp>
@@ -20,7 +21,9 @@ namespace {
 
 using namespace std::chrono_literals;
 using ::testing::ElementsAre;
+using ::testing::Not;
 using ::testing::SizeIs;
+using ::testing::StartsWith;
 
 /// Keeps what is published.
 class KeepingBroker final : public WrappedBroker {
@@ -33,6 +36,7 @@ public:
     }
     Awaitable<Result<void>> publish(Publication publication, Deadline) override {
         published.push_back(std::move(publication));
+        times.push_back(std::chrono::steady_clock::now());
         came_.notify_all();
         co_return Result<void>{};
     }
@@ -41,10 +45,18 @@ public:
         }
     }
     std::vector<Publication> published;
+    std::vector<std::chrono::steady_clock::time_point> times;
 
 private:
     Notifier came_;
 };
+
+/// A counter of this process as Prometheus is told of it.
+double total(const std::string& name) {
+    const std::string text = "\n" + metrics::default_registry().scrape();
+    const std::size_t at = text.find("\n" + name + " ");
+    return at == std::string::npos ? 0 : std::stod(text.substr(at + name.size() + 2));
+}
 
 class Dispatcher : public ::testing::Test {
 protected:
@@ -116,6 +128,17 @@ TEST_F(Dispatcher, ASingleTaskEventIsAListToo) {
     EXPECT_EQ(published(1).at(0).message.body.front(), '[');
 }
 
+TEST_F(Dispatcher, ListsFollowEachOtherAfterTwoMilliseconds) {
+    make({.task_events = true});
+    for (std::size_t lists = 1; lists <= 5; ++lists) {
+        loop_.call([this] { dispatcher_->started(request_); });
+        (void)published(lists);
+    }
+    for (std::size_t i = 1; i < broker_->times.size(); ++i) {
+        EXPECT_GE(broker_->times[i] - broker_->times[i - 1], EventDispatcher::kGather);
+    }
+}
+
 TEST_F(Dispatcher, AFullListLeavesAtOnce) {
     make({.task_events = true});
     loop_.call([this] {
@@ -130,7 +153,6 @@ TEST_F(Dispatcher, SaysNothingOfTasksUnlessAsked) {
     loop_.call([this] {
         dispatcher_->received(request_);
         dispatcher_->unknown_task("an-id", "x");
-        dispatcher_->send("task-progress", Json::object());
         EXPECT_FALSE(dispatcher_->wants(definition_));
         EXPECT_TRUE(dispatcher_->enable_task_events());
         EXPECT_TRUE(dispatcher_->wants(definition_));
@@ -208,17 +230,51 @@ TEST_F(Dispatcher, WhatIsGatheredLeavesBeforeTheWorkersLastWord) {
     EXPECT_THAT(broker_->published, SizeIs(3));
 }
 
+/// Also without -E: whoever sends them wants them.
 TEST_F(Dispatcher, TheProgramsOwnEventsTravelAsCelerysDo) {
-    make({.task_events = true});
+    make({});
     loop_.call([this] {
-        dispatcher_->send("worker-warmed", Json::object({{"cache", 7}}));
-        dispatcher_->send("task-progress", Json::object({{"uuid", "an-id"}, {"done", 0.5}}));
+        dispatcher_->custom()->send("an-id", "cache-warmed", Json::object({{"entries", 7}}));
+        dispatcher_->custom()->send("an-id", "task-progress", Json::object({{"done", 0.5}}));
     });
     const auto& both = published(2);
-    EXPECT_EQ(both[0].routing_key, "worker.warmed");
-    EXPECT_EQ(events_of(both[0]).at(0).fields.find("cache")->as_int64(), 7);
-    EXPECT_EQ(both[1].routing_key, "task.multi");
-    EXPECT_EQ(events_of(both[1]).at(0).fields.find("done")->as_real(), 0.5);
+    EXPECT_TRUE(both[0].aside);  // tasks' messages do not suffer from it
+    EXPECT_EQ(both[0].routing_key, "cache.warmed");
+    EXPECT_EQ(events_of(both[0]).at(0).fields.find("entries")->as_int64(), 7);
+    EXPECT_EQ(both[1].routing_key, "task.progress");
+    EXPECT_THAT(both[1].message.body, Not(StartsWith("[")));
+    const Event progress = events_of(both[1]).at(0);
+    EXPECT_EQ(progress.type, "task-progress");
+    EXPECT_EQ(progress.fields.find("done")->as_real(), 0.5);
+    EXPECT_EQ(progress.fields.find("uuid")->as_string(), "an-id");
+}
+
+TEST_F(Dispatcher, TheProgramsOwnEventsKeepTheirPlaceAmongTheWorkers) {
+    make({.task_events = true});
+    loop_.call([this] {
+        dispatcher_->started(request_);
+        dispatcher_->custom()->send("an-id", "task-progress", Json::object());
+        dispatcher_->ended(request_, {.ending = Ending::succeeded});
+    });
+    std::vector<std::string> types;
+    for (const Publication& publication : published(3)) {
+        types.push_back(events_of(publication).at(0).type);
+    }
+    EXPECT_THAT(types, ElementsAre("task-started", "task-progress", "task-succeeded"));
+}
+
+TEST_F(Dispatcher, AFloodOfTheProgramsOwnEventsIsCountedWhereTheOthersAre) {
+    make({});
+    const double before = total("lovage_events_dropped_total");
+    const double sent = total("lovage_events_sent_total");
+    loop_.call([this] {
+        for (std::size_t i = 0; i < CustomEvents::kEventsMost + 3; ++i) {
+            dispatcher_->custom()->send("an-id", "flood", Json::object());
+        }
+    });
+    (void)published(CustomEvents::kEventsMost);
+    EXPECT_GE(total("lovage_events_dropped_total") - before, 3);
+    EXPECT_GE(total("lovage_events_sent_total") - sent, CustomEvents::kEventsMost - 1);
 }
 
 }  // namespace

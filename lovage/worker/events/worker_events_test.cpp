@@ -130,6 +130,23 @@ TEST(WorkerEvents, ProducersTellOfWhatTheySend) {
     EXPECT_EQ(task.worker, "");
 }
 
+TEST(WorkerEvents, ATaskTellsMoreOfItself) {
+    App app{"test", with_events()};
+    auto work = app.task("work", [](TaskContext& context) {
+        context.send_event("task-progress", Json::object({{"done", 1}}));
+        context.send_event("task-progress", Json::object({{"done", 2}}));
+    });
+    EventFollower follower{app};
+    RunningWorker worker{app};
+    const std::string id = work.delay().id();
+    follower.until_ended(id);
+    EXPECT_THAT(follower.of(id),
+                ElementsAre("received", "started", "progress", "progress", "succeeded"));
+    const auto progress = std::ranges::find(follower.events, "task-progress", &Event::type);
+    EXPECT_EQ(progress->fields.find("done")->as_int64(), 1);
+    EXPECT_EQ(progress->hostname, "w@test");
+}
+
 TEST(WorkerEvents, ATaskMayKeepOutOfThem) {
     App app{"test", with_events()};
     auto quiet = app.task("quiet", [](int a) { return a; }, arg("a"));

@@ -24,6 +24,7 @@ std::string cause_of(KillReason killed, const ExitStatus& status, const CrashPag
     if (killed == KillReason::memory) {
         return "killed by the worker, since it used more memory than worker_max_memory_per_child";
     }
+    if (killed == KillReason::terminated) return "killed by the worker, since it was terminated";
     if (killed == KillReason::misbehaved) {
         return "killed by the worker, which could not understand it";
     }

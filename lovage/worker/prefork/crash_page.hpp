@@ -8,6 +8,7 @@
 
 #include <lovage/core/error.hpp>
 #include <lovage/runtime/file_descriptor.hpp>
+#include <lovage/worker/prefork/claims.hpp>
 
 namespace lovage::slot {
 
@@ -26,8 +27,8 @@ struct CrashPage {
         std::array<char, kPathBytes> path;  ///< Empty: the program itself. Ends with a zero.
     };
 
-    /// The number of the attempt that began last: what was given to it later has not started.
-    std::atomic<std::uint64_t> begun;
+    /// What it has begun: what was given to it later has not started.
+    Claims claims;
 
     std::atomic<std::uint32_t> stage;
     std::int32_t signal;

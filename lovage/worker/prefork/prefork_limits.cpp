@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <csignal>
 #include <optional>
 
 namespace lovage {
@@ -59,8 +60,10 @@ bool PreforkPool::outgrown(const Slot& slot) const {
 
 void PreforkPool::check_memory() {
     for (const auto& slot : slots_) {
-        if (slot->state.busy() && slot->state.kill_reason() == KillReason::none &&
-            outgrown(*slot)) {
+        if (!slot->state.busy() || slot->state.kill_reason() != KillReason::none) continue;
+        if (!outgrown(*slot)) continue;
+        catch_up(*slot);
+        if (slot->state.busy()) {
             kill_when_it_has_answered(*slot, KillReason::memory, kAnswerWhileItGrows);
         }
     }
@@ -70,6 +73,8 @@ void PreforkPool::kill_late(Slot& slot) {
     const KillReason known = slot.state.kill_reason();
     if (known != KillReason::none) return kill(slot, known);  // it has not answered
     if (slot.state.busy()) {
+        catch_up(slot);
+        if (!slot.state.kill_at() || *slot.state.kill_at() > Clock::now()) return;
         return kill_when_it_has_answered(slot, KillReason::time_limit, kAnswerWithin);
     }
     const bool starting = slot.state.phase() == SlotState::Phase::starting;
@@ -80,6 +85,21 @@ void PreforkPool::kill_late(Slot& slot) {
                starting ? "this program before lovage::main, or in on_slot_start"
                         : "in on_slot_stop, or in the program's destructors");
     kill(slot, KillReason::misbehaved);
+}
+
+void PreforkPool::terminate(const std::shared_ptr<TaskRequest>& request, int signal) {
+    request->context->request_stop(StopReason::terminated);
+    Slot* const runner = find_runner(request);
+    if (runner == nullptr) return;
+    Slot& slot = *runner;
+    if (signal == SIGKILL) return kill(slot, KillReason::terminated);
+    // Slots leave SIGTERM to the worker, since Ctrl-C and a service manager's stop reach them, too.
+    // So it means the kill; before that the slot tells where its task is.
+    if (signal == SIGTERM) {
+        return kill_when_it_has_answered(slot, KillReason::terminated, kAnswerWithin);
+    }
+    slot.process->interrupt({slot.state.sequence(), StopReason::terminated});
+    slot.process->signal(signal);
 }
 
 void PreforkPool::kill(Slot& slot, KillReason reason) {

@@ -44,6 +44,7 @@ slot::LogStyle log_style() {
 PreforkPool::PreforkPool(AppCore& core, PreforkOptions options)
     : core_{core},
       options_{std::move(options)},
+      ahead_given_{core.loop().executor()},
       limits_changed_{core.loop().executor()},
       changed_{core.loop().executor()},
       scope_{core.loop().executor()} {
@@ -60,6 +61,7 @@ void PreforkPool::start(Events events) {
     setup_.settings = export_settings(core_.settings());
     add_slots();
     scope_.spawn("hard limits", watch_limits());
+    scope_.spawn("what waits in slots", watch_ahead());
 }
 
 void PreforkPool::add_slots() {
@@ -93,6 +95,7 @@ Result<void> PreforkPool::resize(std::size_t slots) {
         for (const auto& slot : slots_) {
             if (kept() > wanted_ && !slot->removed && which(slot->state)) {
                 slot->removed = true;
+                take_back(*slot);
                 dismiss_idle(*slot);
             }
         }
@@ -108,6 +111,7 @@ Result<void> PreforkPool::restart() {
     for (const auto& slot : slots_) {
         if (slot->state.phase() != SlotState::Phase::serving) continue;
         slot->state.replace();
+        take_back(*slot);
         dismiss_idle(*slot);
     }
     return {};
@@ -150,6 +154,7 @@ bool PreforkPool::start_process(Slot& slot) {
         core_, setup_,
         {[this, &slot](slot::Ready ready) { on_ready(slot, std::move(ready)); },
          [this, &slot](slot::Progress progress) { on_progress(slot, std::move(progress)); },
+         [this, &slot](slot::Event event) { on_event(slot, std::move(event)); },
          [this, &slot](slot::Outcome outcome) { on_outcome(slot, std::move(outcome)); },
          [this, &slot](const Error& problem) { on_broken(slot, problem); }});
     if (!started) {
@@ -197,16 +202,25 @@ void PreforkPool::submit(std::vector<std::shared_ptr<TaskRequest>> requests) {
 }
 
 void PreforkPool::dispatch() {
+    for (const auto& slot : slots_) {
+        if (idle_.empty() || !waiting_.empty()) break;
+        take_back(*slot);
+    }
     while (!waiting_.empty() && !idle_.empty()) {
         Slot& slot = *idle_.back();
-        idle_.pop_back();
         std::shared_ptr<TaskRequest> request = std::move(waiting_.front());
         waiting_.pop_front();
-        run(slot, std::move(request));
+        if (!write(slot, request)) continue;
+        idle_.pop_back();
+        ++busy_;
+        (void)slot.state.begin(std::move(request), Clock::now());
+        note_begin(slot);
+        slot.process->flush();
     }
+    if (!waiting_.empty()) give_ahead();
 }
 
-void PreforkPool::run(Slot& slot, std::shared_ptr<TaskRequest> request) {
+bool PreforkPool::write(Slot& slot, std::shared_ptr<TaskRequest>& request) {
     TaskOutcome outcome;
     if (std::string reason = reason_not_to_start(*request); !reason.empty()) {
         outcome.ending = Ending::revoked;
@@ -216,45 +230,28 @@ void PreforkPool::run(Slot& slot, std::shared_ptr<TaskRequest> request) {
         message.context = request->context->request();
         message.args = to_json_text(request->message.args);
         message.kwargs = to_json_text(request->message.kwargs);
-        message.sequence = slot.state.begin(request, Clock::now());
-        if (slot.process->give(message)) {
-            ++busy_;
-            slot.mark = {request->journal, request->message.id, wall_clock_now()};
-            if (request->report_start && events_.started) events_.started(request);
-            look_at(slot.state.kill_at());
-            return;
-        }
-        (void)slot.state.end(message.sequence);
+        message.sequence = slot.state.given() + 1;
+        if (slot.process->give(message)) return true;
         outcome.ending = Ending::failed;
         outcome.failure = TaskFailure{"DecodeError", "the arguments are too large for a slot",
                                       "kombu.exceptions", ""};
         outcome.started = outcome.ended = Clock::now();
     }
-    idle_.push_back(&slot);
     finish({std::move(request), std::move(outcome)});
+    return false;
+}
+
+void PreforkPool::note_begin(Slot& slot) {
+    const std::shared_ptr<TaskRequest>& request = slot.state.running();
+    slot.mark = {request->journal, request->message.id, wall_clock_now()};
+    if (request->report_start && events_.started) events_.started(request);
+    look_at(slot.state.kill_at());
 }
 
 void PreforkPool::request_stop(const std::shared_ptr<TaskRequest>& request, StopReason reason) {
     request->context->request_stop(reason);
-    const auto runs = std::ranges::find_if(
-        slots_, [&](const auto& slot) { return slot->state.running() == request; });
-    if (runs == slots_.end()) return;
-    Slot& slot = **runs;
-    if (reason == StopReason::terminated) return kill(slot, KillReason::terminated);
-    slot.process->interrupt({slot.state.sequence(), reason});
-}
-
-void PreforkPool::terminate(const std::shared_ptr<TaskRequest>& request, int signal) {
-    // Slots leave SIGTERM to the worker: Ctrl-C and a service manager's stop reach them, too.
-    if (signal == SIGTERM || signal == SIGKILL) {
-        return request_stop(request, StopReason::terminated);
-    }
-    request->context->request_stop(StopReason::terminated);
-    const auto runs = std::ranges::find_if(
-        slots_, [&](const auto& slot) { return slot->state.running() == request; });
-    if (runs == slots_.end()) return;
-    (*runs)->process->interrupt({(*runs)->state.sequence(), StopReason::terminated});
-    (*runs)->process->signal(signal);
+    Slot* const slot = find_runner(request);
+    if (slot != nullptr) slot->process->interrupt({slot->state.sequence(), reason});
 }
 
 void PreforkPool::on_progress(Slot& slot, slot::Progress progress) {
@@ -267,20 +264,36 @@ void PreforkPool::on_progress(Slot& slot, slot::Progress progress) {
     }
 }
 
+void PreforkPool::on_event(Slot& slot, slot::Event event) {
+    const std::shared_ptr<TaskRequest>& request = slot.state.running();
+    if (!request || event.sequence != slot.state.sequence()) return;  // a straggler's
+    try {
+        request->context->send_event(std::move(event.type), std::move(event.fields));
+    } catch (const std::invalid_argument& problem) {
+        on_broken(slot, {Errc::malformed, problem.what()});
+    }
+}
+
 void PreforkPool::on_outcome(Slot& slot, slot::Outcome outcome) {
-    std::shared_ptr<TaskRequest> request = slot.state.end(outcome.sequence);
+    std::shared_ptr<TaskRequest> request = slot.state.end(outcome.sequence, Clock::now());
     if (!request) return on_broken(slot, {Errc::malformed, "it ends a task that it does not run"});
-    --busy_;
     slot.failures = 0;
-    slot.mark.clear();
+    run_ahead_.on_task_ended(outcome.outcome.ended - outcome.outcome.started);
     for (std::string& child : outcome.children) request->context->add_child(std::move(child));
     finish({std::move(request), std::move(outcome.outcome)});
+    if (slot.state.busy()) {
+        note_begin(slot);
+    } else {
+        slot.mark.clear();
+        --busy_;
+    }
     if (slot.state.used_up() || retiring_ || slot.removed || outgrown(slot)) {
+        take_back(slot);
         dismiss_idle(slot);
     } else if (slot.state.idle()) {
         idle_.push_back(&slot);
-        dispatch();
     }
+    dispatch();
 }
 
 void PreforkPool::on_broken(Slot& slot, const Error& problem) {
@@ -301,7 +314,8 @@ void PreforkPool::on_ended(Slot& slot, const ExitStatus& status) {
     note_end(slot, status, begun ? slot.state.running().get() : nullptr);
     const KillReason killed = slot.state.kill_reason();
     std::shared_ptr<TaskRequest> request = slot.state.ended();
-    if (!request) return;
+    take_back(slot);
+    if (!request) return dispatch();
     --busy_;
     slot.mark.clear();      // charged as a crash of the slot
     if (stopping_) return;  // its message goes back with the consumer
@@ -344,7 +358,6 @@ void PreforkPool::finish_lost(const Slot& slot, std::shared_ptr<TaskRequest> req
     if (killed == KillReason::terminated) {
         outcome.ending = Ending::revoked;
         outcome.reason = "terminated";
-        return finish(std::move(lost));
     }
     if (killed == KillReason::time_limit) {
         outcome.ending = Ending::timed_out;
@@ -376,6 +389,7 @@ void PreforkPool::report_finished() {
 }
 
 std::vector<std::shared_ptr<TaskRequest>> PreforkPool::take_unstarted() {
+    for (const auto& slot : slots_) take_back(*slot);
     std::vector<std::shared_ptr<TaskRequest>> unstarted{std::make_move_iterator(waiting_.begin()),
                                                         std::make_move_iterator(waiting_.end())};
     waiting_.clear();
@@ -404,6 +418,7 @@ std::size_t PreforkPool::stop() {
     }
     changed_.notify_all();
     limits_changed_.notify_all();
+    ahead_given_.notify_all();
     return 0;
 }
 

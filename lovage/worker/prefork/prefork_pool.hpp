@@ -14,6 +14,7 @@
 #include <lovage/runtime/task_scope.hpp>
 #include <lovage/worker/pool.hpp>
 #include <lovage/worker/prefork/crash_analyst.hpp>
+#include <lovage/worker/prefork/run_ahead.hpp>
 #include <lovage/worker/prefork/slot_process.hpp>
 #include <lovage/worker/prefork/slot_state.hpp>
 
@@ -75,6 +76,7 @@ private:
     [[nodiscard]] bool start_process(Slot& slot);
     void on_ready(Slot& slot, slot::Ready ready);
     void on_progress(Slot& slot, slot::Progress progress);
+    void on_event(Slot& slot, slot::Event event);
     void on_outcome(Slot& slot, slot::Outcome outcome);
     void on_broken(Slot& slot, const Error& problem);
     void on_ended(Slot& slot, const ExitStatus& status);
@@ -87,9 +89,26 @@ private:
     void kill_late(Slot& slot);
     /// The worker looks at its limits no later than then.
     void look_at(std::optional<std::chrono::steady_clock::time_point> limit);
-    /// Gives waiting requests to idle slots.
+    /// Gives waiting requests to idle slots, and ahead to busy ones.
     void dispatch();
-    void run(Slot& slot, std::shared_ptr<TaskRequest> request);
+    /// Writes the request that the slot is given next. False, with its attempt ended, when it must
+    /// not start, or is too large.
+    bool write(Slot& slot, std::shared_ptr<TaskRequest>& request);
+    /// The task that the slot runs now has begun.
+    void note_begin(Slot& slot);
+
+    /// Fills slots up that will soon have nothing to do.
+    void give_ahead();
+    void give_ahead(Slot& slot, std::size_t most);
+    [[nodiscard]] bool takes_more(const Slot& slot) const;
+    /// What the slot has been given and has not begun waits here again, before everything else.
+    void take_back(Slot& slot);
+    /// The same, and hears of what it has ended: what it runs now is the last that it has begun.
+    void catch_up(Slot& slot);
+    /// The slot that runs the request; nullptr: none does, and none will before it is given anew.
+    [[nodiscard]] Slot* find_runner(const std::shared_ptr<TaskRequest>& request);
+    /// Takes back what has waited in slots for too long.
+    Awaitable<void> watch_ahead();
     /// What the end of a slot says in the log, and whether it is one more failure of its place.
     void note_end(Slot& slot, const ExitStatus& status, const TaskRequest* begun);
     /// Ends the attempt that a slot which is gone took along.
@@ -115,6 +134,9 @@ private:
     std::deque<std::shared_ptr<TaskRequest>> waiting_;
     std::vector<FinishedTask> finished_;
     bool report_posted_ = false;
+    slot::RunAhead run_ahead_;
+    bool gave_ahead_ = false;  // since watch_ahead() looked
+    Notifier ahead_given_;
     slot::CrashAnalyst analyst_;
     std::size_t busy_ = 0;
     std::size_t starting_ = 0;

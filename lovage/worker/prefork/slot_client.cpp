@@ -118,11 +118,15 @@ Awaitable<Result<void>> SlotClient::start_chord(ChordStart chord, Deadline deadl
     return tell(std::move(call), deadline);
 }
 
+Awaitable<Result<void>> SlotClient::mark_sent(std::string task_id, Deadline deadline) {
+    return tell(about(Call::Kind::mark_sent, std::move(task_id)), deadline);
+}
+
 Awaitable<Result<void>> SlotClient::save_group(std::string group_id, Json result,
                                                Deadline deadline) {
     Call call;
     call.kind = Call::Kind::save_group;
-    call.chord = {std::move(group_id), 0, std::move(result)};
+    call.chord = {std::move(group_id), 0, std::move(result), {}};
     return tell(std::move(call), deadline);
 }
 

@@ -73,6 +73,24 @@ private:
     std::array<char, std::size_t{64} << 10U> buffer_;
 };
 
+/// The events of one attempt, on their way to the worker, which sends them.
+class EventRelay final : public TaskContext::EventSink {
+public:
+    EventRelay(TaskStream& stream, std::uint64_t sequence) : stream_{stream}, sequence_{sequence} {}
+
+    void send(const std::string& /*task_id*/, std::string type, Json fields) override {
+        std::string frames;
+        if (!append(frames, Event{sequence_, std::move(type), std::move(fields)})) {
+            throw std::length_error{"send_event(): it is too large"};
+        }
+        stream_.send(frames);
+    }
+
+private:
+    TaskStream& stream_;
+    std::uint64_t sequence_;
+};
+
 /// Which attempt runs, for the loop's thread, where interruptions arrive.
 class Running {
 public:
@@ -214,8 +232,17 @@ private:
             if (frame.kind == FrameKind::quit) return;
             auto request = read_request(frame.payload);
             if (frame.kind != FrameKind::request || !request) ::_exit(EXIT_FAILURE);
-            run(std::move(*request));
+            if (may_begin(request->sequence)) run(std::move(*request));
         }
+    }
+
+    bool may_begin(std::uint64_t sequence) {
+        CrashPage* const page = crash_mapping_.get();
+        if (page == nullptr) return true;
+        const Claims::Answer answer = page->claims.begin(sequence);
+        // A task has written over it: what it was given is for another slot.
+        if (answer == Claims::Answer::nonsense) ::_exit(EXIT_FAILURE);
+        return answer == Claims::Answer::begin;
     }
 
     void run(Request message) {
@@ -232,7 +259,7 @@ private:
             [this, sequence = message.sequence](std::string state, Json meta) {
                 report({sequence, std::move(state), std::move(meta)});
             });
-        if (CrashPage* const page = crash_mapping_.get()) page->begun = message.sequence;
+        request.context->send_events_to(std::make_shared<EventRelay>(stream_, message.sequence));
         running_.begin(message.sequence, request.context);
         if (failpoint::fails(failpoint::Point::slot_before_task)) ::_exit(EXIT_FAILURE);
         Outcome outcome{message.sequence, run_task(request), {}};

@@ -147,7 +147,7 @@ Awaitable<ExitStatus> SlotProcess::serve() {
     tasks_.flush(scope_);
     co_await watch_end();
     // What it said before its end is there, whether the readers got to it or not.
-    if (auto drained = tasks_.drain(); !drained) events_.broken(drained.error());
+    catch_up();
     drain_errors();
     const ExitStatus status = process_.ended().value_or(ExitStatus{});
     tasks_.close();
@@ -187,6 +187,12 @@ Result<void> SlotProcess::take_task_frame(const FrameReader::Frame& frame) {
         auto progress = read_progress(frame.payload);
         if (!progress) return std::unexpected{std::move(progress.error())};
         events_.progress(std::move(*progress));
+        return {};
+    }
+    if (frame.kind == FrameKind::event) {
+        auto event = read_event(frame.payload);
+        if (!event) return std::unexpected{std::move(event.error())};
+        events_.event(std::move(*event));
         return {};
     }
     if (frame.kind != FrameKind::outcome) {
@@ -248,6 +254,9 @@ Awaitable<Answer> SlotProcess::carry_out(Call call) {
             break;
         case Call::Kind::start_chord:
             note(co_await client.start_chord(std::move(call.chord), deadline));
+            break;
+        case Call::Kind::mark_sent:
+            note(co_await client.mark_sent(std::move(call.task_id), deadline));
             break;
         case Call::Kind::save_group:
             note(co_await client.save_group(std::move(call.chord.group_id),
@@ -337,8 +346,12 @@ std::uint64_t SlotProcess::resident_bytes() const {
 
 bool SlotProcess::give(const Request& request) {
     if (!append(tasks_.out(), request)) return false;
-    tasks_.flush(scope_);
+    if (Claims* const shared = claims()) shared->give(request.sequence);
     return true;
+}
+
+void SlotProcess::catch_up() {
+    if (auto drained = tasks_.drain(); !drained) events_.broken(drained.error());
 }
 
 void SlotProcess::interrupt(const Interrupt& message) {

@@ -28,6 +28,7 @@ public:
     struct Events {
         std::function<void(Ready)> ready;
         std::function<void(Progress)> progress;
+        std::function<void(Event)> event;
         std::function<void(Outcome)> outcome;
         /// It said what nobody understands.
         std::function<void(const Error&)> broken;
@@ -42,8 +43,11 @@ public:
     /// Serves until the process has ended; everything it said before has been told by then.
     [[nodiscard]] Awaitable<ExitStatus> serve();
 
-    /// False when the request is too large for a slot.
+    /// False when the request is too large for a slot. It goes out with the next flush().
     [[nodiscard]] bool give(const Request& request);
+    void flush() { tasks_.flush(scope_); }
+    /// Tells what it has said up to now, without waiting.
+    void catch_up();
     void interrupt(const Interrupt& message);
     void quit();
     void kill() noexcept { process_.signal(SIGKILL); }
@@ -57,9 +61,13 @@ public:
     [[nodiscard]] std::uint64_t resident_bytes() const;
     /// What its crash handler wrote; nullptr when there is no such memory.
     [[nodiscard]] const CrashPage* crash_page() const noexcept { return crash_page_.get(); }
+    /// What it has begun, and what can be taken back; nullptr when there is no such memory.
+    [[nodiscard]] Claims* claims() noexcept {
+        return crash_page_.get() == nullptr ? nullptr : &crash_page_.get()->claims;
+    }
     /// Whether it got as far as to start this attempt; true when nobody can tell.
     [[nodiscard]] bool has_begun(std::uint64_t sequence) const noexcept {
-        return crash_page() == nullptr || crash_page()->begun >= sequence;
+        return crash_page() == nullptr || crash_page()->claims.begun() >= sequence;
     }
     /// The last it wrote to standard error, at most 4 KiB.
     [[nodiscard]] const std::string& last_words() const noexcept { return last_words_; }

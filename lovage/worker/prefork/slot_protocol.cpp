@@ -254,7 +254,7 @@ Result<std::optional<FrameReader::Frame>> FrameReader::next() {
     const auto size = header.number<std::uint32_t>();
     const auto kind = header.number<std::uint8_t>();
     if (kind < static_cast<std::uint8_t>(FrameKind::setup) ||
-        kind > static_cast<std::uint8_t>(FrameKind::answer)) {
+        kind > static_cast<std::uint8_t>(FrameKind::event)) {
         return fail(Errc::malformed,
                     fmt::format("a frame of unknown kind {} between worker and slot", kind));
     }
@@ -359,6 +359,24 @@ Result<Progress> read_progress(std::string_view payload) {
     return progress;
 }
 
+bool append(std::string& out, const Event& message) {
+    return append_frame(out, FrameKind::event, [&](ByteWriter& writer) {
+        writer.number(message.sequence);
+        writer.text(message.type);
+        write_json(writer, message.fields);
+    });
+}
+
+Result<Event> read_event(std::string_view payload) {
+    ByteReader in{payload};
+    Event event;
+    event.sequence = in.number<std::uint64_t>();
+    event.type = in.text();
+    event.fields = read_json(in);
+    if (!in.complete()) return malformed("event");
+    return event;
+}
+
 bool append(std::string& out, const Outcome& message) {
     return append_frame(out, FrameKind::outcome, [&](ByteWriter& writer) {
         writer.number(message.sequence);
@@ -413,6 +431,7 @@ bool append(std::string& out, const Call& message) {
             writer.text(message.chord.group_id);
             writer.signed_number(message.chord.size);
             write_json(writer, message.chord.structure);
+            write_json(writer, message.chord.watch);
         } else {
             writer.text(message.task_id);
             writer.boolean(message.revoke.terminate);
@@ -426,7 +445,7 @@ Result<Call> read_call(std::string_view payload) {
     Call call;
     call.id = in.number<std::uint64_t>();
     const auto kind = in.number<std::uint8_t>();
-    if (kind > static_cast<std::uint8_t>(Call::Kind::forget_group)) in.refuse();
+    if (kind > static_cast<std::uint8_t>(Call::Kind::mark_sent)) in.refuse();
     call.kind = static_cast<Call::Kind>(kind);
     call.timeout = std::chrono::milliseconds{in.signed_number()};
     if (call.timeout.count() < 0) in.refuse();
@@ -435,9 +454,10 @@ Result<Call> read_call(std::string_view payload) {
     } else if (is_about_a_chord(call.kind)) {
         call.chord.group_id = in.text();
         call.chord.size = in.signed_number();
-        call.chord.structure = read_json(in);
-        const bool none = call.chord.structure.python_type_name() == "None";
-        if (none) call.chord.structure = {};
+        for (Json* const part : {&call.chord.structure, &call.chord.watch}) {
+            *part = read_json(in);
+            if (part->python_type_name() == "None") *part = {};
+        }
     } else {
         call.task_id = in.text();
         call.revoke.terminate = in.boolean();

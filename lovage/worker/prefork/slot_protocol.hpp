@@ -38,6 +38,7 @@ enum class FrameKind : std::uint8_t {
     interrupt,  ///< Worker, control stream.
     call,       ///< Slot, control stream.
     answer,     ///< Worker, control stream.
+    event,      ///< Slot, task stream.
 };
 
 /// Cuts a byte stream into frames. Pure state; not thread-safe.
@@ -99,6 +100,13 @@ struct Progress {
     Json meta;
 };
 
+/// A running task sends an event (TaskContext::send_event).
+struct Event {
+    std::uint64_t sequence = 0;
+    std::string type;
+    Json fields;
+};
+
 struct Outcome {
     std::uint64_t sequence = 0;
     TaskOutcome outcome;
@@ -123,6 +131,7 @@ struct Call {
         save_group,
         saved_group,
         forget_group,
+        mark_sent,
     };
     std::uint64_t id = 0;
     Kind kind = Kind::result;
@@ -148,6 +157,7 @@ void append(std::string& out, const Ready& message);
 /// False, with `out` as it was, when it does not fit into a frame.
 [[nodiscard]] bool append(std::string& out, const Request& message);
 [[nodiscard]] bool append(std::string& out, const Progress& message);
+[[nodiscard]] bool append(std::string& out, const Event& message);
 [[nodiscard]] bool append(std::string& out, const Outcome& message);
 [[nodiscard]] bool append(std::string& out, const Call& message);
 [[nodiscard]] bool append(std::string& out, const Answer& message);
@@ -159,6 +169,7 @@ void append_quit(std::string& out);
 [[nodiscard]] Result<Ready> read_ready(std::string_view payload);
 [[nodiscard]] Result<Request> read_request(std::string_view payload);
 [[nodiscard]] Result<Progress> read_progress(std::string_view payload);
+[[nodiscard]] Result<Event> read_event(std::string_view payload);
 [[nodiscard]] Result<Outcome> read_outcome(std::string_view payload);
 [[nodiscard]] Result<Interrupt> read_interrupt(std::string_view payload);
 [[nodiscard]] Result<Call> read_call(std::string_view payload);

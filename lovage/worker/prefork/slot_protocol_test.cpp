@@ -62,6 +62,16 @@ TEST(SlotProtocol, ARequestArrivesAsItWasSent) {
     EXPECT_EQ(read->kwargs, "{}");
 }
 
+TEST(SlotProtocol, AnEventArrivesAsItWasSent) {
+    std::string bytes;
+    ASSERT_TRUE(append(bytes, Event{7, "task-progress", Json::object({{"done", 0.5}})}));
+    const auto read = read_event(payload_of(bytes, FrameKind::event));
+    ASSERT_TRUE(read);
+    EXPECT_EQ(read->sequence, 7U);
+    EXPECT_EQ(read->type, "task-progress");
+    EXPECT_EQ(read->fields, Json::object({{"done", 0.5}}));
+}
+
 TEST(SlotProtocol, AnOutcomeArrivesAsItWasSent) {
     Outcome outcome;
     outcome.sequence = 9;
@@ -156,11 +166,25 @@ TEST(SlotProtocol, AChordsSizeArrivesAsItWasTold) {
     EXPECT_TRUE(read->chord.structure.is_null());
 
     call.chord.structure = Json::raw(R"([["g", null], []])");
+    call.chord.watch = Json::raw(R"({"body": {}})");
     bytes.clear();
     ASSERT_TRUE(append(bytes, call));
     read = read_call(payload_of(bytes, FrameKind::call));
     ASSERT_TRUE(read);
     EXPECT_EQ(read->chord.structure, call.chord.structure);
+    EXPECT_EQ(read->chord.watch, call.chord.watch);
+}
+
+TEST(SlotProtocol, ASentMarkerKeepsItsId) {
+    Call call;
+    call.kind = Call::Kind::mark_sent;
+    call.task_id = "id";
+    std::string bytes;
+    ASSERT_TRUE(append(bytes, call));
+    const auto read = read_call(payload_of(bytes, FrameKind::call));
+    ASSERT_TRUE(read);
+    EXPECT_EQ(read->kind, Call::Kind::mark_sent);
+    EXPECT_EQ(read->task_id, "id");
 }
 
 TEST(SlotProtocol, AnAnswerKeepsTheErrorItCarries) {

@@ -78,5 +78,6 @@ def reply(line):
         return {"error": traceback.format_exc()}
 
 
-for request_line in sys.stdin:
-    print(json.dumps(reply(request_line), default=str), flush=True)
+if __name__ == "__main__":
+    for request_line in sys.stdin:
+        print(json.dumps(reply(request_line), default=str), flush=True)

@@ -119,6 +119,21 @@ class Seen(unittest.TestCase):
                     if found[0]:
                         self.assertEqual(*[[type(value) for value in event.values()] for event in found])
 
+    def test_the_programs_own_events_have_the_keys_of_celerys(self):
+        told = {}
+        for queue in self.workers:
+            task_id = fleet.tasks.app.send_task("tasks.tell", (3,), queue=queue).id
+            told[queue] = self.follower.until(lambda: self.progress_of(task_id, 3), f"the events of {queue}")
+            self.assertEqual([event["done"] for event in told[queue]], [1, 2, 3])
+            self.assertEqual(told[queue][0]["hostname"], self.hostname(queue))
+        theirs, ours = (told[queue][0] for queue in ("told-py", "told-cpp"))
+        self.assertEqual(list(ours), list(theirs))
+        self.assertEqual([type(value) for value in ours.values()], [type(value) for value in theirs.values()])
+
+    def progress_of(self, task_id, count):
+        found = [event for event in self.follower.of_type("task-progress") if event["uuid"] == task_id]
+        return found if len(found) == count else None
+
     def test_heartbeats_have_the_keys_of_celerys(self):
         theirs, ours = (self.follower.until(
             lambda: [event for event in self.follower.of_type("worker-heartbeat", self.hostname(name)) if "active" in event],
@@ -176,6 +191,8 @@ class Seen(unittest.TestCase):
             self.follower.ended(task_id)
             return [line for line in list(lines) if "tasks.add" in line and "(20, 1)" in line]
         until(shown, "a line of celery events --dump")
+        fleet.tasks.app.send_task("tasks.tell", (1,), queue="told-cpp")
+        until(lambda: [line for line in list(lines) if "task progress" in line and "done=1" in line], "an event of a task's own")
         dump.terminate()
         dump.wait(PATIENCE)
         dump.stdout.close()

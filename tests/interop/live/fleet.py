@@ -25,16 +25,18 @@ client: Client  # Lovage's.
 tasks = None  # tasks.py, which needs the stack's URLs when it is imported; tasks.app is Celery's client.
 
 
-def set_up():
+def set_up(python=True, **environment):
+    """Without `python`, a fleet of only ours, which Celery's workers may join later. The environment is our worker's."""
     global stack, client, tasks
     stack = Stack()
     try:
         import tasks as imported
         tasks = imported
-        start_celery("python", "py,mixed")
-        start_lovage("lovage", "cpp,mixed")
+        if python:
+            start_celery("python", "py,mixed")
+        start_lovage("lovage", "cpp,mixed", **environment)
         client = Client(programs["client"], stack.folder)
-        for queue, consumers in (("py", 1), ("cpp", 1), ("mixed", 2)):
+        for queue, consumers in (("py", 1), ("cpp", 1), ("mixed", 2)) if python else (("cpp", 1), ("mixed", 1)):
             await_consumers(queue, consumers)
     except BaseException:
         stack.close(failed=True)

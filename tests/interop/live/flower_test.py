@@ -1,93 +1,42 @@
-"""Stock Flower on a fleet of ours and of both kinds: its HTTP API, which its pages are made of."""
-import json
-import sys
-import time
-import unittest
-import urllib.error
-import urllib.parse
-import urllib.request
+"""Stock Flower on a fleet of ours and on one of both kinds: its HTTP API, which its pages are made of, and its metrics.
+What the pages themselves look like is flower_pages_test.py's affair."""
+import re
 
 import fleet
-from harness import PATIENCE, free_port, until
+from harness import HERE, PATIENCE, until
+from stock_flower import Watched
 
-setUpModule, tearDownModule = fleet.set_up, fleet.tear_down
+
+def setUpModule():
+    fleet.set_up(python=False)
 
 
-class Flower(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.port = free_port()
-        cls.flower = fleet.stack.start(
-            "flower", [sys.executable, "-B", "-m", "celery", "-A", "tasks", "flower", f"--port={cls.port}",
-                       "--address=127.0.0.1", f"--db={fleet.stack.folder / 'flower'}"],
-            FLOWER_UNAUTHENTICATED_API="true")
-        cls.addClassCleanup(fleet.stack.stop_at_once, cls.flower)
-        until(cls.is_up, "Flower serves")
-        cls.node = until(cls.our_node, "Flower sees our worker")
-        # It asks workers for events of tasks every five seconds.
-        until(lambda: cls.events_flow("cpp") and cls.events_flow("py"), "events of tasks reach Flower")
+tearDownModule = fleet.tear_down
 
-    @classmethod
-    def request(cls, path, method="GET", body=None, **parameters):
-        query = urllib.parse.urlencode(parameters)
-        data = json.dumps(body).encode() if body is not None else b"" if method == "POST" else None
-        call = urllib.request.Request(f"http://127.0.0.1:{cls.port}/{path}?{query}", data=data, method=method)
-        with urllib.request.urlopen(call, timeout=PATIENCE) as reply:
-            return reply.read().decode()
+# What Flower asks every worker, and shows in the tabs of its page.
+ANSWERS = {"stats", "active_queues", "registered", "scheduled", "active", "reserved", "revoked", "conf"}
 
-    @classmethod
-    def get(cls, path, **parameters):
-        return json.loads(cls.request(f"api/{path}", **parameters))
 
-    def post(self, path, **parameters):
-        return json.loads(self.request(f"api/{path}", "POST", **parameters))["message"]
+class OnlyOurs(Watched):
+    def own_worker(self, name, *arguments):
+        """One for a single test; returns its name, once Flower knows it, and its process."""
+        child = fleet.start_lovage(name, name, 2, *arguments)
+        self.addCleanup(lambda: child in fleet.stack.children and fleet.stack.stop(child))
+        node = until(lambda: next((node for node in self.get("workers", refresh="true") if node.startswith(f"{name}@")), None),
+                     f"Flower sees {name}")
+        return node, child
 
-    @classmethod
-    def is_up(cls):
-        cls.flower.check_alive()
-        try:
-            return cls.request("healthcheck") == "OK"
-        except OSError:
-            return False
+    def slots(self, node, number):
+        until(lambda: len(self.facts(node)["stats"]["pool"]["processes"]) == number, f"{number} slots of {node}")
 
-    @classmethod
-    def our_node(cls):
-        return next((name for name in cls.get("workers", refresh="true") if name.startswith("lovage@")), None)
-
-    @classmethod
-    def events_flow(cls, queue):
-        result = fleet.tasks.add.apply_async((1, 2), queue=queue)
-        result.get(timeout=PATIENCE)
-        time.sleep(0.1)  # Events that are not on yet never come.
-        return result.id in cls.get("tasks")
-
-    def info(self, task_id, state):
-        """What Flower knows of a task, once it has seen that state."""
-        def seen():
-            try:
-                task = self.get(f"task/info/{task_id}")
-            except urllib.error.HTTPError as error:
-                self.assertEqual(error.code, 404)
-                return None
-            return task if task["state"] == state else None
-        return until(seen, f"Flower sees {task_id} as {state}")
-
-    def facts(self):
-        return self.get("workers", refresh="true", workername=self.node)[self.node]
-
-    def test_a_worker_has_everything_that_a_python_worker_has(self):
-        python = next(name for name in self.get("workers", refresh="true") if name.startswith("python@"))
-        theirs = self.get("workers", refresh="true", workername=python)[python]
-        ours = self.facts()
-        self.assertEqual(set(theirs) - set(ours), set())
-        self.assertEqual(set(theirs["stats"]) - set(ours["stats"]), set())
-        self.assertEqual(set(theirs["stats"]["pool"]) - set(ours["stats"]["pool"]), set())
-        self.assertEqual(set(theirs["stats"]["broker"]) - set(ours["stats"]["broker"]), set())
-        self.assertEqual(set(theirs["stats"]["rusage"]) - set(ours["stats"]["rusage"]), set())
-        self.assertEqual(sorted(queue["name"] for queue in ours["active_queues"]), ["cpp", "mixed"])
-        self.assertEqual(len(ours["stats"]["pool"]["processes"]), 2)
-        self.assertTrue(any(name.split()[0] == "tasks.add" for name in ours["registered"]), ours["registered"])
+    def test_a_worker_answers_whatever_flower_asks(self):
+        facts = self.facts()
+        self.assertEqual(ANSWERS - set(facts), set())
+        self.assertEqual(sorted(queue["name"] for queue in facts["active_queues"]), ["cpp", "mixed"])
+        self.assertEqual(len(facts["stats"]["pool"]["processes"]), 2)
+        self.assertTrue(any(name.split()[0] == "tasks.add" for name in facts["registered"]), facts["registered"])
         self.assertTrue(self.get("workers", status="true")[self.node])
+        self.assertIn("cpp", [queue["name"] for queue in self.get("queues/length")["active_queues"]])
 
     def test_the_list_of_tasks(self):
         good = fleet.tasks.add.apply_async((20,), {"y": 22}, queue="cpp")
@@ -126,14 +75,30 @@ class Flower(unittest.TestCase):
         self.post("task/rate-limit/tasks.quiet", workername=self.node, ratelimit="0")
         self.assertEqual(self.post("task/timeout/tasks.quiet", workername=self.node, soft=10, hard=20),
                          "time limits set successfully")
+        if fleet.programs["worker"]:  # A Celery worker has this one, too.
+            self.assertIn("unknown task", self.refused("task/rate-limit/tasks.moment", workername=self.node, ratelimit="1/s"))
 
     def test_the_pool_grows_and_shrinks(self):
-        def processes(number):
-            until(lambda: len(self.facts()["stats"]["pool"]["processes"]) == number, f"{number} slots")
         self.assertIn("Growing", self.post(f"worker/pool/grow/{self.node}", n=2))
-        processes(4)
+        self.slots(self.node, 4)
         self.assertIn("Shrinking", self.post(f"worker/pool/shrink/{self.node}", n=2))
-        processes(2)
+        self.slots(self.node, 2)
+
+    def test_a_pool_scales_within_new_bounds(self):
+        node, _ = self.own_worker("scaled", "--autoscale=2,1")
+        self.assertEqual(self.post(f"worker/pool/autoscale/{node}", min=3, max=5), f"Autoscaling '{node}' worker (min=3, max=5)")
+        self.slots(node, 3)
+        bounds = self.facts(node)["stats"]["autoscaler"]
+        self.assertEqual((bounds["min"], bounds["max"]), (3, 5))
+        self.assertIn("Autoscale not enabled", self.refused(f"worker/pool/autoscale/{self.node}", min=3, max=5))
+
+    def test_a_pool_restarts(self):
+        if not fleet.programs["worker"]:
+            self.skipTest("Celery wants a setting for it")
+        node, _ = self.own_worker("restarted")
+        before = set(self.facts(node)["stats"]["pool"]["processes"])
+        self.assertEqual(self.post(f"worker/pool/restart/{node}"), f"Restarting '{node}' worker's pool")
+        until(lambda: len(now := set(self.facts(node)["stats"]["pool"]["processes"])) == 2 and not now & before, "two new slots")
 
     def test_queues_come_and_go(self):
         self.assertEqual(self.post(f"worker/queue/add-consumer/{self.node}", queue="flowers"), "add consumer flowers")
@@ -144,10 +109,34 @@ class Flower(unittest.TestCase):
         until(lambda: "flowers" not in [queue["name"] for queue in self.facts()["active_queues"]], "the queue is gone")
 
     def test_metrics_count_our_tasks(self):
-        def counted():
-            return [line for line in self.request("metrics").splitlines()
-                    if line.startswith("flower_events_total") and self.node in line and 'type="task-succeeded"' in line]
-        until(counted, "Flower's metrics count our tasks")
+        for _ in range(3):
+            fleet.tasks.who.apply_async(queue="cpp").get(timeout=PATIENCE)
+
+        def counted(name, *labels):
+            found = [float(line.split()[-1]) for line in self.request("metrics").splitlines()
+                     if line.startswith(f"flower_{name}{{") and all(f'="{label}"' in line for label in (self.node, *labels))]
+            return sum(found)
+        for kind in ("task-received", "task-started", "task-succeeded"):
+            until(lambda: counted("events_total", kind, "tasks.who") >= 3, f"Flower's metrics count {kind}")
+        self.assertGreaterEqual(counted("task_runtime_seconds_count", "tasks.who"), 3)
+        self.assertEqual(counted("worker_online"), 1)
+
+    def test_the_tree_of_a_workflow(self):
+        for start in (self.start_with_celery, self.start_with_lovage):
+            for queues in (self.queues, self.queues[::-1]):
+                with self.subTest(start.__name__, queues=queues):
+                    root, header, body, last = self.tree(start(*queues))
+                    self.assertEqual(sorted(task["result"] for task in header), ["3", "4"])
+                    self.assertEqual(sorted(task["args"] for task in header), ["(2, 1)", "(2, 2)"])
+                    self.assertEqual((body["args"], body["result"]), ("([3, 4],)", "7"))
+                    self.assertEqual((last["args"], last["result"]), ("(7, 1000)", "1007"))
+                    self.assertEqual(last["children"], [])
+                    for task, parent in ((root, None), *((part, root) for part in header), (last, body)):
+                        self.assertEqual(task["parent_id"], parent and parent["uuid"])
+                    # Ours makes one chain of a chord's body and what follows it. Of that the caller is the parent, Celery finds.
+                    parents = (root,) if start == self.start_with_celery else (root, *header)
+                    self.assertIn(body["parent_id"], [parent["uuid"] for parent in parents])
+                    self.assertEqual({task["root_id"] for task in (*header, body, last)}, {root["uuid"]})
 
     def test_pages_answer(self):
         for page in ("workers", f"worker/{self.node}", "tasks", "broker"):
@@ -155,13 +144,45 @@ class Flower(unittest.TestCase):
                 self.assertIn(self.node if "worker" in page else "Flower", self.request(page))
 
     def test_a_worker_is_shut_down(self):
-        doomed = fleet.start_lovage("doomed", "doomed")
-        node = until(lambda: next((name for name in self.get("workers", refresh="true") if name.startswith("doomed@")), None),
-                     "Flower sees the new worker")
+        node, doomed = self.own_worker("doomed")
         self.assertEqual(self.post(f"worker/shutdown/{node}"), "Shutting down!")
         fleet.stack.children.remove(doomed)
         doomed.await_end()
         until(lambda: not self.get("workers", status="true")[node], "Flower sees that it has gone")
+
+
+class Mixed(OnlyOurs):
+    mixed = True
+    queues = ("py", "cpp")
+
+    def test_a_worker_has_everything_that_a_python_worker_has(self):
+        theirs, ours = self.facts(self.python), self.facts()
+        self.assertEqual(set(theirs) - set(ours), set())
+        self.assertEqual(set(theirs["stats"]) - set(ours["stats"]), set())
+        for part in ("pool", "broker", "rusage"):
+            self.assertEqual(set(theirs["stats"][part]) - set(ours["stats"][part]), set())
+
+
+class FromTheGuide(Watched):
+    """As docs/guides/operating.md says, with a task that is there in the place of the guide's."""
+
+    @classmethod
+    def command(cls, management_url):
+        text = (HERE.parents[2] / "docs/guides/operating.md").read_text()
+        (code,) = re.findall(r"```python\n# shop_tasks\.py.*?\n(.*?)```", text, re.DOTALL)
+        (fleet.stack.folder / "shop_tasks.py").write_text(code.replace("mail.send", "tasks.quiet"))
+        (line,) = re.findall(r"(?m)^\$ celery (.+ flower .+)$", text)
+        meant = {"$BROKER_URL": fleet.stack.broker_url, "$MANAGEMENT_URL/api/": management_url}
+        for name, value in meant.items():
+            line = line.replace(name, value)
+        return line.split()
+
+    def test_it_sees_and_limits(self):
+        self.assertEqual(ANSWERS - set(self.facts()), set())
+        self.assertEqual(self.post("task/rate-limit/tasks.quiet", workername=self.node, ratelimit="100/m"),
+                         "new rate limit set successfully")
+        self.assertEqual(self.post("task/rate-limit/tasks.quiet", workername=self.node, ratelimit="0"),
+                         "new rate limit set successfully")
 
 
 if __name__ == "__main__":

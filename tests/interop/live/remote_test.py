@@ -296,12 +296,40 @@ class OperatingGuide(Remote):
         self.assertGreater(len(self.COMMANDS), 15)
         name, queue, _ = self.own_worker(start=start)
         for command in self.COMMANDS:
+            if command.startswith("result "):  # nothing ran; see test_a_stuck_task_is_found_and_ended
+                continue
             with self.subTest(command):
                 meant = {"$ID": str(uuid.uuid4()), "w1@host": name, "mail.send": "tasks.quiet", "reports": f"{queue}-more"}
                 words = [meant.get(word, word) for word in command.split()]
                 if "-d" not in words and words[0] in ("inspect", "control"):
                     words += ["-d", name, *WAIT]
                 self.ours(*words)
+
+    def type_with(self, start_of_command, task_id, name, **options):
+        """The guide's first command that begins so, about one task."""
+        command = next(command for command in self.COMMANDS if command.startswith(start_of_command))
+        words = command.replace("$ID", task_id).split()
+        if words[0] in ("inspect", "control"):
+            words += ["-d", name, *WAIT]
+        return self.ours(*words, **options)
+
+    def test_a_stuck_task_is_found_and_ended(self):
+        name, queue, _ = self.own_worker(start=fleet.start_lovage)
+        task_id = fleet.tasks.hold.apply_async((str(uuid.uuid4()),), queue=queue).id  # nobody opens its gate
+        self.await_active(task_id, destination=name)
+        process = self.inspect("active", destination=name)[0]["worker_pid"]
+        self.assertIn(process, self.inspect("stats", destination=name)["pool"]["processes"])
+        self.assertRegex(self.type_with("inspect active", task_id, name), rf"(?m)^{name} +{task_id} .* {process}$")
+        self.assertRegex(self.type_with("inspect query_task", task_id, name), rf"{task_id}.*active")
+        self.assertIn("revoked", self.type_with("revoke --terminate", task_id, name))
+
+        def place():
+            return (fleet.record(task_id) or {}).get("traceback")
+        until(place, "where the task was")
+        said = run("result", "--traceback", task_id)
+        self.assertIn("hold(std::", said.stdout + said.stderr)
+        self.assertIn("worker.cpp", said.stdout + said.stderr)
+        until(lambda: not self.inspect("active", destination=name), "the slot is free")
 
     def test_its_commands_work_with_a_celery_worker(self):
         self.type_all(fleet.start_celery)

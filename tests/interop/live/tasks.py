@@ -3,9 +3,10 @@ import builtins
 import datetime
 import os
 import pathlib
+import signal
 import time
 
-from celery import Celery, chord
+from celery import Celery, Signature, chord
 
 QUEUE_PY, QUEUE_CPP, QUEUE_MIXED = "py", "cpp", "mixed"
 
@@ -94,6 +95,13 @@ def relay(self, runners, hops):
     return runners
 
 
+@app.task(name="tasks.tell", bind=True)
+def tell(self, steps):
+    """Tells how far it is, in events of its own."""
+    for done in range(1, steps + 1):
+        self.send_event("task-progress", done=done)
+
+
 @app.task(name="tasks.spin")
 def spin():
     while True:
@@ -115,6 +123,16 @@ def total(numbers):
     return sum(numbers)
 
 
+def flat(value):
+    return value if isinstance(value, str) else "".join(map(flat, value))
+
+
+@app.task(name="tasks.append")
+def append(value, word):
+    """Associative: how results lie in lists makes no difference, in which order they come does."""
+    return flat(value) + word
+
+
 @app.task(name="tasks.spawn", bind=True)
 def spawn(self, x, queue):
     return add.apply_async((x,), queue=queue).id
@@ -124,6 +142,34 @@ def spawn(self, x, queue):
 def spawn_chord(queues):
     header = [add.s(i, i).set(queue=queue) for i, queue in enumerate(queues[:-1])]
     return chord(header, total.s().set(queue=queues[-1]), app=app).apply_async().id
+
+
+def end_this_worker(*_, **__):
+    """With everything it holds: as a machine does that loses its power."""
+    os.kill(os.getppid(), signal.SIGKILL)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@app.task(name="tasks.vanish_uncounted", bind=True)
+def vanish_uncounted(self, value):
+    """Its result is stored; its worker dies before it has counted the return to the chord."""
+    self.backend.on_chord_part_return = end_this_worker
+    return value
+
+
+@app.task(name="tasks.vanish_complete", bind=True)
+def vanish_complete(self, value):
+    """Completes its chord; its worker dies before it has sent the body."""
+    client = self.backend.client
+    while client.zcard(f"celery-taskset-meta-{self.request.group}.j") < 2:
+        time.sleep(0.01)
+    Signature.delay = end_this_worker
+    return value
+
+
+@app.task(name="tasks.mark_once")
+def mark_once(key):
+    mark(key)
 
 
 # The rest has no twin in C++: what Python's own types become on their way.

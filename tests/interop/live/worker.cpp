@@ -99,11 +99,30 @@ std::int64_t total(const std::vector<std::int64_t>& numbers) {
     return std::accumulate(numbers.begin(), numbers.end(), std::int64_t{0});
 }
 
+std::string flat(const Json& value) {
+    if (!value.is_array()) return value.as_string();
+    std::string text;
+    for (const Json& part : value.as_array()) text += flat(part);
+    return text;
+}
+
+/// Associative: how results lie in lists makes no difference, in which order they come does.
+std::string append(const Json& value, const std::string& word) {
+    return flat(lovage::value_or_throw(value.fully_expanded())) + word;
+}
+
 /// Ends when it is asked to.
 void spin(lovage::TaskContext& context) {
     while (true) {
         context.checkpoint();
         std::this_thread::sleep_for(std::chrono::milliseconds{5});
+    }
+}
+
+/// Tells how far it is, in events of its own.
+void tell(lovage::TaskContext& context, std::int64_t steps) {
+    for (std::int64_t done = 1; done <= steps; ++done) {
+        context.send_event("task-progress", Json::object({{"done", done}}));
     }
 }
 
@@ -126,9 +145,11 @@ int main(int argc, char** argv) {
     app.task("tasks.flaky", flaky, arg("failures"), arg("countdown") = 0.2);
     app.task("tasks.relay", relay, arg("runners"), arg("hops")).max_retries(std::nullopt);
     app.task("tasks.spin", spin);
+    app.task("tasks.tell", tell, arg("steps"));
     app.task("tasks.who", [] { return std::string{"c++"}; });
     app.task("tasks.visit", visit, arg("visited") = std::vector<std::string>{});
     app.task("tasks.total", total, arg("numbers"));
+    app.task("tasks.append", append, arg("value"), arg("word"));
     app.task(
         "tasks.spawn",
         [&app](std::int64_t x, const std::string& queue) {

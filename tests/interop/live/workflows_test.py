@@ -61,6 +61,17 @@ class Workflows(unittest.TestCase):
                 self.assertEqual(self.get(celery.chord(parts, app=fleet.tasks.app)(self.on(body, "echo"))),
                                  [2 * i for i in range(100)])
 
+    def test_chords_of_a_hundred_both_ways_and_in_a_chain(self):
+        for here, there in (("cpp", "py"), ("py", "cpp")):
+            with self.subTest(header=here, body=there):
+                parts = [self.on(here, "add", i, 1) for i in range(100)]
+                self.assertEqual(self.get(celery.chord(parts, self.on(there, "total"), app=fleet.tasks.app)()), 5050)
+                one = celery.chord([self.on(here, "add", i) for i in range(100)], self.on(there, "total"), app=fleet.tasks.app)
+                other = celery.chord([self.on(there, "add", i) for i in range(100)], self.on(here, "total"), app=fleet.tasks.app)
+                both = celery.chain(self.on(there, "add", 1, 1), one, other, self.on(here, "add", 1), app=fleet.tasks.app)
+                first = 100 * 2 + 4950
+                self.assertEqual(self.get(both.apply_async()), 100 * first + 4950 + 1)
+
     def test_a_finished_chord_leaves_no_keys(self):
         result = celery.chord([self.on("cpp", "add", 1, 1), self.on("cpp", "add", 2, 2)],
                               app=fleet.tasks.app)(self.on("cpp", "total"))

@@ -1,0 +1,273 @@
+#include <lovage/worker/chord_sweeper.hpp>
+
+#include <algorithm>
+#include <iterator>
+#include <optional>
+#include <unordered_set>
+#include <utility>
+
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <lovage/core/canvas.hpp>
+#include <lovage/runtime/for_each.hpp>
+#include <lovage/runtime/log.hpp>
+#include <lovage/worker/chord_join.hpp>
+
+namespace lovage {
+
+namespace {
+
+using namespace std::chrono_literals;
+namespace asio = boost::asio;
+
+constexpr auto kSweepAttempt = 30s;
+/// Chords asked for in one call, and how often at a time while there are some.
+constexpr std::size_t kChordsAtOnce = 128;
+constexpr int kRoundsMost = 16;
+/// Of a body's calls, how many are asked for: of a chain the first one is sent first.
+constexpr std::size_t kBodyCallsAsked = 16;
+
+/// What is kept for a chord must be made to stay before it expires.
+std::chrono::milliseconds interval_of(const Settings& settings) {
+    const std::chrono::milliseconds wanted = settings.worker_chord_sweep_interval;
+    const std::chrono::milliseconds kept = settings.result_expires.value_or(0s);
+    if (wanted.count() == 0 || kept.count() == 0) return wanted;
+    return std::max<std::chrono::milliseconds>(std::min(wanted, kept / 8), 1ms);
+}
+
+/// What goes wrong with one chord is no concern of the others.
+Awaitable<Result<void>> logged(std::string group_id, Awaitable<Result<void>> care) {
+    const auto done = co_await std::move(care);
+    if (!done) {
+        log::warning("worker", "Chord {}: it cannot be looked after: {}", group_id,
+                     done.error().message());
+    }
+    co_return Result<void>{};
+}
+
+Awaitable<void> sleep_for(std::chrono::milliseconds time) {
+    asio::steady_timer timer{co_await asio::this_coro::executor, time};
+    co_await timer.async_wait(asio::use_awaitable);
+}
+
+}  // namespace
+
+std::vector<UncountedPart> uncounted_parts(
+    const std::vector<ChordMember>& members, const std::vector<std::optional<TaskMeta>>& records,
+    const std::vector<std::vector<std::optional<TaskMeta>>>& before) {
+    std::vector<UncountedPart> parts;
+    for (std::size_t i = 0; i < members.size(); ++i) {
+        if (records[i] && records[i]->ready()) {
+            parts.push_back({members[i], *records[i], true});
+        }
+        if (records[i]) continue;
+        const auto ended_badly = [](const std::optional<TaskMeta>& step) {
+            return step && step->ready() && step->status != states::kSuccess;
+        };
+        const auto step = std::ranges::find_if(before[i], ended_badly);
+        if (step != before[i].end()) parts.push_back({members[i], **step, false});
+    }
+    return parts;
+}
+
+bool is_younger(const TaskMeta& record, std::chrono::milliseconds age, TimePoint now) {
+    if (!record.date_done) return false;
+    const auto done = parse_iso8601(*record.date_done);
+    // A clock that is ahead by more than that says nothing.
+    return done && *done > now - age && *done < now + age;
+}
+
+ChordSweeper::ChordSweeper(AppCore& core, Workflow& workflow, TaskMetrics& metrics,
+                           std::string name)
+    : core_{core},
+      workflow_{workflow},
+      metrics_{metrics},
+      name_{std::move(name)},
+      every_{interval_of(core.settings())} {}
+
+Awaitable<void> ChordSweeper::run() {
+    if (every_.count() == 0) co_return;
+    while (true) {
+        co_await sleep_for(every_ / 2);
+        co_await sweep();
+    }
+}
+
+Awaitable<void> ChordSweeper::sweep() {
+    const ChordLook look{.every = every_, .quiet = every_ * 3 / 2, .most = kChordsAtOnce};
+    for (int round = 0; round < kRoundsMost; ++round) {
+        auto found = co_await core_.results().look_at_chords(look, Deadline::in(kSweepAttempt));
+        if (!found) {
+            log::debug("worker", "unfinished chords are not looked at: {}",
+                       found.error().message());
+            co_return;
+        }
+        if (found->empty()) co_return;
+        // All at once: each is this sweeper's for a while only.
+        const auto care = [&](std::size_t i) {
+            std::string group_id = (*found)[i].group_id;
+            return logged(std::move(group_id), care_for(std::move((*found)[i])));
+        };
+        (void)co_await for_each_index(found->size(), found->size(), care, OnFailure::finish);
+    }
+}
+
+Awaitable<Result<void>> ChordSweeper::care_for(UnfinishedChord chord) {
+    const auto watch = read_chord_watch(chord.watch);
+    if (!watch) co_return std::unexpected{watch.error()};
+    if (chord.keep_results) {
+        std::vector<std::string> ids;
+        for (const ChordMember& member : watch->members) {
+            ids.push_back(member.task_id);
+            ids.insert(ids.end(), member.before.begin(), member.before.end());
+        }
+        auto kept = co_await core_.results().keep(std::move(ids), Deadline::in(kSweepAttempt));
+        if (!kept) co_return kept;
+    }
+    if (chord.quiet < every_ * 3 / 2) co_return Result<void>{};
+    auto returns =
+        co_await core_.results().take_chord(chord.group_id, name_, Deadline::in(kSweepAttempt));
+    if (!returns && returns.error().code != Errc::too_large) {
+        co_return std::unexpected{returns.error()};
+    }
+    if (!returns || returns->complete) co_return co_await finish(&chord, &*watch, returns);
+    if (chord.size) co_return co_await count_missing(&chord, &*watch, std::move(returns->parts));
+    // Whoever begins a chord may be about to tell: messages are sent before it.
+    if (chord.quiet < every_ * 3 || returns->parts.empty()) co_return Result<void>{};
+    co_return co_await finish(
+        &chord, &*watch,
+        fail(Errc::not_found,
+             "the number of its parts is not known; the result backend has lost "
+             "what it had kept for the chord"));
+}
+
+// ---- Parts that are over
+
+Awaitable<Result<void>> ChordSweeper::count_missing(const UnfinishedChord* chord,
+                                                    const ChordWatch* watch,
+                                                    std::vector<ChordPart> counted) {
+    std::unordered_set<std::string> known;
+    for (ChordPart& part : counted) known.insert(std::move(part.task_id));
+    std::vector<ChordMember> missing;
+    for (const ChordMember& member : watch->members) {
+        if (!known.contains(member.task_id)) missing.push_back(member);
+    }
+    auto over = co_await find_uncounted(missing);
+    if (!over) co_return std::unexpected{over.error()};
+    const TimePoint now = wall_clock_now();
+    const auto young = [&](const UncountedPart& part) {
+        return is_younger(part.record, every_ / 4, now);
+    };
+    if (std::ranges::any_of(*over, young)) {
+        // Who stored them may be about to count them. Counting one twice does no harm, but a
+        // failure that is about to be replaced would.
+        co_await sleep_for(every_ / 4);
+        over = co_await find_uncounted(std::move(missing));
+        if (!over) co_return std::unexpected{over.error()};
+    }
+    if (over->empty()) co_return Result<void>{};
+    log::warning("worker", "Chord {}: {} of its parts are over and were not counted; they are now",
+                 chord->group_id, over->size());
+    for (UncountedPart& part : *over) {
+        auto done = co_await count(chord->group_id, std::move(part));
+        if (!done) co_return done;
+        metrics_.parts_counted.increment();
+    }
+    auto returns =
+        co_await core_.results().take_chord(chord->group_id, name_, Deadline::in(kSweepAttempt));
+    if (returns && !returns->complete) co_return Result<void>{};
+    if (!returns && returns.error().code != Errc::too_large) {
+        co_return std::unexpected{returns.error()};
+    }
+    co_return co_await finish(chord, watch, std::move(returns));
+}
+
+Awaitable<Result<std::vector<UncountedPart>>> ChordSweeper::find_uncounted(
+    std::vector<ChordMember> missing) {
+    std::vector<std::string> ids;
+    for (const ChordMember& member : missing) ids.push_back(member.task_id);
+    auto records = co_await core_.results().get_many(std::move(ids), Deadline::in(kSweepAttempt));
+    if (!records) co_return std::unexpected{records.error()};
+    std::vector<std::vector<std::optional<TaskMeta>>> before(missing.size());
+    for (std::size_t i = 0; i < missing.size(); ++i) {
+        if ((*records)[i] || missing[i].before.empty()) continue;
+        auto steps =
+            co_await core_.results().get_many(missing[i].before, Deadline::in(kSweepAttempt));
+        if (!steps) co_return std::unexpected{steps.error()};
+        before[i] = std::move(*steps);
+    }
+    co_return uncounted_parts(missing, *records, before);
+}
+
+Awaitable<Result<void>> ChordSweeper::count(std::string group_id, UncountedPart part) {
+    const Deadline deadline = Deadline::in(kSweepAttempt);
+    if (!part.own) {
+        TaskMeta record = part.record;
+        record.task_id = part.member.task_id;
+        record.group_id = group_id;
+        record.children = Json::array();
+        auto stored = co_await core_.results().store(std::move(record), deadline);
+        if (!stored) co_return std::unexpected{stored.error()};
+    }
+    ChordPart counted{std::move(group_id), part.member.index, std::move(part.member.task_id),
+                      std::move(part.record.status), std::move(part.record.result)};
+    auto done = co_await core_.results().add_chord_part(std::move(counted), deadline);
+    if (!done && done.error().code != Errc::too_large) co_return std::unexpected{done.error()};
+    co_return Result<void>{};
+}
+
+// ---- The end of a chord
+
+Awaitable<Result<bool>> ChordSweeper::is_over(const ChordWatch* watch) {
+    const auto body = decode_signature(watch->body, "the body of the chord");
+    if (!body) co_return false;  // whoever ends it says what is wrong with it
+    const auto calls = unreached_calls(*body);
+    if (!calls) co_return false;
+    const std::size_t asked = std::min(calls->size(), kBodyCallsAsked);
+    for (std::size_t i = 0; i < asked; ++i) {
+        auto known =
+            co_await core_.results().is_known((*calls)[i].task_id, Deadline::in(kSweepAttempt));
+        if (!known || *known) co_return known;
+    }
+    co_return false;
+}
+
+Awaitable<Result<void>> ChordSweeper::finish(const UnfinishedChord* chord, const ChordWatch* watch,
+                                             Result<ChordReturns> returns) {
+    const auto over = co_await is_over(watch);
+    if (!over) co_return std::unexpected{over.error()};
+    if (*over) {
+        co_return co_await core_.results().end_chord(chord->group_id, Deadline::in(kSweepAttempt));
+    }
+    ChordJoin join;
+    std::string last = chord->group_id;
+    if (returns) {
+        join = join_chord(*returns);
+        last = returns->parts.back().task_id;
+    } else {
+        join.failure = chord_error("Join error: " + returns.error().detail);
+    }
+    if (join.incomplete) co_return Result<void>{};
+    co_await end(chord, watch, std::move(join), std::move(last));
+    co_return Result<void>{};
+}
+
+Awaitable<void> ChordSweeper::end(const UnfinishedChord* chord, const ChordWatch* watch,
+                                  ChordJoin join, std::string last) {
+    const std::string root_id = watch->root_id.empty() ? last : watch->root_id;
+    CanvasPlanner::Caller by{std::move(last), root_id, wall_clock_now()};
+    // Not for long: it may be somebody else's turn, once `every_` has passed since it was handed
+    // out.
+    const Deadline turn = Deadline::in(every_ / 2);
+    const ChordEnd end =
+        co_await workflow_.end_chord(chord->group_id, std::move(join), watch->body, std::move(by),
+                                     [turn] { return !turn.passed(); });
+    if (end == ChordEnd::abandoned) co_return;
+    (end == ChordEnd::sent ? metrics_.chords_finished : metrics_.chords_failed).increment();
+    log::warning("worker", "Chord {}: it did not end by itself; its body {}", chord->group_id,
+                 end == ChordEnd::sent ? "is sent" : "has failed");
+}
+
+}  // namespace lovage
