@@ -305,9 +305,22 @@ TEST(Arguments, ScheduleNamesAnEntryAndWhatToDoWithIt) {
                                {"schedule", "add", "tick", "t", "--every", "0.5", "--relative"})
                                .entry),
               R"({"task": "t", "schedule": 0.5, "relative": true, "options": {}})");
-    EXPECT_THAT(problem_of({"schedule", "add", "a", "t"}), HasSubstr("--crontab or --every"));
-    EXPECT_THAT(problem_of({"schedule", "add", "a", "t", "--every", "1", "--crontab", "* * * * *"}),
-                HasSubstr("--crontab or --every"));
+}
+
+TEST(Arguments, ANewEntryHasTimesOfOneKind) {
+    const auto problem = [](std::vector<std::string> options) {
+        std::vector<std::string> words{"schedule", "add", "a", "t"};
+        words.insert(words.end(), options.begin(), options.end());
+        return problem_of(words);
+    };
+    EXPECT_EQ(problem({}), "Error: schedule add: say when, with --crontab or --every");
+    EXPECT_EQ(problem({"--relative"}), "Error: schedule add: --relative needs --every");
+    EXPECT_EQ(problem({"--every", "1", "--crontab", "* * * * *"}),
+              "Error: schedule add: --crontab or --every, not both");
+    EXPECT_THAT(problem({"--crontab", "* * * * *", "--relative"}),
+                HasSubstr("--relative belongs to --every"));
+    EXPECT_THAT(problem({"--every", "soon"}), HasSubstr("--every"));
+    EXPECT_THAT(problem({"--every", "-1"}), HasSubstr("--every"));
 }
 
 TEST(Arguments, AGraphIsDotUnlessJsonIsWanted) {

@@ -205,8 +205,14 @@ Json Grammar::Builder::build_new_entry(const Texts& texts) {
     const auto seconds = [](const char* option, const std::string& text) {
         return Json{std::chrono::duration<double>{to_seconds(option, text)}.count()};
     };
-    if (texts.crontab.empty() == texts.every.empty()) {
-        refuse("schedule add: give --crontab or --every");
+    const bool no_times = texts.crontab.empty() && texts.every.empty();
+    if (no_times && texts.relative) refuse("schedule add: --relative needs --every");
+    if (no_times) refuse("schedule add: say when, with --crontab or --every");
+    if (!texts.crontab.empty() && !texts.every.empty()) {
+        refuse("schedule add: --crontab or --every, not both");
+    }
+    if (!texts.crontab.empty() && texts.relative) {
+        refuse("schedule add: --relative belongs to --every; a crontab is on the minute anyway");
     }
     Json entry = Json::object();
     entry.set("task", texts.task);

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <lovage/runtime/settings.hpp>
+
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
@@ -19,32 +21,26 @@ class Autoscale {
 public:
     using Clock = std::chrono::steady_clock;
 
-    struct Bounds {
-        std::size_t max = 1;
-        std::size_t min = 1;
-        friend bool operator==(const Bounds&, const Bounds&) = default;
-    };
-
     /// Celery's.
     static constexpr std::chrono::seconds kKeepalive{30};
 
-    explicit Autoscale(Bounds bounds, Clock::duration keepalive = kKeepalive)
+    explicit Autoscale(AutoscaleRange bounds, Clock::duration keepalive = kKeepalive)
         : keepalive_{keepalive} {
         set(bounds);
     }
 
     /// From now on other bounds; a `min` beyond `max` is `max`.
-    void set(Bounds bounds) {
-        bounds_.max = std::max<std::size_t>(bounds.max, 1);
-        bounds_.min = std::clamp<std::size_t>(bounds.min, 1, bounds_.max);
+    void set(AutoscaleRange bounds) {
+        bounds_.max = std::max(bounds.max, 1U);
+        bounds_.min = std::clamp(bounds.min, 1U, bounds_.max);
     }
-    [[nodiscard]] const Bounds& bounds() const noexcept { return bounds_; }
+    [[nodiscard]] const AutoscaleRange& bounds() const noexcept { return bounds_; }
 
     /// How many slots there shall be, when there are `slots` and the worker holds `tasks` that run
     /// or wait for a slot.
     [[nodiscard]] std::size_t slots_for(std::size_t tasks, std::size_t slots,
                                         Clock::time_point now) {
-        const std::size_t wanted = std::clamp(tasks, bounds_.min, bounds_.max);
+        const std::size_t wanted = std::clamp<std::size_t>(tasks, bounds_.min, bounds_.max);
         if (wanted >= slots) {
             needed_ = now;
             return wanted;
@@ -57,7 +53,7 @@ public:
     }
 
 private:
-    Bounds bounds_;
+    AutoscaleRange bounds_;
     Clock::duration keepalive_;
     std::optional<Clock::time_point> needed_;  // when all slots last were
 };

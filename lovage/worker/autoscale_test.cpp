@@ -52,8 +52,8 @@ TEST(Autoscale, NewBoundsHoldAtOnce) {
 }
 
 TEST(Autoscale, BoundsThatMakeNoSenseAreMended) {
-    EXPECT_EQ((Autoscale{{.max = 0, .min = 0}}.bounds()), (Autoscale::Bounds{1, 1}));
-    EXPECT_EQ((Autoscale{{.max = 2, .min = 5}}.bounds()), (Autoscale::Bounds{2, 2}));
+    EXPECT_EQ((Autoscale{{.max = 0, .min = 0}}.bounds()), (AutoscaleRange{1, 1}));
+    EXPECT_EQ((Autoscale{{.max = 2, .min = 5}}.bounds()), (AutoscaleRange{2, 2}));
 }
 
 }  // namespace

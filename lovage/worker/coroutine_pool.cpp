@@ -152,7 +152,7 @@ struct CoroutinePool::Shared : std::enable_shared_from_this<Shared> {
 };
 
 CoroutinePool::CoroutinePool(Executor loop, std::size_t slots)
-    : shared_{std::make_shared<Shared>(loop, std::clamp<std::size_t>(slots, 1, 100'000))},
+    : shared_{std::make_shared<Shared>(loop, std::clamp<std::size_t>(slots, 1, kCoroutinesMost))},
       helpers_{std::move(loop), helper_count()} {}
 
 CoroutinePool::~CoroutinePool() {

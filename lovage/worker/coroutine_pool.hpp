@@ -18,6 +18,8 @@ class CoroutinePool final : public Pool {
 public:
     /// The number of tasks at a time when nobody says otherwise.
     static constexpr std::size_t kDefaultSlots = 1'000;
+    /// A slot is little more than the task it runs.
+    static constexpr std::size_t kCoroutinesMost = 100'000;
 
     /// `slots`: 1 to 100,000 coroutines at a time. Events arrive on `loop`.
     CoroutinePool(Executor loop, std::size_t slots);
@@ -30,6 +32,7 @@ public:
     /// Waits up to a second for tasks that were asked to stop.
     std::size_t stop() override;
 
+    [[nodiscard]] std::size_t slots_most() const noexcept override { return kCoroutinesMost; }
     [[nodiscard]] std::size_t slots() const noexcept override;
     [[nodiscard]] std::size_t busy() const noexcept override;
     [[nodiscard]] std::string_view name() const noexcept override { return "coroutine"; }

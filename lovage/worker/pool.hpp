@@ -67,6 +67,10 @@ public:
     [[nodiscard]] virtual bool keeps_hard_limits() const noexcept { return false; }
     /// Whether resize() works.
     [[nodiscard]] virtual bool resizable() const noexcept { return false; }
+    /// Of a pool whose slots are threads or processes.
+    static constexpr std::size_t kSlotsMost = 1024;
+    /// How many slots it can have; a pool that is asked for more has so many.
+    [[nodiscard]] virtual std::size_t slots_most() const noexcept { return kSlotsMost; }
     /// From now on so many slots, at least 1. More come at once; of too many those that run nothing
     /// go at once, the others after their task. Errors: invalid_argument (this pool cannot).
     virtual Result<void> resize(std::size_t /*slots*/) { return cannot("grow or shrink"); }

@@ -42,6 +42,11 @@ std::string named(const Settings& settings, std::string_view name) {
                        origin == settings.origins.end() ? "program" : origin->second);
 }
 
+std::unexpected<Error> too_many_slots(const std::string& what, const Pool& pool) {
+    return fail(Errc::invalid_argument, fmt::format("{}: the pool '{}' has {} slots at most", what,
+                                                    pool.name(), pool.slots_most()));
+}
+
 }  // namespace
 
 Result<void> check_start(const Settings& settings, const TaskRegistry& tasks, const Pool& pool) {
@@ -51,6 +56,12 @@ Result<void> check_start(const Settings& settings, const TaskRegistry& tasks, co
                     fmt::format("{}: the pool '{}' cannot grow or shrink; use --pool prefork or "
                                 "threads",
                                 named(settings, "worker_autoscale"), pool.name()));
+    }
+    if (const auto& range = settings.worker_autoscale; range && range->max > pool.slots_most()) {
+        return too_many_slots(named(settings, "worker_autoscale"), pool);
+    }
+    if (settings.worker_concurrency > pool.slots_most()) {
+        return too_many_slots(named(settings, "worker_concurrency"), pool);
     }
     auto fine = check_limits(named(settings, "task_time_limit"), settings.task_time_limit,
                              settings.task_soft_time_limit, pool);

@@ -19,9 +19,7 @@ namespace lovage {
 
 namespace asio = boost::asio;
 
-namespace {
-constexpr std::size_t kSlotsMost = 1024;
-}
+namespace {}
 
 /// Outlives the pool when a slot is left behind.
 struct ThreadsPool::Shared : std::enable_shared_from_this<Shared> {

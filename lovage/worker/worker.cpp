@@ -131,8 +131,7 @@ Worker::Impl::Impl(App& of, WorkerOptions wanted)
       scope_{core->loop().executor()} {
     metrics_.slots.set(static_cast<double>(slots));
     if (const auto& range = of.settings().worker_autoscale) {
-        autoscale_.emplace(Autoscale::Bounds{range->max, range->min},
-                           of.settings().worker_autoscale_keepalive);
+        autoscale_.emplace(*range, of.settings().worker_autoscale_keepalive);
         look_ahead_.set_slots(range->max);
     }
 }

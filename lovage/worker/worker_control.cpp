@@ -44,8 +44,7 @@ std::map<std::string, std::uint64_t> Worker::Impl::totals() const {
 
 std::optional<AutoscaleRange> Worker::Impl::autoscale() const {
     if (!autoscale_) return std::nullopt;
-    const auto [max, min] = autoscale_->bounds();
-    return AutoscaleRange{static_cast<std::uint32_t>(max), static_cast<std::uint32_t>(min)};
+    return autoscale_->bounds();
 }
 
 void Worker::Impl::request_warm_stop() {

@@ -37,7 +37,13 @@ Result<void> Worker::Impl::grow(std::size_t more) {
         return fail(Errc::conflict,
                     "pool_grow is not supported with autoscale. Adjust autoscale range instead.");
     }
-    return resize(pool_->slots() + more);
+    const std::size_t now = pool_->slots();
+    if (pool_->resizable() && now + more > pool_->slots_most()) {
+        return fail(Errc::invalid_argument,
+                    fmt::format("a pool of {} slots cannot grow by {}: it has {} at most", now,
+                                more, pool_->slots_most()));
+    }
+    return resize(now + more);
 }
 
 Result<void> Worker::Impl::shrink(std::size_t fewer) {
@@ -55,11 +61,11 @@ Result<void> Worker::Impl::shrink(std::size_t fewer) {
 
 Result<AutoscaleRange> Worker::Impl::set_autoscale(AutoscaleRange bounds) {
     if (!autoscale_) return fail(Errc::conflict, "Autoscale not enabled");
-    autoscale_->set({bounds.max, bounds.min});
+    autoscale_->set(bounds);
     const auto [max, min] = autoscale_->bounds();
-    const std::size_t slots_wanted = std::clamp(pool_->slots(), min, max);
+    const std::size_t slots_wanted = std::clamp<std::size_t>(pool_->slots(), min, max);
     if (auto done = resize(slots_wanted); !done) return std::unexpected{std::move(done.error())};
-    return AutoscaleRange{static_cast<std::uint32_t>(max), static_cast<std::uint32_t>(min)};
+    return autoscale_->bounds();
 }
 
 void Worker::Impl::scale() {

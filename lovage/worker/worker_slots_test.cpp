@@ -2,6 +2,7 @@
 
 #include <lovage/app/app.hpp>
 #include <lovage/app/app_core.hpp>
+#include <lovage/worker/pool.hpp>
 
 #include <functional>
 #include <semaphore>
@@ -59,6 +60,11 @@ TEST_F(WorkerSlots, GrowAndShrinkWhileTasksRun) {
     EXPECT_TRUE(on_loop(app, [&] { return worker.grow(1); }));
     EXPECT_TRUE(started_.try_acquire_for(kLong));
 
+    const auto too_many = on_loop(app, [&] { return worker.grow(Pool::kSlotsMost - 1); });
+    ASSERT_FALSE(too_many);
+    EXPECT_EQ(too_many.error().detail,
+              "a pool of 2 slots cannot grow by 1023: it has 1024 at most");
+
     EXPECT_TRUE(on_loop(app, [&] { return worker.shrink(1); }));
     const auto refused = on_loop(app, [&] { return worker.shrink(1); });
     ASSERT_FALSE(refused);
@@ -84,6 +90,23 @@ TEST_F(WorkerSlots, AreNotGrownByHandUnderAutoscale) {
     for (int i = 0; i < 3; ++i) EXPECT_TRUE(started_.try_acquire_for(kLong)) << "three at once";
     go_on_.release(3);
     EXPECT_TRUE(running.stop());
+}
+
+TEST_F(WorkerSlots, MoreThanThePoolCanHaveIsRefusedAtStart) {
+    Settings autoscaled = settings(AutoscaleRange{.max = 1025, .min = 1});
+    App app{"test", std::move(autoscaled)};
+    Worker worker{app, {.pool = "threads"}};
+    const auto outcome = app.core()->loop().run_blocking(worker.run());
+    ASSERT_FALSE(outcome);
+    EXPECT_EQ(outcome.error().detail,
+              "worker_autoscale (program): the pool 'threads' has 1024 slots at most");
+
+    Settings many = settings();
+    many.worker_concurrency = 1025;
+    App other{"test", std::move(many)};
+    Worker crowded{other, {.pool = "threads"}};
+    EXPECT_THAT(other.core()->loop().run_blocking(crowded.run()).error().detail,
+                HasSubstr("worker_concurrency (program): the pool 'threads' has 1024"));
 }
 
 TEST_F(WorkerSlots, RefusalsNameWhatIsMissing) {

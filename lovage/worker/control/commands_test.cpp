@@ -318,6 +318,14 @@ TEST_F(Commands, EventsAreSwitchedWithCelerysWords) {
     EXPECT_EQ(worker.dispatcher->heartbeats, 1);
 }
 
+TEST_F(Commands, SlotsToGrowByAreBounded) {
+    for (const char* n : {"-1", "1025", "1.5", "\"many\""}) {
+        EXPECT_EQ(value_of("pool_grow", args(std::string{R"({"n": )"} + n + "}")),
+                  *error("n should be a whole number from 0 to 1024"))
+            << n;
+    }
+}
+
 TEST_F(Commands, AutoscaleTakesOneBoundOrBoth) {
     worker.range = AutoscaleRange{10, 2};
     EXPECT_EQ(value_of("autoscale", args(R"({"max": 4, "min": 1})")),
@@ -327,7 +335,7 @@ TEST_F(Commands, AutoscaleTakesOneBoundOrBoth) {
     for (const char* bound : {"-1", "1025"}) {
         EXPECT_THAT(
             to_json_text(value_of("autoscale", args(std::string{R"({"max": )"} + bound + "}"))),
-            HasSubstr("1024 at most"));
+            HasSubstr("max should be a whole number from 0 to 1024"));
     }
     worker.refusal =
         Error{Errc::conflict,

@@ -31,7 +31,7 @@ public:
 };
 
 /// Notes what is asked for; stores nothing.
-class FakeClient final : public SilentClient {
+class FakeClient : public SilentClient {
 public:
     Awaitable<Result<void>> revoke(std::string id, RevokeOptions how, Deadline) override {
         if (refusal) co_return std::unexpected{*refusal};

@@ -4,36 +4,37 @@
 #include <limits>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include <lovage/worker/control/command.hpp>
+#include <lovage/worker/pool.hpp>
 
 #include <fmt/format.h>
 
 namespace lovage::control {
 namespace {
 
-/// Slots beyond that are a mistake.
-constexpr std::int64_t kSlotsMost = 100'000;
-/// So many a pool has at most.
-constexpr std::int64_t kBoundMost = 1024;
-
-/// A whole number from 0; also as text, which is what a command line sends at times.
-std::optional<std::int64_t> whole_number(const Json& value) {
+/// A number of slots, from 0; also as text, which is what a command line sends at times.
+std::optional<std::uint32_t> slots_in(const Json& value) {
     std::optional<std::int64_t> number;
     if (value.is_integer()) number = value.as_int64();
     if (value.is_string()) {
         const auto read = parse_json(value.as_string());
         if (read && read->is_integer()) number = read->as_int64();
     }
-    if (!number || *number < 0 || *number > kSlotsMost) return std::nullopt;
-    return number;
+    if (!number || *number < 0 || *number > std::int64_t{Pool::kSlotsMost}) return std::nullopt;
+    return static_cast<std::uint32_t>(*number);
+}
+
+Answer no_slots(std::string_view name) {
+    return error(fmt::format("{} should be a whole number from 0 to {}", name, Pool::kSlotsMost));
 }
 
 /// Argument `n`, 1 when it is not there.
-std::optional<std::int64_t> slots_wanted(const Call& call) {
+std::optional<std::uint32_t> slots_wanted(const Call& call) {
     const Json* const n = call.argument("n");
-    return n == nullptr ? 1 : whole_number(*n);
+    return n == nullptr ? 1 : slots_in(*n);
 }
 
 Answer answer_of(const Result<void>& done, std::string text) {
@@ -42,14 +43,14 @@ Answer answer_of(const Result<void>& done, std::string text) {
 
 Awaitable<Answer> pool_grow(Call call) {
     const auto slots = slots_wanted(call);
-    if (!slots) co_return error("n should be a whole number");
-    co_return answer_of(call.worker->grow(static_cast<std::size_t>(*slots)), "pool will grow");
+    if (!slots) co_return no_slots("n");
+    co_return answer_of(call.worker->grow(*slots), "pool will grow");
 }
 
 Awaitable<Answer> pool_shrink(Call call) {
     const auto slots = slots_wanted(call);
-    if (!slots) co_return error("n should be a whole number");
-    co_return answer_of(call.worker->shrink(static_cast<std::size_t>(*slots)), "pool will shrink");
+    if (!slots) co_return no_slots("n");
+    co_return answer_of(call.worker->shrink(*slots), "pool will shrink");
 }
 
 /// Celery differs: it wants the setting `worker_pool_restarts`, and can import modules anew, which
@@ -66,12 +67,9 @@ Awaitable<Answer> autoscale(Call call) {
          {std::pair{"max", &wanted.max}, std::pair{"min", &wanted.min}}) {
         const Json* const argument = call.argument(name);
         if (argument == nullptr) continue;
-        const auto number = whole_number(*argument);
-        if (!number || *number > kBoundMost) {
-            co_return error(
-                fmt::format("{} should be a whole number, {} at most", name, kBoundMost));
-        }
-        *bound = static_cast<std::uint32_t>(*number);
+        const auto number = slots_in(*argument);
+        if (!number) co_return no_slots(name);
+        *bound = *number;
     }
     const auto set = call.worker->set_autoscale(wanted);
     if (!set) co_return error(set.error().detail);

@@ -29,7 +29,6 @@ using Clock = std::chrono::steady_clock;
 
 /// Processes that may be starting at a time: all at once would only slow each other down.
 constexpr std::size_t kStartingMost = 8;
-constexpr std::size_t kSlotsMost = 1024;
 constexpr auto kFirstPause = 100ms;
 constexpr auto kLongestPause = 10s;
 constexpr auto kJoin = 1s;
