@@ -1,9 +1,9 @@
+#include "http_client.hpp"
 #include "project.hpp"
 
 #include <fmt/core.h>
 
 #include <fstream>
-#include <sstream>
 
 #include <signal.h>
 
@@ -11,6 +11,7 @@ namespace lovage::integration {
 namespace {
 
 using namespace std::chrono_literals;
+using testing::AllOf;
 using testing::HasSubstr;
 
 class Beat : public Project {
@@ -39,7 +40,8 @@ protected:
     }
 };
 
-// C44, C45 with real processes; the moments of a firing one by one are in scheduler_test.cpp.
+// C44, C45 with real processes; the moments of a firing one by one are in
+// scheduler_leader_test.cpp.
 TEST_F(Beat, AnotherTakesOverWhenTheLeaderIsKilled) {
     add_tick();
     Process worker = start_worker("worker");
@@ -97,6 +99,75 @@ TEST_F(Beat, AnEntryRunsWhenAPersonSaysSo) {
     EXPECT_EQ(run({"schedule", "run", "nothing"}).ending, Ending{.exit_code = 1});
 }
 
+TEST_F(Beat, ABeatServesHealthAndMetricsOnItsOwnPort) {
+    add_tick();
+    Process beat = start("beat", {"beat", "--health-port", "0"});
+    ASSERT_TRUE(ledger_.wait_until([&] { return own_port("beat") != 0; }, soon())) << logs();
+    const std::uint16_t port = own_port("beat");
+    const auto page = [port] { return http_request(port, "GET", "/metrics", "", soon()).body; };
+    const auto sent = [&] {
+        return page().find(R"(lovage_beat_times_total{entry="tick",outcome="sent")") !=
+               std::string::npos;
+    };
+    ASSERT_TRUE(ledger_.wait_until(sent, soon())) << page();
+    EXPECT_EQ(http_request(port, "GET", "/health/live", "", soon()).status, 200);
+    EXPECT_EQ(http_request(port, "GET", "/health/ready", "", soon()).status, 200);
+    EXPECT_THAT(page(), AllOf(HasSubstr("lovage_beat_leader{schedule="),
+                              HasSubstr("lovage_beat_lag_seconds_count{schedule=")));
+    beat.signal(SIGTERM);
+    EXPECT_EQ(beat.wait(soon()), Ending{.exit_code = 0}) << logs();
+}
+
+TEST_F(Beat, ABeatThatWaitsForItsBrokerIsAliveAndNotReady) {
+    Process beat = start("beat", {"beat", "--health-port", "0"},
+                         {{"CELERY_BROKER_URL", "amqp://127.0.0.1:1"}});
+    ASSERT_TRUE(ledger_.wait_until([&] { return own_port("beat") != 0; }, soon())) << logs();
+    const std::uint16_t port = own_port("beat");
+    EXPECT_EQ(http_request(port, "GET", "/health/live", "", soon()).status, 200);
+    EXPECT_EQ(http_request(port, "GET", "/health/ready", "", soon()).status, 503);
+    beat.signal(SIGTERM);
+    EXPECT_EQ(beat.wait(soon()), Ending{.exit_code = 0}) << logs();
+}
+
+// An entry's life by the command line, while a beat runs.
+TEST_F(Beat, AnEntryIsAddedChangedPausedResumedAndRemoved) {
+    const auto say = [this](std::vector<std::string> words) {
+        words.insert(words.begin(), "schedule");
+        const Output said = run(words);
+        EXPECT_EQ(said.ending, Ending{.exit_code = 0}) << said.err;
+        return said.out;
+    };
+    const auto shown = [this](const std::string& key) {
+        return to_json_text(*schedule().find("entries")->find("tick")->find(key));
+    };
+    Process worker = start_worker("worker");
+    Process beat = start("beat", {"beat"});
+    EXPECT_EQ(say({"add", "tick", "ledger.work", "--every", "3600", "-a", R"(["tick"])"}),
+              "tick: added\n");
+    EXPECT_EQ(say({"add", "tick", "ledger.work", "--every", "0.2", "-a", R"(["tick"])"}),
+              "tick: changed\n");
+    ASSERT_TRUE(wait_for_ends(2)) << logs();
+    EXPECT_EQ(say({"pause", "tick"}), "tick: paused\n");
+    EXPECT_EQ(shown("enabled"), "false");
+    EXPECT_NE(shown("last_run_at"), "null");
+    // A beat looks every five seconds.
+    const auto runs = [&] { return shown("total_run_count"); };
+    const auto rests = [&] {
+        const std::string before = runs();
+        return !ledger_.wait_until([&] { return runs() != before; }, Deadline::in(1s));
+    };
+    ASSERT_TRUE(ledger_.wait_until(rests, soon())) << logs();
+    const std::string before = runs();
+    EXPECT_EQ(say({"resume", "tick"}), "tick: resumed\n");
+    EXPECT_EQ(shown("enabled"), "true");
+    ASSERT_TRUE(ledger_.wait_until([&] { return runs() != before; }, soon())) << logs();
+    EXPECT_EQ(say({"remove", "tick"}), "tick: removed\n");
+    EXPECT_EQ(run({"schedule", "run", "tick"}).ending, Ending{.exit_code = 1});
+    beat.signal(SIGTERM);
+    EXPECT_EQ(beat.wait(soon()), Ending{.exit_code = 0}) << logs();
+    stop(worker);
+}
+
 TEST_F(Beat, ABadScheduleStopsTheStart) {
     for (const std::vector<std::string>& command :
          {std::vector<std::string>{"beat"}, {"worker", "-B", "--pool", "threads"}}) {
@@ -104,10 +175,9 @@ TEST_F(Beat, ABadScheduleStopsTheStart) {
                             {{"CELERY_BEAT_SCHEDULE",
                               R"({"nightly": {"task": "report", "schedule": "61 * * * *"}})"}});
         EXPECT_EQ(bad.wait(soon()), Ending{.exit_code = 2});
-        std::stringstream errors;
-        errors << std::ifstream{folder_.path() / ("bad-" + command[0] + ".err")}.rdbuf();
-        EXPECT_THAT(errors.str(), HasSubstr("CELERY_BEAT_SCHEDULE: beat_schedule: 'nightly': "
-                                            "schedule: crontab: minute '61': 61 is not within"));
+        EXPECT_THAT(log_of("bad-" + command[0]),
+                    HasSubstr("CELERY_BEAT_SCHEDULE: beat_schedule: 'nightly': "
+                              "schedule: crontab: minute '61': 61 is not within"));
     }
     Process lost = start("lost", {"beat"}, {{"CELERY_TIMEZONE", "Europe/Atlantis"}});
     EXPECT_EQ(lost.wait(soon()), Ending{.exit_code = 2});

@@ -106,6 +106,18 @@ QueueStatus Project::queue_status() {
     return value_or_throw(app_.core()->loop().run_blocking(ask_queue_status(app_.core())));
 }
 
+std::string Project::log_of(const std::string& name) const {
+    return text_of(folder_.path() / (name + ".err"));
+}
+
+std::uint16_t Project::own_port(const std::string& name) const {
+    const std::string log = log_of(name);
+    constexpr std::string_view kUrl = "health and metrics at http://127.0.0.1:";
+    const std::size_t found = log.find(kUrl);
+    if (found == std::string::npos) return 0;
+    return static_cast<std::uint16_t>(std::stoul(log.substr(found + kUrl.size())));
+}
+
 std::string Project::logs() const {
     constexpr std::size_t kEndOfEach = 4'000;
     std::string text;

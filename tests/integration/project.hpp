@@ -11,6 +11,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -69,6 +70,10 @@ protected:
 
     /// What is in the default queue, and with workers.
     [[nodiscard]] QueueStatus queue_status();
+    /// The log of one process.
+    [[nodiscard]] std::string log_of(const std::string& name) const;
+    /// Where a worker or a beat serves health and metrics; 0 when it has not said so.
+    [[nodiscard]] std::uint16_t own_port(const std::string& name) const;
     /// The end of every log, for messages of failing tests.
     [[nodiscard]] std::string logs() const;
 

@@ -13,7 +13,6 @@
 #include <fstream>
 #include <map>
 #include <optional>
-#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -31,23 +30,7 @@ using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-class Service : public Project {
-protected:
-    [[nodiscard]] std::string log_of(const std::string& name) const {
-        std::ifstream file{folder_.path() / (name + ".err"), std::ios::binary};
-        std::stringstream text;
-        text << file.rdbuf();
-        return text.str();
-    }
-    /// Where a worker serves health and metrics; 0 when it has not said so.
-    [[nodiscard]] std::uint16_t own_port(const std::string& name) const {
-        const std::string log = log_of(name);
-        constexpr std::string_view kUrl = "health and metrics at http://127.0.0.1:";
-        const std::size_t found = log.find(kUrl);
-        if (found == std::string::npos) return 0;
-        return static_cast<std::uint16_t>(std::stoul(log.substr(found + kUrl.size())));
-    }
-};
+class Service : public Project {};
 
 TEST_F(Service, TellsItsManagerOfItsLife) {
     NotifySocket manager{(folder_.path() / "notify").string()};
