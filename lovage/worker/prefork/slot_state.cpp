@@ -49,16 +49,13 @@ std::size_t SlotState::queue_max() const noexcept {
 }
 
 std::vector<SlotState::RequestPtr> SlotState::take_back(Claims* claims) {
-    const auto first = std::ranges::find_if(queue_, [claims](const Given& given) {
-        return claims == nullptr || claims->take_back(given.sequence);
-    });
+    // From the end: meanwhile the slot goes on beginning them from the front.
     std::vector<RequestPtr> back;
-    for (auto given = first; given != queue_.end(); ++given) {
-        // It begins them in their order: what comes behind has not begun either.
-        if (claims != nullptr && given != first) (void)claims->take_back(given->sequence);
-        back.push_back(std::move(given->request));
+    while (!queue_.empty() && (claims == nullptr || claims->take_back(queue_.back().sequence))) {
+        back.push_back(std::move(queue_.back().request));
+        queue_.pop_back();
     }
-    queue_.erase(first, queue_.end());
+    std::ranges::reverse(back);
     return back;
 }
 

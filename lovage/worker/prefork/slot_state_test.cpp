@@ -3,7 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <cstdint>
 #include <memory>
+#include <thread>
 #include <vector>
 
 namespace lovage::slot {
@@ -177,6 +180,33 @@ TEST(SlotState, GivesBackWhatHasNotBegun) {
     EXPECT_EQ(slot.sequence(), later);
     EXPECT_EQ(slot.running(), last);
     EXPECT_THAT(slot.take_back(&claims), testing::IsEmpty());
+}
+
+TEST(SlotState, GivesBackNothingThatBeginsMeanwhile) {
+    constexpr std::uint64_t kAhead = 16;
+    int both_had_some = 0;
+    for (int round = 0; round < 2000; ++round) {
+        SlotState slot = serving();
+        Claims claims{};
+        const std::uint64_t one = slot.begin(some_request(), at(0ms));
+        for (std::uint64_t i = 0; i < kAhead; ++i) claims.give(slot.queue(some_request()));
+        std::atomic<bool> go{false};
+        std::uint64_t begun = 0;
+        std::thread process{[&] {
+            while (!go.load()) {
+            }
+            for (std::uint64_t attempt = one + 1; attempt <= one + kAhead; ++attempt) {
+                begun += claims.begin(attempt) == Claims::Answer::begin ? 1 : 0;
+            }
+        }};
+        go = true;
+        const auto back = slot.take_back(&claims);
+        process.join();
+        ASSERT_EQ(begun + back.size(), kAhead) << "each is begun or given back";
+        ASSERT_EQ(slot.queued(), begun);
+        both_had_some += begun > 0 && !back.empty() ? 1 : 0;
+    }
+    RecordProperty("rounds_in_which_both_had_some", both_had_some);
 }
 
 TEST(SlotState, ThatIsGoneGivesBackAllThatWaits) {
