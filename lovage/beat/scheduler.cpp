@@ -120,18 +120,20 @@ Awaitable<Result<void>> Scheduler::load(BeatMoment now) {
         if (!wanted->contains(name)) gone.emplace_back(name, row.version);
     }
     for (const auto& [name, version] : gone) {
-        if (must_renew()) co_return Result<void>{};
         if (entries_.may_have(name)) {
             forget(name);
-        } else if (auto done = co_await drop(name, version); !done) {
-            co_return done;
+            continue;
         }
+        if (must_renew()) co_return Result<void>{};
+        if (auto done = co_await drop(name, version); !done) co_return done;
     }
     for (auto& [name, entry] : *wanted) {
-        if (must_renew()) co_return Result<void>{};
         if (const Timetable::Row* row = table_.find(name)) {
             table_.put(std::move(entry), row->state, row->version);
-        } else if (auto done = co_await begin(std::move(entry), now.wall); !done) {
+            continue;
+        }
+        if (must_renew()) co_return Result<void>{};
+        if (auto done = co_await begin(std::move(entry), now.wall); !done) {
             co_return done;
         }
     }
@@ -163,13 +165,13 @@ Awaitable<Result<void>> Scheduler::load_states(ScheduleStore::Entries* wanted) {
     if (!stored) co_return std::unexpected{std::move(stored.error())};
     table_.clear();
     for (const auto& [key, value] : *stored) {
-        if (must_renew()) co_return Result<void>{};
         const std::string name = key.substr(keys_.states().size());
         const auto found = wanted->find(name);
         if (found == wanted->end() && entries_.may_have(name)) continue;
         const auto state = read_entry_state(value.value);
         if (found == wanted->end() || !state) {
             if (!state) log::error("beat", "what was remembered of '{}' is unreadable", name);
+            if (must_renew()) co_return Result<void>{};  // only writes take time
             if (auto done = co_await drop(name, value.version); !done) co_return done;
             continue;
         }

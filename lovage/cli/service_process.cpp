@@ -90,7 +90,7 @@ Awaitable<Result<void>> ServiceProcess::serve() {
         co_await health_->server->join(closing);
     }
     scope.request_stop();
-    co_await scope.join(closing);
+    co_await scope.join(Deadline::in(std::chrono::seconds{5}));
     co_return end.get();
 }
 

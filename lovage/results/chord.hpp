@@ -53,7 +53,7 @@ inline constexpr std::chrono::milliseconds kChordKeptMost = std::chrono::hours{2
 /// After how long a chord is looked at again that is quiet for that long.
 [[nodiscard]] inline std::chrono::milliseconds next_look(const ChordLook& look,
                                                          std::chrono::milliseconds quiet) {
-    return std::clamp(quiet / 4, look.every, look.every * 4);
+    return std::clamp(quiet / 4, look.every, look.every * 2);
 }
 
 /// A chord that is not over, as a sweeper sees it.

@@ -78,13 +78,13 @@ TEST_P(ResultConformance, AChordThatIsQuietForLongIsLookedAtLessOften) {
     EXPECT_THAT(seen(connection->look_at_chords(kLook)), IsEmpty());
     clock_.advance(2min);
     EXPECT_THAT(seen(connection->look_at_chords(kLook)), ElementsAre("g 0 of 1"));
-    clock_.advance(29s);
+    clock_.advance(19s);
     EXPECT_THAT(seen(connection->look_at_chords(kLook)), IsEmpty());
     clock_.advance(2s);
     EXPECT_THAT(seen(connection->look_at_chords(kLook)), ElementsAre("g 0 of 1"));
     clock_.advance(45min);
     EXPECT_THAT(seen(connection->look_at_chords(kLook)), ElementsAre("g 0 of 1"));
-    clock_.advance(41s);
+    clock_.advance(21s);
     EXPECT_THAT(seen(connection->look_at_chords(kLook)), ElementsAre("g 0 of 1"));
 }
 

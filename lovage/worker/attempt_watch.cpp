@@ -116,7 +116,7 @@ Awaitable<void> AttemptWatch::look_for_revoked(std::vector<RequestPtr> requests)
     const std::vector<Revocation> found = co_await revocations_.look_up(std::move(ids));
     for (std::size_t i = 0; i < requests.size(); ++i) {
         if (found[i] == Revocation::none || !running_.contains(requests[i])) continue;
-        requests[i]->context->forbid_start();
+        pool_.forbid_start(requests[i]);
         if (found[i] == Revocation::terminate) co_await terminate(requests[i]);
     }
 }
@@ -127,7 +127,7 @@ Awaitable<void> AttemptWatch::terminate(RequestPtr request) {
 }
 
 void AttemptWatch::revoke(const RequestPtr& request, const RevokeOptions& options) {
-    request->context->forbid_start();
+    pool_.forbid_start(request);
     if (options.terminate) send(request, options.signal);
 }
 

@@ -14,10 +14,14 @@
 namespace lovage {
 namespace {
 
-using Values = std::unordered_map<std::string_view, const Json*>;
+struct Value {
+    const Json* result;
+    bool placed = false;
+};
+using Values = std::unordered_map<std::string_view, Value>;
 
 /// The value of one result in tuple form: a task's own, a group's as a list.
-Result<Json> value_of(const Json& result, const Values& values, std::size_t depth) {
+Result<Json> value_of(const Json& result, Values& values, std::size_t depth) {
     const Json::Array* const pair =
         result.is_array() && result.as_array().size() == 2 ? &result.as_array() : nullptr;
     const Json::Array* const head =
@@ -39,15 +43,22 @@ Result<Json> value_of(const Json& result, const Values& values, std::size_t dept
     if (found == values.end()) {
         return fail(Errc::not_found, fmt::format("{} has not returned", id));
     }
-    return *found->second;
+    found->second.placed = true;
+    return *found->second.result;
 }
 
 Result<Json> join_structure(const ChordReturns& returns) {
     const auto structure = returns.structure.fully_expanded();
     if (!structure) return std::unexpected{structure.error()};
     Values values;
-    for (const ChordPart& part : returns.parts) values.emplace(part.task_id, &part.result);
-    return value_of(*structure, values, kCanvasDepthMax);
+    for (const ChordPart& part : returns.parts) values.emplace(part.task_id, Value{&part.result});
+    auto joined = value_of(*structure, values, kCanvasDepthMax);
+    if (!joined || !joined->is_array()) return joined;
+    // What parts have added is no member of any group: it comes last.
+    for (const ChordPart& part : returns.parts) {
+        if (!values.at(part.task_id).placed) joined->push_back(part.result);
+    }
+    return joined;
 }
 
 }  // namespace

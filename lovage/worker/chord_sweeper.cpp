@@ -1,6 +1,7 @@
 #include <lovage/worker/chord_sweeper.hpp>
 
 #include <algorithm>
+#include <exception>
 #include <iterator>
 #include <optional>
 #include <unordered_set>
@@ -9,6 +10,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <boost/system/system_error.hpp>
 
 #include <lovage/core/canvas.hpp>
 #include <lovage/runtime/for_each.hpp>
@@ -24,10 +26,8 @@ namespace asio = boost::asio;
 
 constexpr auto kSweepAttempt = 30s;
 /// Chords asked for in one call, and how often at a time while there are some.
-constexpr std::size_t kChordsAtOnce = 128;
-constexpr int kRoundsMost = 16;
-/// Of a body's calls, how many are asked for: of a chain the first one is sent first.
-constexpr std::size_t kBodyCallsAsked = 16;
+constexpr std::size_t kChordsAtOnce = 16;
+constexpr int kRoundsMost = 128;
 
 /// What is kept for a chord must be made to stay before it expires.
 std::chrono::milliseconds interval_of(const Settings& settings) {
@@ -39,10 +39,17 @@ std::chrono::milliseconds interval_of(const Settings& settings) {
 
 /// What goes wrong with one chord is no concern of the others.
 Awaitable<Result<void>> logged(std::string group_id, Awaitable<Result<void>> care) {
-    const auto done = co_await std::move(care);
-    if (!done) {
-        log::warning("worker", "Chord {}: it cannot be looked after: {}", group_id,
-                     done.error().message());
+    std::string problem;
+    try {
+        const auto done = co_await std::move(care);
+        if (!done) problem = done.error().message();
+    } catch (const boost::system::system_error&) {
+        throw;  // cancelled
+    } catch (const std::exception& thrown) {
+        problem = thrown.what();
+    }
+    if (!problem.empty()) {
+        log::warning("worker", "Chord {}: it cannot be looked after: {}", group_id, problem);
     }
     co_return Result<void>{};
 }
@@ -100,8 +107,8 @@ Awaitable<void> ChordSweeper::sweep() {
     for (int round = 0; round < kRoundsMost; ++round) {
         auto found = co_await core_.results().look_at_chords(look, Deadline::in(kSweepAttempt));
         if (!found) {
-            log::debug("worker", "unfinished chords are not looked at: {}",
-                       found.error().message());
+            log::warning("worker", "unfinished chords are not looked at: {}",
+                         found.error().message());
             co_return;
         }
         if (found->empty()) co_return;
@@ -190,13 +197,20 @@ Awaitable<Result<std::vector<UncountedPart>>> ChordSweeper::find_uncounted(
     for (const ChordMember& member : missing) ids.push_back(member.task_id);
     auto records = co_await core_.results().get_many(std::move(ids), Deadline::in(kSweepAttempt));
     if (!records) co_return std::unexpected{records.error()};
-    std::vector<std::vector<std::optional<TaskMeta>>> before(missing.size());
+    std::vector<std::string> earlier;
     for (std::size_t i = 0; i < missing.size(); ++i) {
-        if ((*records)[i] || missing[i].before.empty()) continue;
-        auto steps =
-            co_await core_.results().get_many(missing[i].before, Deadline::in(kSweepAttempt));
-        if (!steps) co_return std::unexpected{steps.error()};
-        before[i] = std::move(*steps);
+        if ((*records)[i]) continue;
+        earlier.insert(earlier.end(), missing[i].before.begin(), missing[i].before.end());
+    }
+    auto steps = co_await core_.results().get_many(std::move(earlier), Deadline::in(kSweepAttempt));
+    if (!steps) co_return std::unexpected{steps.error()};
+    std::vector<std::vector<std::optional<TaskMeta>>> before(missing.size());
+    auto step = std::make_move_iterator(steps->begin());
+    for (std::size_t i = 0; i < missing.size(); ++i) {
+        if ((*records)[i]) continue;
+        const auto last = step + static_cast<std::ptrdiff_t>(missing[i].before.size());
+        before[i].assign(step, last);
+        step = last;
     }
     co_return uncounted_parts(missing, *records, before);
 }
@@ -224,14 +238,16 @@ Awaitable<Result<bool>> ChordSweeper::is_over(const ChordWatch* watch) {
     const auto body = decode_signature(watch->body, "the body of the chord");
     if (!body) co_return false;  // whoever ends it says what is wrong with it
     const auto calls = unreached_calls(*body);
-    if (!calls) co_return false;
-    const std::size_t asked = std::min(calls->size(), kBodyCallsAsked);
-    for (std::size_t i = 0; i < asked; ++i) {
-        auto known =
-            co_await core_.results().is_known((*calls)[i].task_id, Deadline::in(kSweepAttempt));
-        if (!known || *known) co_return known;
-    }
-    co_return false;
+    if (!calls || calls->empty()) co_return false;
+    std::vector<std::string> ids;
+    for (const UnreachedCall& call : *calls) ids.push_back(call.task_id);
+    const auto records =
+        co_await core_.results().get_many(std::move(ids), Deadline::in(kSweepAttempt));
+    if (!records) co_return std::unexpected{records.error()};
+    // Of one that has failed nobody can tell whether its errbacks were called.
+    co_return std::ranges::all_of(*records, [](const std::optional<TaskMeta>& record) {
+        return record && record->status != states::kFailure;
+    });
 }
 
 Awaitable<Result<void>> ChordSweeper::finish(const UnfinishedChord* chord, const ChordWatch* watch,
@@ -243,9 +259,11 @@ Awaitable<Result<void>> ChordSweeper::finish(const UnfinishedChord* chord, const
     }
     ChordJoin join;
     std::string last = chord->group_id;
-    if (returns) {
+    if (returns && !returns->parts.empty()) {
         join = join_chord(*returns);
         last = returns->parts.back().task_id;
+    } else if (returns) {
+        join.failure = chord_error("Join error: it has no parts");
     } else {
         join.failure = chord_error("Join error: " + returns.error().detail);
     }
@@ -261,9 +279,10 @@ Awaitable<void> ChordSweeper::end(const UnfinishedChord* chord, const ChordWatch
     // Not for long: it may be somebody else's turn, once `every_` has passed since it was handed
     // out.
     const Deadline turn = Deadline::in(every_ / 2);
-    const ChordEnd end =
-        co_await workflow_.end_chord(chord->group_id, std::move(join), watch->body, std::move(by),
-                                     [turn] { return !turn.passed(); });
+    const ChordEnd end = co_await workflow_.end_chord(
+        chord->group_id, std::move(join), watch->body, std::move(by),
+        [turn] { return !turn.passed(); },
+        [last = Deadline::in(kSweepAttempt)] { return !last.passed(); });
     if (end == ChordEnd::abandoned) co_return;
     (end == ChordEnd::sent ? metrics_.chords_finished : metrics_.chords_failed).increment();
     log::warning("worker", "Chord {}: it did not end by itself; its body {}", chord->group_id,

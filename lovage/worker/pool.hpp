@@ -53,6 +53,10 @@ public:
     virtual void submit(std::vector<std::shared_ptr<TaskRequest>> requests) = 0;
     /// Takes back what has not started; it never will.
     [[nodiscard]] virtual std::vector<std::shared_ptr<TaskRequest>> take_unstarted() = 0;
+    /// A request that was submitted and has not started must not: it ends as revoked.
+    virtual void forbid_start(const std::shared_ptr<TaskRequest>& request) {
+        request->context->forbid_start();
+    }
     /// Asks an attempt that was submitted to stop: its task sees it in its TaskContext. One that
     /// has not started and was terminated never will: it ends as revoked.
     virtual void request_stop(const std::shared_ptr<TaskRequest>& request, StopReason reason) {

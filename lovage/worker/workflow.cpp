@@ -171,7 +171,20 @@ Awaitable<Result<Json::Array>> Workflow::add_to_chord(
         children.insert(children.end(), std::make_move_iterator(plan->children.begin()),
                         std::make_move_iterator(plan->children.end()));
         auto sent = co_await send(std::move(*plan), wanted);
-        if (!sent) co_return std::unexpected{std::move(sent.error())};
+        if (sent) continue;
+        if (sent.error().code != Errc::cancelled) {
+            // The chord counts on it by now.
+            UnreachedCall call{addition.id, {}, group_id, {}, request->follow_ups->chord, {}};
+            TaskMeta failed =
+                failure_record(chord_error("A further part was not sent: " + sent.error().detail));
+            CanvasPlanner::Caller by{request->message.id, request->message.root_id,
+                                     wall_clock_now()};
+            std::vector<UnreachedCall> calls;
+            calls.push_back(std::move(call));
+            (void)co_await fail_calls(std::move(calls), std::move(failed), std::move(by), false,
+                                      wanted);
+        }
+        co_return std::unexpected{std::move(sent.error())};
     }
     co_return children;
 }
@@ -335,26 +348,25 @@ Awaitable<bool> Workflow::add_part(ChordPart part, Json body, CanvasPlanner::Cal
         const Deadline until = Deadline::in(turn);
         const bool endless = turn.count() == 0;
         const Wanted mine = [=] { return wanted() && (endless || !until.passed()); };
-        const ChordEnd end = co_await end_chord(group_id, std::move(join), body, by, mine);
+        const ChordEnd end = co_await end_chord(group_id, std::move(join), body, by, mine, wanted);
         if (end != ChordEnd::abandoned) co_return true;
         if (writer_.giving_up() || !wanted()) co_return false;
     }
 }
 
 Awaitable<ChordEnd> Workflow::end_chord(std::string group_id, ChordJoin join, Json body,
-                                        CanvasPlanner::Caller last, Wanted wanted) {
+                                        CanvasPlanner::Caller last, Wanted wanted,
+                                        Wanted wanted_forgotten) {
     const ChordEnd end =
-        co_await finish_chord(std::move(join), std::move(body), std::move(last), wanted);
+        co_await finish_chord(std::move(join), std::move(body), std::move(last), std::move(wanted));
     if (end == ChordEnd::abandoned) co_return end;
     // Celery differs: it leaves the keys of a chord that failed until they expire. Tried once
     // whatever is wanted: as long as it is not forgotten, somebody may end it once more.
     const auto forget = [&] { return core_.results().end_chord(group_id, Deadline::in(kAttempt)); };
     if (co_await forget()) co_return end;
-    const auto ended =
-        co_await until_done("Chord " + group_id + ": it is not forgotten yet", wanted, forget);
-    // Whoever is not wanted any more has done everything but this: another one will.
-    const bool forgotten = ended || ended.error().code != Errc::cancelled;
-    co_return forgotten ? end : ChordEnd::abandoned;
+    (void)co_await until_done("Chord " + group_id + ": it is not forgotten yet",
+                              std::move(wanted_forgotten), forget);
+    co_return end;
 }
 
 Awaitable<ChordEnd> Workflow::finish_chord(ChordJoin join, Json body, CanvasPlanner::Caller last,

@@ -75,9 +75,11 @@ public:
                                            bool call_errbacks, Wanted wanted);
 
     /// Ends a chord on behalf of its parts: its body is sent or fails, then the chord is forgotten.
-    /// `last`: what becomes the body's parent.
+    /// `last`: what becomes the body's parent. `wanted_forgotten`: for how long the forgetting is
+    /// tried once the rest is done, which is not done again.
     [[nodiscard]] Awaitable<ChordEnd> end_chord(std::string group_id, ChordJoin join, Json body,
-                                                CanvasPlanner::Caller last, Wanted wanted);
+                                                CanvasPlanner::Caller last, Wanted wanted,
+                                                Wanted wanted_forgotten);
 
 private:
     /// Sizes of chords first, then the messages, many at a time.

@@ -96,8 +96,12 @@ TEST_F(RestartedControl, IsThereAgainWithinSeconds) {
             EXPECT_THAT(*replies, ElementsAre(Key(kNode)));
         }
     }
-    EXPECT_THAT(queues(), testing::AllOf(testing::HasSubstr("w@restarted.celery.pidbox\n"),
-                                         testing::Not(testing::HasSubstr("reply.celery.pidbox"))));
+    // The one for replies is the asker's that is still there.
+    const std::string left = queues();
+    EXPECT_THAT(left, testing::HasSubstr("w@restarted.celery.pidbox\n"));
+    const auto first = left.find("reply.celery.pidbox");
+    EXPECT_NE(first, std::string::npos);
+    EXPECT_EQ(left.find("reply.celery.pidbox", first + 1), std::string::npos) << left;
     go_on.release();
     EXPECT_TRUE(worker.stop());
 }

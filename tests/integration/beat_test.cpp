@@ -120,7 +120,7 @@ TEST_F(Beat, ABeatServesHealthAndMetricsOnItsOwnPort) {
 
 TEST_F(Beat, ABeatThatWaitsForItsBrokerIsAliveAndNotReady) {
     Process beat = start("beat", {"beat", "--health-port", "0"},
-                         {{"CELERY_BROKER_URL", "amqp://127.0.0.1:1"}});
+                         {{"LOVAGE_BROKER_URL", "amqp://127.0.0.1:1"}});
     ASSERT_TRUE(ledger_.wait_until([&] { return own_port("beat") != 0; }, soon())) << logs();
     const std::uint16_t port = own_port("beat");
     EXPECT_EQ(http_request(port, "GET", "/health/live", "", soon()).status, 200);

@@ -18,8 +18,10 @@ namespace {
 
 using namespace std::chrono_literals;
 using ::testing::ElementsAre;
+using ::testing::EndsWith;
 using ::testing::IsEmpty;
 using ::testing::Key;
+using ::testing::UnorderedElementsAre;
 
 constexpr auto kLong = 60s;  // a bound for what must end before
 
@@ -74,14 +76,19 @@ TEST_P(RemoteControlOver, NobodyIsWaitedForWhereNobodyListens) {
     EXPECT_THAT(asking_.control().broadcast(control::ping(), {.timeout = kLong}), IsEmpty());
 }
 
-TEST_P(RemoteControlOver, NoQueueIsLeftBehind) {
+TEST_P(RemoteControlOver, OneQueueIsKeptForRepliesAndNoneIsLeftBehind) {
     const FakeNode node{answering_, "one@h", pong};
     for (int i = 0; i < 3; ++i) {
         (void)asking_.control().broadcast(control::ping(), {.timeout = kLong, .limit = 1});
     }
     (void)asking_.control().broadcast(control::ping(),
                                       {.destination = {"nobody@h"}, .timeout = 50ms});
-    EXPECT_THAT(queues(), ElementsAre("one@h.celery.pidbox"));
+    {
+        App another{"another", settings_};
+        (void)another.control().broadcast(control::ping(), {.timeout = kLong, .limit = 1});
+    }
+    EXPECT_THAT(queues(),
+                UnorderedElementsAre("one@h.celery.pidbox", EndsWith(".reply.celery.pidbox")));
 }
 
 TEST_P(RemoteControlOver, ResultsNeedNotBeInReach) {

@@ -113,11 +113,12 @@ redis.call('ZREM', KEYS[2], ARGV[3])
 return redis.call('DEL', KEYS[3], KEYS[4], KEYS[5], KEYS[6])
 )lua";
 
-/// KEYS: extra, the parts that are counted there. ARGV: the part, seconds to live (0: for good).
+/// KEYS: extra, the parts that are counted there. ARGV: the part, seconds to live of the first, of
+/// the second (0: for good).
 constexpr const char* kGrow = R"lua(
 if redis.call('SADD', KEYS[2], ARGV[1]) == 1 then redis.call('INCR', KEYS[1]) end
 if ARGV[2] ~= '0' then
-  for i = 1, 2 do redis.call('EXPIRE', KEYS[i], ARGV[2]) end
+  for i = 1, 2 do redis.call('EXPIRE', KEYS[i], ARGV[i + 1]) end
 end
 return {}
 )lua";
@@ -215,8 +216,11 @@ redis::Commands start_chord(const RedisKeys& keys, const ChordStart& chord,
 redis::Commands grow_chord(const RedisKeys& keys, std::string_view group_id,
                            std::string_view part_id, std::string_view ttl_seconds) {
     redis::Commands commands;
+    // The count lives on as its chord does; what it is made of must not go before it.
+    const redis::Number kept{
+        std::chrono::duration_cast<std::chrono::seconds>(kChordKeptMost).count() * 2};
     commands.add_script(grow_script(), {keys.chord_extra(group_id), keys.chord_additions(group_id)},
-                        {part_id, ttl_seconds});
+                        {part_id, ttl_seconds, kept});
     return commands;
 }
 

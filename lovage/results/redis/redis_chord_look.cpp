@@ -53,7 +53,7 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0
       end
     end
     redis.call('HSET', watch, 'seen', returned, 'since', since, 'kept', kept)
-    redis.call('ZADD', KEYS[1], now + math.max(every, math.min(quiet / 4, every * 4)), id)
+    redis.call('ZADD', KEYS[1], now + math.max(every, math.min(quiet / 4, every * 2)), id)
     if quiet >= quiet_least or keep == 1 then
       if size then size = tostring(tonumber(size) + tonumber(redis.call('GET', extra) or 0)) end
       for _, value in ipairs({id, redis.call('HGET', watch, 'watch'), size or '', returned, quiet,

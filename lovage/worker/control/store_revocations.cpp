@@ -46,6 +46,7 @@ Awaitable<Unstored> store_revocations(Client* client, std::vector<std::string> t
     Work work{client, std::move(task_ids), options, deadline, {}, {}};
     const auto store = [&work](std::size_t index) { return store_one(&work, index); };
     (void)co_await for_each_index(work.task_ids.size(), kAtOnce, store, OnFailure::finish);
+    co_await asio::this_coro::reset_cancellation_state(asio::enable_terminal_cancellation{});
     Unstored unstored;
     std::ranges::sort(work.failed);
     for (const std::size_t index : work.failed) {

@@ -32,7 +32,7 @@ public:
         std::vector<Event> events;  ///< In the order they came.
         std::size_t dropped = 0;
     };
-    static constexpr std::size_t kEventsMost = 1024;
+    static constexpr std::size_t kEventsMost = 192;
     static constexpr std::size_t kBytesMost = std::size_t{4} << 20U;
 
     /// `on_news` is called on `loop` after events came: once for however many there are.

@@ -34,8 +34,8 @@ public:
             begun_.store(attempt);
             return Answer::begin;
         }
-        const bool taken_back = seen == kClosed || seen > attempt;
-        return taken_back ? Answer::taken_back : Answer::nonsense;
+        const bool given_anew = seen > attempt && seen % kOpen == attempt % kOpen;
+        return seen == kClosed || given_anew ? Answer::taken_back : Answer::nonsense;
     }
 
     /// The worker: true when `attempt` has not begun, and now never will.

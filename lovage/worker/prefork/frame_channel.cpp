@@ -17,7 +17,7 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr std::size_t kReadBytes = std::size_t{64} << 10U;
-/// What is read before others get their turn.
+/// What is read before others get their turn: more than a socket holds.
 constexpr std::size_t kReadsMax = 16;
 
 }  // namespace
@@ -58,6 +58,13 @@ Awaitable<Result<void>> FrameChannel::read() {
         if (!*more) break;
     }
     co_return Result<void>{};
+}
+
+Result<void> FrameChannel::catch_up() {
+    if (!socket_.is_open()) return {};
+    if (auto done = read_available(kReadsMax); !done)
+        return std::unexpected{std::move(done.error())};
+    return {};
 }
 
 Result<void> FrameChannel::drain() {

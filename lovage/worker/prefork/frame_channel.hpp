@@ -30,7 +30,10 @@ public:
 
     /// Reads until the other side is gone (success), or says what nobody understands.
     [[nodiscard]] Awaitable<Result<void>> read();
-    /// Handles what has come already, without waiting.
+    /// Handles what has come already, without waiting; of a side that goes on talking, at least
+    /// what the socket held.
+    [[nodiscard]] Result<void> catch_up();
+    /// Handles everything that a side which is gone has said.
     [[nodiscard]] Result<void> drain();
 
     void close() noexcept;

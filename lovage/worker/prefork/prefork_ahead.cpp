@@ -13,13 +13,15 @@ using AheadClock = std::chrono::steady_clock;
 }
 
 bool PreforkPool::takes_more(const Slot& slot) const {
-    return slot.state.queue_max() > slot.state.queued() && slot.process->claims() != nullptr &&
-           !slot.removed && AheadClock::now() - slot.state.began() < slot::RunAhead::kPatience;
+    return slot.state.queue_max() > slot.state.queued() && !slot.removed &&
+           AheadClock::now() - slot.state.began() < slot::RunAhead::kPatience;
 }
 
 void PreforkPool::give_ahead() {
     const std::size_t depth = run_ahead_.depth();
-    if (depth == 0 || retiring_ || stopping_) return;
+    // Where slots are replaced for their memory, none must begin another task before it was looked
+    // at.
+    if (depth == 0 || retiring_ || stopping_ || options_.memory_max != 0) return;
     // Slots that have little to do; filled up at once, for the sake of fewer writes.
     std::vector<Slot*> slots;
     for (const auto& slot : slots_) {
@@ -33,7 +35,9 @@ void PreforkPool::give_ahead() {
 }
 
 void PreforkPool::give_ahead(Slot& slot, std::size_t most) {
-    while (!waiting_.empty() && slot.state.queued() < most) {
+    // What is acknowledged at its start must not start unheard.
+    while (!waiting_.empty() && slot.state.queued() < most &&
+           waiting_.front()->acknowledge.acks_late) {
         std::shared_ptr<TaskRequest> request = std::move(waiting_.front());
         waiting_.pop_front();
         if (write(slot, request)) (void)slot.state.queue(std::move(request));
@@ -45,8 +49,7 @@ void PreforkPool::give_ahead(Slot& slot, std::size_t most) {
 
 void PreforkPool::take_back(Slot& slot) {
     if (slot.state.queued() == 0) return;
-    const bool gone = slot.state.phase() == slot::SlotState::Phase::ended;
-    auto back = slot.state.take_back(gone ? nullptr : slot.process->claims());
+    auto back = slot.state.take_back(slot.process->claims());
     waiting_.insert(waiting_.begin(), std::make_move_iterator(back.begin()),
                     std::make_move_iterator(back.end()));
 }

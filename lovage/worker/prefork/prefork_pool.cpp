@@ -104,6 +104,7 @@ Result<void> PreforkPool::resize(std::size_t slots) {
     remove_those([](const SlotState& state) { return !state.busy(); });
     remove_those([](const SlotState&) { return true; });
     changed_.notify_all();
+    dispatch();
     return {};
 }
 
@@ -114,6 +115,7 @@ Result<void> PreforkPool::restart() {
         take_back(*slot);
         dismiss_idle(*slot);
     }
+    dispatch();
     return {};
 }
 
@@ -191,6 +193,7 @@ void PreforkPool::on_ready(Slot& slot, slot::Ready ready) {
     (void)slot.state.ready();
     --starting_;
     changed_.notify_all();
+    if (!slot.state.idle()) return;  // it is being killed: this comes too late
     if (retiring_ || slot.removed) return dismiss_idle(slot);
     idle_.push_back(&slot);
     dispatch();
@@ -203,7 +206,7 @@ void PreforkPool::submit(std::vector<std::shared_ptr<TaskRequest>> requests) {
 
 void PreforkPool::dispatch() {
     for (const auto& slot : slots_) {
-        if (idle_.empty() || !waiting_.empty()) break;
+        if (waiting_.size() >= idle_.size()) break;
         take_back(*slot);
     }
     while (!waiting_.empty() && !idle_.empty()) {
@@ -246,6 +249,13 @@ void PreforkPool::note_begin(Slot& slot) {
     slot.mark = {request->journal, request->message.id, wall_clock_now()};
     if (request->report_start && events_.started) events_.started(request);
     look_at(slot.state.kill_at());
+}
+
+void PreforkPool::forbid_start(const std::shared_ptr<TaskRequest>& request) {
+    request->context->forbid_start();
+    for (const auto& slot : slots_) {
+        if (slot->state.has_queued(request)) take_back(*slot);
+    }
 }
 
 void PreforkPool::request_stop(const std::shared_ptr<TaskRequest>& request, StopReason reason) {
@@ -315,12 +325,16 @@ void PreforkPool::on_ended(Slot& slot, const ExitStatus& status) {
     const KillReason killed = slot.state.kill_reason();
     std::shared_ptr<TaskRequest> request = slot.state.ended();
     take_back(slot);
+    for (auto& lost : slot.state.lost()) {
+        if (!stopping_) finish_lost(slot, std::move(lost), status);
+    }
     if (!request) return dispatch();
     --busy_;
     slot.mark.clear();      // charged as a crash of the slot
     if (stopping_) return;  // its message goes back with the consumer
     if (begun || killed == KillReason::time_limit || killed == KillReason::terminated) {
-        return finish_lost(slot, std::move(request), status);
+        finish_lost(slot, std::move(request), status);
+        return dispatch();
     }
     // The slot was dying already when it was given: another one runs it, and nobody is blamed.
     waiting_.push_front(std::move(request));

@@ -42,6 +42,7 @@ public:
     void start(Events events) override;
     void submit(std::vector<std::shared_ptr<TaskRequest>> requests) override;
     [[nodiscard]] std::vector<std::shared_ptr<TaskRequest>> take_unstarted() override;
+    void forbid_start(const std::shared_ptr<TaskRequest>& request) override;
     void request_stop(const std::shared_ptr<TaskRequest>& request, StopReason reason) override;
     /// SIGTERM and SIGKILL kill the slot; another signal arrives at it, and its task is asked to
     /// stop.

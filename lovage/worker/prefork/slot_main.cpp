@@ -180,7 +180,7 @@ public:
             say(ready);
             return EXIT_FAILURE;
         }
-        if (CrashPage* const page = crash_mapping_.get()) install_crash_handler(*page);
+        install_crash_handler(*crash_mapping_.get());
         SlotClient& client = start_client();
         const bool started = call_hooks("on_slot_start", app_.core()->worker_hooks().slot_start);
         if (started) {
@@ -195,6 +195,7 @@ public:
 private:
     /// Why this process cannot serve; empty: it can.
     std::string set_up() {
+        if (crash_mapping_.get() == nullptr) return "the memory it shares cannot be mapped";
         const FrameReader::Frame first = stream_.receive();
         auto setup = read_setup(first.payload);
         if (first.kind != FrameKind::setup || !setup) return "its setup could not be read";
@@ -237,9 +238,7 @@ private:
     }
 
     bool may_begin(std::uint64_t sequence) {
-        CrashPage* const page = crash_mapping_.get();
-        if (page == nullptr) return true;
-        const Claims::Answer answer = page->claims.begin(sequence);
+        const Claims::Answer answer = crash_mapping_.get()->claims.begin(sequence);
         // A task has written over it: what it was given is for another slot.
         if (answer == Claims::Answer::nonsense) ::_exit(EXIT_FAILURE);
         return answer == Claims::Answer::begin;

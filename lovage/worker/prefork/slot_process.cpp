@@ -122,6 +122,9 @@ Result<std::shared_ptr<SlotProcess>> SlotProcess::start(AppCore& core, const Set
     }
     std::shared_ptr<SlotProcess> slot{
         new SlotProcess{core, std::move(*process), std::move(ends), std::move(events)}};
+    if (slot->crash_page() == nullptr) {
+        return fail(Errc::unavailable, "the memory shared with a slot cannot be mapped");
+    }
     append(slot->tasks_.out(), setup);
     return slot;
 }
@@ -147,7 +150,7 @@ Awaitable<ExitStatus> SlotProcess::serve() {
     tasks_.flush(scope_);
     co_await watch_end();
     // What it said before its end is there, whether the readers got to it or not.
-    catch_up();
+    if (auto drained = tasks_.drain(); !drained) events_.broken(drained.error());
     drain_errors();
     const ExitStatus status = process_.ended().value_or(ExitStatus{});
     tasks_.close();
@@ -346,12 +349,12 @@ std::uint64_t SlotProcess::resident_bytes() const {
 
 bool SlotProcess::give(const Request& request) {
     if (!append(tasks_.out(), request)) return false;
-    if (Claims* const shared = claims()) shared->give(request.sequence);
+    claims().give(request.sequence);
     return true;
 }
 
 void SlotProcess::catch_up() {
-    if (auto drained = tasks_.drain(); !drained) events_.broken(drained.error());
+    if (auto read = tasks_.catch_up(); !read) events_.broken(read.error());
 }
 
 void SlotProcess::interrupt(const Interrupt& message) {

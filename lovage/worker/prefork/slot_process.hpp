@@ -59,15 +59,13 @@ public:
     [[nodiscard]] pid_t pid() const noexcept { return process_.pid(); }
     /// What it has in memory; 0 when that cannot be told. Celery's measure, too.
     [[nodiscard]] std::uint64_t resident_bytes() const;
-    /// What its crash handler wrote; nullptr when there is no such memory.
+    /// What its crash handler wrote.
     [[nodiscard]] const CrashPage* crash_page() const noexcept { return crash_page_.get(); }
-    /// What it has begun, and what can be taken back; nullptr when there is no such memory.
-    [[nodiscard]] Claims* claims() noexcept {
-        return crash_page_.get() == nullptr ? nullptr : &crash_page_.get()->claims;
-    }
-    /// Whether it got as far as to start this attempt; true when nobody can tell.
+    /// What it has begun, and what can be taken back.
+    [[nodiscard]] Claims& claims() noexcept { return crash_page_.get()->claims; }
+    /// Whether it got as far as to start this attempt.
     [[nodiscard]] bool has_begun(std::uint64_t sequence) const noexcept {
-        return crash_page() == nullptr || crash_page()->claims.begun() >= sequence;
+        return crash_page()->claims.begun() >= sequence;
     }
     /// The last it wrote to standard error, at most 4 KiB.
     [[nodiscard]] const std::string& last_words() const noexcept { return last_words_; }

@@ -448,6 +448,7 @@ Result<Call> read_call(std::string_view payload) {
     } else if (call.kind == Call::Kind::start_chord) {
         call.chord.group_id = in.text();
         call.chord.size = in.signed_number();
+        if (call.chord.size < 1) in.refuse();
         for (Json* const part : {&call.chord.structure, &call.chord.watch}) {
             *part = read_json(in);
             if (part->python_type_name() == "None") *part = {};

@@ -48,10 +48,10 @@ std::size_t SlotState::queue_max() const noexcept {
     return std::min(tasks_max_ - tasks_run_ - 1, Claims::kOpen - 1 - numbers);
 }
 
-std::vector<SlotState::RequestPtr> SlotState::take_back(Claims* claims) {
+std::vector<SlotState::RequestPtr> SlotState::take_back(Claims& claims) {
     // From the end: meanwhile the slot goes on beginning them from the front.
     std::vector<RequestPtr> back;
-    while (!queue_.empty() && (claims == nullptr || claims->take_back(queue_.back().sequence))) {
+    while (!queue_.empty() && claims.take_back(queue_.back().sequence)) {
         back.push_back(std::move(queue_.back().request));
         queue_.pop_back();
     }
@@ -85,6 +85,13 @@ void SlotState::asked(KillReason reason, Clock::time_point gone_by) noexcept {
     if (kill_reason_ != KillReason::none) return;
     kill_reason_ = reason;
     kill_at_ = gone_by;
+}
+
+std::vector<SlotState::RequestPtr> SlotState::lost() {
+    std::vector<RequestPtr> lost;
+    for (Given& given : queue_) lost.push_back(std::move(given.request));
+    queue_.clear();
+    return lost;
 }
 
 SlotState::RequestPtr SlotState::ended() noexcept {

@@ -68,9 +68,8 @@ public:
     [[nodiscard]] bool has_queued(const RequestPtr& request) const noexcept;
     /// The number of the last attempt that was given to it.
     [[nodiscard]] std::uint64_t given() const noexcept { return given_; }
-    /// Takes what is queued and has not begun, in its order; of a slot that is gone (`claims`
-    /// null), everything that is queued.
-    [[nodiscard]] std::vector<RequestPtr> take_back(Claims* claims);
+    /// Takes what is queued and has not begun, in its order.
+    [[nodiscard]] std::vector<RequestPtr> take_back(Claims& claims);
     /// The attempt has ended, and the next one of the queue runs; its request, or nullptr when no
     /// such attempt runs.
     [[nodiscard]] RequestPtr end(std::uint64_t sequence, Clock::time_point now) noexcept;
@@ -93,9 +92,11 @@ public:
     [[nodiscard]] Clock::time_point began() const noexcept { return began_; }
     [[nodiscard]] std::optional<Clock::time_point> kill_at() const noexcept { return kill_at_; }
 
-    /// The process has ended; the request whose attempt it takes along, or nullptr. What is queued
-    /// is to be taken back before.
+    /// The process has ended; the request whose attempt it takes along, or nullptr. After this
+    /// take_back(), then lost().
     [[nodiscard]] RequestPtr ended() noexcept;
+    /// What it had begun and not told the end of, besides the one that ended() told.
+    [[nodiscard]] std::vector<RequestPtr> lost();
 
 private:
     static constexpr std::size_t kNoLimit = std::numeric_limits<std::size_t>::max();

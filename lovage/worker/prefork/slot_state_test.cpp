@@ -169,7 +169,7 @@ TEST(SlotState, GivesBackWhatHasNotBegun) {
     for (const auto& request : requests) claims.give(slot.queue(request));
     ASSERT_EQ(claims.begin(one), Claims::Answer::begin);
     ASSERT_EQ(claims.begin(one + 1), Claims::Answer::begin);
-    EXPECT_THAT(slot.take_back(&claims), testing::ElementsAre(requests[1], requests[2]));
+    EXPECT_THAT(slot.take_back(claims), testing::ElementsAre(requests[1], requests[2]));
     EXPECT_EQ(claims.begin(one + 2), Claims::Answer::taken_back);
     EXPECT_EQ(slot.queued(), 1U) << "that one has begun, and its end is on its way";
     const auto last = some_request();
@@ -179,7 +179,7 @@ TEST(SlotState, GivesBackWhatHasNotBegun) {
     EXPECT_EQ(slot.end(one + 1, at(2ms)), requests[0]);
     EXPECT_EQ(slot.sequence(), later);
     EXPECT_EQ(slot.running(), last);
-    EXPECT_THAT(slot.take_back(&claims), testing::IsEmpty());
+    EXPECT_THAT(slot.take_back(claims), testing::IsEmpty());
 }
 
 TEST(SlotState, GivesBackNothingThatBeginsMeanwhile) {
@@ -200,7 +200,7 @@ TEST(SlotState, GivesBackNothingThatBeginsMeanwhile) {
             }
         }};
         go = true;
-        const auto back = slot.take_back(&claims);
+        const auto back = slot.take_back(claims);
         process.join();
         ASSERT_EQ(begun + back.size(), kAhead) << "each is begun or given back";
         ASSERT_EQ(slot.queued(), begun);
@@ -209,14 +209,19 @@ TEST(SlotState, GivesBackNothingThatBeginsMeanwhile) {
     RecordProperty("rounds_in_which_both_had_some", both_had_some);
 }
 
-TEST(SlotState, ThatIsGoneGivesBackAllThatWaits) {
+TEST(SlotState, ThatIsGoneGivesBackWhatItHasNotBegun) {
     SlotState slot = serving();
-    const auto running = some_request();
-    const auto waiting = some_request();
-    (void)slot.begin(running, at(0ms));
-    (void)slot.queue(waiting);
-    EXPECT_EQ(slot.ended(), running);
-    EXPECT_THAT(slot.take_back(nullptr), testing::ElementsAre(waiting));
+    Claims claims{};
+    const std::vector requests{some_request(), some_request(), some_request()};
+    const std::uint64_t one = slot.begin(requests[0], at(0ms));
+    claims.give(one);
+    for (std::size_t i = 1; i < 3; ++i) claims.give(slot.queue(requests[i]));
+    ASSERT_EQ(claims.begin(one), Claims::Answer::begin);
+    ASSERT_EQ(claims.begin(one + 1), Claims::Answer::begin);
+    EXPECT_EQ(slot.ended(), requests[0]);
+    EXPECT_THAT(slot.take_back(claims), testing::ElementsAre(requests[2]));
+    EXPECT_THAT(slot.lost(), testing::ElementsAre(requests[1])) << "nobody heard of its end";
+    EXPECT_EQ(slot.queued(), 0U);
 }
 
 TEST(SlotState, HasANumberForEachAttemptThatCouldBegin) {
@@ -226,7 +231,7 @@ TEST(SlotState, HasANumberForEachAttemptThatCouldBegin) {
     for (std::uint64_t taken_back = 0; taken_back < Claims::kOpen - 1; ++taken_back) {
         ASSERT_EQ(slot.queue_max(), Claims::kOpen - 1 - taken_back);
         claims.give(slot.queue(some_request()));
-        ASSERT_EQ(slot.take_back(&claims).size(), 1U);
+        ASSERT_EQ(slot.take_back(claims).size(), 1U);
     }
     EXPECT_EQ(slot.queue_max(), 0U) << "the next would need the cell of the one that runs";
 }
