@@ -172,6 +172,23 @@ def mark_once(key):
     mark(key)
 
 
+@app.task(name="tasks.replace", bind=True)
+def replace(self, by):
+    return self.replace(signature(by, app=app))
+
+
+@app.task(name="tasks.add_to_chord", bind=True)
+def add_to_chord(self, added, value):
+    for one in added:
+        self.add_to_chord(signature(one, app=app))
+    return value
+
+
+@app.task(name="tasks.stamps", bind=True)
+def stamps(self, before=None):
+    return [*(before or []), self.request.get("stamps") or {}]
+
+
 # The rest has no twin in C++: what Python's own types become on their way.
 
 @app.task(name="tasks.moment")
