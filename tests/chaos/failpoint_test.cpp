@@ -95,7 +95,7 @@ void Failpoint::expect_ends() {
     TaskLedger::Report report = ledger_.check(faults_);
     // These start twice by themselves; and where somebody dies with all messages of a workflow sent
     // and its own not acknowledged, the workflow may have run to its end before it comes again
-    // (docs/guides/delivery.md).
+    // (docs/guides/canvas.md).
     const auto& [broker, point, action] = GetParam();
     const bool workflows_come_again =
         point == failpoint::Point::follow_ups_sent && action == "kill";

@@ -113,9 +113,9 @@ class Graph(unittest.TestCase):
         steps = [on("cpp", "add", 1, 1), pair, on("py", "total"), on("cpp", "add", 100)]
         last = fleet.client.ask("canvas", canvas={"chain": steps})["id"]
         self.assertEqual(AsyncResult(last, app=fleet.tasks.app).get(timeout=PATIENCE), 116)
-        root = fleet.record(last)
+        root = fleet.await_record(last)  # a step is stored after what follows it was sent
         while root.get("parent_id"):
-            root = fleet.record(root["parent_id"])
+            root = fleet.await_record(root["parent_id"])
 
         graph = until(lambda: self.whole(root["task_id"]), "a graph of the whole workflow")
         nodes = {node["id"]: node for node in graph["nodes"]}
