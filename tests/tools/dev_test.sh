@@ -20,7 +20,7 @@ expect() {
 expect 0 '^  demo ' ./dev help
 expect 0 '^  demo ' ./dev
 expect 1 'no command "tset"' ./dev tset
-expect 1 'no set-up group "biuld".*bench build' ./dev setup biuld
+expect 1 'no set-up group "biuld".*bench browser build' ./dev setup biuld
 expect 1 'unknown option "--lable"' ./dev test --lable unit
 expect 1 '\-\-label needs a value' ./dev test --label
 expect 1 'no preset "fast".*release, debug, asan, tsan' ./dev build fast
