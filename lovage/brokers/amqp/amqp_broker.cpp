@@ -216,8 +216,8 @@ public:
         if (const auto rung = amqp_broker::rung_for(publication.delay)) {
             return publish_delayed(std::move(publication), *rung, deadline);
         }
-        amqp::Publisher& publisher = publication.aside ? aside() : publisher_;
-        return publisher.publish(amqp_broker::outgoing(std::move(publication)), deadline);
+        if (publication.aside) return publish_aside(std::move(publication), deadline);
+        return publisher_.publish(amqp_broker::outgoing(std::move(publication)), deadline);
     }
 
     Awaitable<Result<std::unique_ptr<Consumer>>> consume(ConsumeOptions options,
@@ -289,8 +289,11 @@ public:
     [[nodiscard]] bool delays_natively() const noexcept override { return false; }
 
 private:
-    /// Its channel is opened when it is first needed.
-    amqp::Publisher& aside() { return aside_ ? *aside_ : aside_.emplace(producer_); }
+    /// Its channel is opened when it is first needed: on the loop, like everything that awaits.
+    Awaitable<Result<void>> publish_aside(Publication publication, Deadline deadline) {
+        if (!aside_) aside_.emplace(producer_);
+        co_return co_await aside_->publish(amqp_broker::outgoing(std::move(publication)), deadline);
+    }
     static Awaitable<Result<void>> refused(Error why) { co_return std::unexpected{std::move(why)}; }
 
     Awaitable<Result<void>> publish_delayed(Publication publication, std::chrono::seconds rung,
