@@ -72,9 +72,10 @@ public:
     [[noreturn]] void replace(const Signature& signature) const;
 
     /// One more part for the chord that the task is a part of: its result comes right before or
-    /// after the task's own in the list, a group's as a list. Celery's Task.add_to_chord(). Returns
-    /// the id that it will run under. Throws std::invalid_argument when the task is no part of a
-    /// chord, or for what replace() refuses.
+    /// after the task's own in the list, and last where the chord has groups in its header; a
+    /// group's as a list. Celery's Task.add_to_chord(). Returns the id that it will run under.
+    /// Throws std::invalid_argument when the task is no part of a chord, or for what replace()
+    /// refuses.
     ///
     /// Celery differs: it sends at once, and once more in each attempt. Here it is sent when the
     /// task succeeds or replaces itself, the chord made larger first; an attempt that ends in any

@@ -55,6 +55,15 @@ TEST(ChordJoin, GroupsInTheHeaderAreListsInTheList) {
     EXPECT_EQ(to_json_text(join.results), "[1, [2, 3]]");
 }
 
+TEST(ChordJoin, WhatPartsHaveAddedComesLastBesideGroups) {
+    const Json structure =
+        Json::raw(R"([["g", null], [[["a", null], null], [["h", null], [[["b", null], null]]]]])");
+    const ChordJoin join =
+        join_chord(returns({part("added", "3"), part("a", "1"), part("b", "2")}, structure));
+    ASSERT_FALSE(join.failure) << join.failure->exc_message;
+    EXPECT_EQ(to_json_text(join.results), "[1, [2], 3]");
+}
+
 TEST(ChordJoin, WithAPartOfItsStructureMissingAChordIsNotComplete) {
     const Json structure =
         Json::raw(R"([["g", null], [[["a", null], null], [["b", null], null]]])");
