@@ -27,7 +27,8 @@ inline constexpr auto kLong = 20s;  // a bound for what takes milliseconds
 class RunningWorker {
 public:
     explicit RunningWorker(App& app, std::size_t concurrency = 1, std::string node = "w@test")
-        : worker_{app, options(concurrency, std::move(node))},
+        : app_{app},
+          worker_{app, options(concurrency, std::move(node))},
           run_{std::async(std::launch::async, [this, &app] {
               return app.core()->loop().run_blocking(worker_.run());
           })} {
@@ -43,6 +44,11 @@ public:
         request_stop();
         return wait_stopped();
     }
+    /// Asked on the app's loop.
+    WorkerStatus status() {
+        const auto ask = [this]() -> Awaitable<WorkerStatus> { co_return worker_.status(); };
+        return app_.core()->loop().run_blocking(ask());
+    }
     Worker& worker() { return worker_; }
 
 private:
@@ -54,6 +60,7 @@ private:
         return wanted;
     }
 
+    App& app_;
     std::binary_semaphore ready_{0};
     Worker worker_;
     std::future<Result<void>> run_;

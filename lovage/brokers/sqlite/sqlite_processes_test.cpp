@@ -71,6 +71,14 @@ public:
         signal(number);
         (void)wait();
     }
+    /// SIGSTOP, and waits until none of its threads runs: the signal alone is for one thread, which
+    /// stops the others when it is scheduled.
+    void stop() const {
+        signal(SIGSTOP);
+        int status = 0;
+        EXPECT_EQ(waitpid(pid_, &status, WUNTRACED), pid_);
+        EXPECT_TRUE(WIFSTOPPED(status));
+    }
     int wait() {
         int status = 0;
         waitpid(std::exchange(pid_, -1), &status, 0);
@@ -147,7 +155,7 @@ protected:
         auto connection = sqlite::Connection::open(folder() + "/broker.sqlite3");
         ASSERT_TRUE(connection);
         ASSERT_TRUE((*connection)->script("BEGIN IMMEDIATE"));
-        peer.signal(SIGSTOP);
+        peer.stop();
         ASSERT_TRUE((*connection)->script("ROLLBACK"));
     }
     /// What the others do with a peer that died or stopped.

@@ -48,7 +48,7 @@ TEST(MailboxPromises, AWarmShutdownIsAnsweredThroughout) {
     const auto held = hold.delay();
     begun.acquire();
     worker.request_stop();
-    wait_for([&] { return worker.worker().status().stopping; });
+    wait_for([&] { return worker.status().stopping; });
     const App asking{"asking", settings};
     EXPECT_THAT(ask_one(asking, control::ping()), ElementsAre(Pair("w@test", kPong)));
     const NodeReplies active = ask_one(asking, control::inspect("active"));
