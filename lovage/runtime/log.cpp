@@ -225,8 +225,8 @@ public:
             // process.
             if (!drained) stuck_writer_ = std::move(writer);
         }
-        if (drained && lost > lost_reported_.exchange(lost)) {
-            write_all(loss_line(destination(), lost));
+        if (drained && lost > lost_reported_ && write_all(loss_line(destination(), lost))) {
+            lost_reported_ = lost;
         }
     }
 

@@ -14,6 +14,7 @@
 #include <thread>
 #include <vector>
 
+#include <fcntl.h>
 #include <unistd.h>
 
 namespace lovage::log {
@@ -297,6 +298,29 @@ TEST(ProcessLogOnASlowPipe, WritersGoOnAndLostLinesAreCountedAndReported) {
     EXPECT_THAT(written, HasSubstr(fmt::format("{} log lines are lost so far", lost_lines())));
     EXPECT_GE(static_cast<std::uint64_t>(std::ranges::count(written, '\n')) + lost, 3000U + 2U)
         << "every line is written or counted, and the loss is reported at least twice";
+}
+
+TEST(ProcessLogOnAFullDisk, WritersGoOnAndTheNextOneWithRoomHasTheCount) {
+    configure({.format = Format::text});
+    flush();
+    const int saved = ::dup(STDERR_FILENO);
+    const int full = ::open("/dev/full", O_WRONLY | O_CLOEXEC);  // ENOSPC, always
+    ASSERT_GE(full, 0);
+    ::dup2(full, STDERR_FILENO);
+    ::close(full);
+    const std::uint64_t lost_before = lost_lines();
+    for (int i = 0; i < 100; ++i) info("worker", "line {}", i);
+    flush();
+    ::dup2(saved, STDERR_FILENO);
+    ::close(saved);
+    EXPECT_EQ(lost_lines() - lost_before, 100U);
+
+    ::testing::internal::CaptureStderr();
+    info("worker", "there is room again");
+    flush();
+    EXPECT_THAT(::testing::internal::GetCapturedStderr(),
+                AllOf(HasSubstr("there is room again\n"),
+                      HasSubstr(fmt::format("{} log lines are lost so far", lost_lines()))));
 }
 
 }  // namespace
