@@ -301,21 +301,22 @@ TEST(ProcessLogOnASlowPipe, WritersGoOnAndLostLinesAreCountedAndReported) {
 }
 
 TEST(ProcessLogOnAFullDisk, WritersGoOnAndTheNextOneWithRoomHasTheCount) {
-    configure({.format = Format::text});
     flush();
     const int saved = ::dup(STDERR_FILENO);
     const int full = ::open("/dev/full", O_WRONLY | O_CLOEXEC);  // ENOSPC, always
     ASSERT_GE(full, 0);
     ::dup2(full, STDERR_FILENO);
     ::close(full);
+    configure({.format = Format::text});
     const std::uint64_t lost_before = lost_lines();
     for (int i = 0; i < 100; ++i) info("worker", "line {}", i);
     flush();
     ::dup2(saved, STDERR_FILENO);
     ::close(saved);
-    EXPECT_EQ(lost_lines() - lost_before, 100U);
+    EXPECT_GE(lost_lines() - lost_before, 100U) << "the lines, and what was said of them";
 
     ::testing::internal::CaptureStderr();
+    configure({.format = Format::text});
     info("worker", "there is room again");
     flush();
     EXPECT_THAT(::testing::internal::GetCapturedStderr(),
