@@ -90,11 +90,23 @@ class Services:
         self.signal(signal.SIGCONT)
         subprocess.run([*self.command, "down", "--wipe"], check=True, stdout=subprocess.DEVNULL)
 
+    def _pids(self) -> list[int]:
+        return [int((self.folder / name / f"{name}.pid").read_text().split()[0]) for name in self.names]
+
     def signal(self, number):
         """To each server."""
-        for name in self.names:
+        for pid in self._pids():
             with contextlib.suppress(ProcessLookupError):
-                os.kill(int((self.folder / name / f"{name}.pid").read_text().split()[0]), number)
+                os.kill(pid, number)
+
+    def await_rest(self, patience: float = 10):
+        """Until the servers have used less than a tenth of a processor for half a second: what they were given is put away."""
+        deadline = time.monotonic() + patience
+        while time.monotonic() < deadline:
+            used, began = sum(map(processor_seconds, self._pids())), time.monotonic()
+            time.sleep(0.5)
+            if sum(map(processor_seconds, self._pids())) - used < 0.1 * (time.monotonic() - began):
+                return
 
 
 def address(url: str) -> str:
@@ -191,6 +203,12 @@ def wrk(port: int, path: str, *, method: str = "GET", seconds: int = 5, connecti
         "requests": int(re.search(r"(\d+) requests in", text).group(1)),
         "p99_ms": float(p99) * {"us": 0.001, "ms": 1, "s": 1000}[unit],
     }
+
+
+def processor_seconds(pid: int) -> float:
+    """What a process has used, its threads included."""
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def resident_mib(pid: int) -> float:

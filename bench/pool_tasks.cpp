@@ -134,28 +134,42 @@ int hop(lovage::App& app, const std::string& pool, int rounds) {
     return served ? 0 : 1;
 }
 
-/// Milliseconds of each ping, sorted; pauses between them, so that they meet the worker at any
-/// point of what it does.
+/// One answer, and what the worker did until it came.
+struct Ping {
+    double milliseconds;
+    std::uint64_t tasks;
+};
+
+/// Each ping, and the time of the median, the 99th hundredth and the slowest; pauses between them,
+/// so that they meet the worker at any point of what it does.
 int ping(lovage::App& app, const std::string& node, int count) {
-    std::vector<double> times;
+    std::vector<Ping> pings;
     lovage::ControlOptions options;
     options.destination = {node};
     options.timeout = 10s;
+    const auto first = bench::Clock::now();
+    const std::uint64_t before_all = page().ended;
     for (int i = 0; i <= count; ++i) {
         const auto start = bench::Clock::now();
+        const std::uint64_t before = page().ended;
         if (app.control().broadcast(lovage::control::ping(), options).size() != 1) {
             std::cerr << "no answer within 10 s\n";
             return 1;
         }
-        if (i > 0) times.push_back(bench::seconds_since(start) * 1e3);  // the first one connects
+        // The first one connects.
+        if (i > 0) pings.push_back({bench::seconds_since(start) * 1e3, page().ended - before});
         std::this_thread::sleep_for(std::chrono::milliseconds{5 + i % 7});
     }
-    std::ranges::sort(times);
+    const double rate =
+        static_cast<double>(page().ended - before_all) / bench::seconds_since(first);
+    std::ranges::sort(pings, {}, &Ping::milliseconds);
     const auto at = [&](std::size_t hundredth) {
-        return times[(times.size() - 1) * hundredth / 100];
+        return pings[(pings.size() - 1) * hundredth / 100].milliseconds;
     };
     std::cout << "{\"p50_ms\": " << at(50) << ", \"p99_ms\": " << at(99)
-              << ", \"max_ms\": " << times.back() << "}\n";
+              << ", \"max_ms\": " << pings.back().milliseconds
+              << ", \"tasks_meanwhile\": " << pings.back().tasks
+              << ", \"tasks_per_second\": " << rate << "}\n";
     return 0;
 }
 

@@ -15,6 +15,7 @@
 
 #include <tests/support/fake_node.hpp>
 #include <tests/support/memory_app.hpp>
+#include <tests/support/wrapped_broker.hpp>
 
 namespace lovage {
 namespace {
@@ -130,6 +131,61 @@ TEST(RemoteControl, KeepsOneQueueForTheRepliesOfAllCalls) {
     EXPECT_THAT(queues, SizeIs(2));
     EXPECT_THAT(ask(), SizeIs(1));
     EXPECT_EQ(queues_of(app), queues);
+}
+
+/// Notes by when its consumers shall be closed.
+class NotesItsDeadlines final : public WrappedBroker {
+public:
+    NotesItsDeadlines(std::unique_ptr<Broker> inner, std::vector<Deadline>& closed)
+        : WrappedBroker{std::move(inner)}, closed_{closed} {}
+
+    Awaitable<Result<std::unique_ptr<Consumer>>> consume(ConsumeOptions options,
+                                                         Deadline deadline) override {
+        auto made = co_await WrappedBroker::consume(std::move(options), deadline);
+        if (!made) co_return made;
+        co_return std::make_unique<Consuming>(std::move(*made), closed_);
+    }
+
+private:
+    class Consuming final : public WrappedConsumer {
+    public:
+        Consuming(std::unique_ptr<Consumer> inner, std::vector<Deadline>& closed)
+            : WrappedConsumer{std::move(inner)}, closed_{closed} {}
+        Awaitable<Result<void>> close(Deadline deadline) override {
+            closed_.push_back(deadline);
+            return WrappedConsumer::close(deadline);
+        }
+
+    private:
+        std::vector<Deadline>& closed_;
+    };
+
+    std::vector<Deadline>& closed_;
+};
+
+TEST(RemoteControl, TakesNoLongerToCloseThanItsAppIsGiven) {
+    Settings settings = memory_settings();
+    settings.broker_url.replace(0, std::string{"memory"}.size(), "noted");
+    std::vector<Deadline> closed;
+    register_broker_driver("noted",
+                           {[&closed](Executor executor, const std::string& url, const Settings&) {
+                               return std::make_unique<NotesItsDeadlines>(
+                                   make_memory_broker(std::move(executor), url), closed);
+                           }});
+    {
+        App app{"test", settings};
+        {
+            const FakeNode node{app, "one@h", pong};
+            EXPECT_THAT(app.control().broadcast(control::ping(), {.timeout = kLong, .limit = 1}),
+                        SizeIs(1));
+        }
+        closed.clear();  // the node's
+        const Deadline given = Deadline::in(1ms);
+        const std::shared_ptr<AppCore> core = app.core();
+        core->loop().run_blocking(core->close(given));
+        ASSERT_THAT(closed, SizeIs(1));
+        EXPECT_LE(closed.front().time(), given.time());
+    }
 }
 
 TEST(RemoteControl, AnswersEachOfSeveralCallersAtOnce) {

@@ -310,6 +310,19 @@ TEST_F(Commands, RevokeTellsWorkersThatListen) {
               R"({"task_id": ["a", "b"], "terminate": true, "signal": "SIGTERM"})");
 }
 
+TEST_F(Commands, RevokeTellsOfAnyNumberInCommandsThatWorkersTake) {
+    const FakeNode node{app, "w@h", pong};
+    RevokeArguments many;
+    for (int i = 0; i < 10'001; ++i) many.task_ids.push_back(std::to_string(i));
+    EXPECT_EQ(run_revoke(app, many, console), kSuccess);
+    EXPECT_TRUE(out.str().starts_with("0: revoked\n1: revoked\n"));
+    EXPECT_TRUE(out.str().ends_with("\n10000: revoked\n"));
+    (void)app.control().broadcast(control::ping(), {.destination = {"w@h"}, .timeout = 20s});
+    ASSERT_EQ(node.requests().size(), 3U);
+    EXPECT_EQ(node.requests()[0].arguments.find("task_id")->as_array().size(), 10'000U);
+    EXPECT_EQ(to_json_text(*node.requests()[1].arguments.find("task_id")), R"(["10000"])");
+}
+
 TEST_F(Commands, PurgeAsksAndTakesNoForAnAnswer) {
     (void)call({.task = "greet", .args = *parse_json(R"(["x"])")});
     in.str("no\n");

@@ -79,6 +79,7 @@ void Grammar::Builder::add_remote_options(CLI::App& command) {
     command.add_option("-d,--destination", texts_.destination, "Only these nodes, comma separated")
         ->type_name("NODES")
         ->expected(1)
+        ->allow_extra_args(false)  // what stands behind is the command's
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
     command.add_flag("-j,--json", texts_.json, "For programs");
 }

@@ -116,6 +116,13 @@ TEST(RemoteCommands, TakeCelerysOptionsBeforeAndBehindTheirName) {
     EXPECT_EQ(remote({"control", "shutdown"}).timeout, 1s);
 }
 
+TEST(RemoteCommands, TakeTheirArgumentsBehindOptionsToo) {
+    const RemoteArguments revoke = remote({"control", "revoke", "-d", "w@h", "one", "two"});
+    EXPECT_THAT(revoke.destination, ElementsAre("w@h"));
+    EXPECT_EQ(revoke.command.arguments, Json::object({{"task_id", Json::array({"one", "two"})}}));
+    EXPECT_THAT(remote({"control", "-d", "w@h", "revoke", "one"}).destination, ElementsAre("w@h"));
+}
+
 TEST(RemoteCommands, AreListedWithWhatTheyDo) {
     for (const std::string option : {"--help", "--list"}) {
         const auto help = parse_arguments({"inspect", option}, "shop");

@@ -124,6 +124,30 @@ TEST_F(RabbitMqOnly, AForgottenQueueIsNotMadeAgain) {
     EXPECT_EQ(gone.error().code, Errc::not_found);
 }
 
+/// It goes with its last consumer, however that ends.
+TEST_F(RabbitMqOnly, AQueueThatWentWithItsConsumerIsNotMadeAgain) {
+    TestClient client{[&](Executor executor) { return store_.make_broker(std::move(executor)); }};
+    const auto consume = [&](const char* queue) {
+        EXPECT_TRUE(client.declare({.name = queue, .auto_delete = true}));
+        return client.consume({queue}, 1);
+    };
+    const auto closed = consume("closed");
+    EXPECT_TRUE(client.run(closed->consumer().close(soon())));
+    const auto cancelled = consume("cancelled");
+    EXPECT_TRUE(client.run(cancelled->consumer().cancel(soon())));
+    const auto left = consume("left");
+    EXPECT_TRUE(client.run(left->consumer().cancel_queue("left", soon())));
+    consume("dropped").reset();
+    const auto used = consume("used");
+    ASSERT_TRUE(client.run(client.broker().renew(soon())));
+    for (const char* queue : {"closed", "cancelled", "left", "dropped"}) {
+        const auto gone = client.run(client.broker().queue_status(queue, soon()));
+        ASSERT_FALSE(gone) << queue;
+        EXPECT_EQ(gone.error().code, Errc::not_found);
+    }
+    EXPECT_TRUE(client.run(client.broker().queue_status("used", soon())));
+}
+
 /// RabbitMQ closes a channel over an exchange that is not there, and forgets what was under way.
 TEST_F(RabbitMqOnly, WhatGoesWrongAsideTouchesNoOtherMessage) {
     constexpr int kMessages = 2000;

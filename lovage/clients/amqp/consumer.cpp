@@ -50,7 +50,10 @@ Consumer::Consumer(Client& client, ConsumerOptions options)
 }
 
 Consumer::~Consumer() {
-    if (client_ != nullptr) client_->remove(*this);
+    if (client_ != nullptr) {
+        client_->remove(*this);
+        forget_auto_delete();
+    }
     if (channel_ != nullptr) {
         write_settlements();
         channel_->close();
@@ -407,6 +410,7 @@ Awaitable<Result<void>> Consumer::cancel_queue(std::string queue, Deadline deadl
     const bool consuming = std::exchange(subscription->consuming, false);
     give_back(*subscription);
     drop(queue);
+    if (client_ != nullptr) client_->consumer_gone(queue);
     if (!consuming || channel_ == nullptr) co_return Result<void>{};
     auto done = std::make_shared<Answer>(arrived_.executor());
     channel_->call(Request::make(basic::Cancel{.consumer_tag = tag}, basic::CancelOk::kId),
@@ -429,13 +433,18 @@ Awaitable<Result<void>> Consumer::cancel(Deadline deadline) {
     co_return outcome;
 }
 
+/// Queues that go with this consumer are not to come back with the next connection.
+void Consumer::forget_auto_delete() {
+    for (const Subscription& gone : subscriptions_) client_->consumer_gone(gone.queue);
+}
+
 Awaitable<Result<void>> Consumer::close(Deadline deadline) {
     if (closed_) co_return Result<void>{};
     closed_ = true;
     arrived_.notify_all();
     if (client_ != nullptr) {
         client_->remove(*this);
-        for (const Subscription& gone : subscriptions_) client_->consumer_gone(gone.queue);
+        forget_auto_delete();
     }
     handed_out_ = 0;
     subscriptions_.clear();

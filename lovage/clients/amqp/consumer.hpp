@@ -117,6 +117,7 @@ private:
     [[nodiscard]] std::uint16_t granted() const noexcept;
     [[nodiscard]] std::string next_tag();
     void drop(const std::string& queue);
+    void forget_auto_delete();
     void give_back(Subscription& subscription);
     void write_settlements();
     void settled();
