@@ -182,6 +182,20 @@ TEST_F(ChordSweeperTest, AChainThatEndedBeforeItsLastStepFailsTheChord) {
     EXPECT_EQ(app_.async_result("last").state(), "REVOKED");
 }
 
+TEST_F(ChordSweeperTest, AChainThatEndedBeforeItsGroupFailsTheChordOnce) {
+    const Signature chain = canvas_of(
+        SignatureType::chain, "celery.chain",
+        {call_of("part", "x"), group_of("inner", {call_of("part", "a"), call_of("part", "b")})});
+    start_without_messages(group_of("g", {chain, call_of("part", "c")}));
+    (void)count("g", 1, ended("c", "2"));
+    store(ended("x", R"({"exc_type": "ValueError", "exc_message": ["no"]})", states::kFailure));
+    RunningWorker worker{app_};
+    EXPECT_EQ(value("body"), "ChordError: Dependency a raised ValueError('no')");
+    std::this_thread::sleep_for(kTimeForSweeps);
+    EXPECT_EQ(runs_of("told of body"), 1);
+    EXPECT_EQ(app_.async_result("b").state(), "FAILURE");
+}
+
 TEST_F(ChordSweeperTest, ResultsOfGroupsInTheHeaderStayLists) {
     const Signature chain = canvas_of(
         SignatureType::chain, "celery.chain",
