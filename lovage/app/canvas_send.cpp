@@ -1,5 +1,6 @@
 #include <lovage/app/canvas_send.hpp>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <exception>
@@ -40,6 +41,8 @@ struct PreparedCanvas {
     std::string id;
     CanvasPlan plan;
     Json result;
+    /// Groups under ids that nobody has known before.
+    std::vector<std::string> new_groups;
     std::vector<std::string> marks;  ///< Sent-markers to leave.
     Deadline deadline;
     std::optional<Error> error;
@@ -79,14 +82,16 @@ std::string name_of(const Signature& signature) {
     return fmt::format("{} '{}'", to_string(signature.type), signature.task);
 }
 
-Result<void> plan_canvas(AppCore& core, Signature canvas, const SendOptions& options,
+/// `new_id`: it was made for this canvas.
+Result<void> plan_canvas(AppCore& core, Signature canvas, const SendOptions& options, bool new_id,
                          PreparedCanvas& prepared) {
     if (auto problem = problem_with(options, name_of(canvas))) {
         return std::unexpected{std::move(*problem)};
     }
     if (auto stamped = add_stamps(canvas, options.stamps); !stamped) return stamped;
     canvas.options.erase("task_id");  // prepared.id is that, or stands above it
-    auto frozen = freeze(canvas, prepared.id, "canvas", prepared.id, core.client_id());
+    auto frozen = freeze(canvas, prepared.id, "canvas", prepared.id, core.client_id(),
+                         new_id ? &prepared.new_groups : nullptr);
     if (!frozen) return frozen;
     auto result = result_tuple_of(canvas);
     if (!result) return std::unexpected{std::move(result.error())};
@@ -111,10 +116,11 @@ Result<void> plan_canvas(AppCore& core, Signature canvas, const SendOptions& opt
 PreparedCanvas prepare_canvas(const std::shared_ptr<AppCore>& core, Signature canvas,
                               SendOptions options) {
     if (options.task_id.empty()) options.task_id = canvas.task_id();
-    if (options.task_id.empty()) options.task_id = uuid4();
+    const bool new_id = options.task_id.empty();
+    if (new_id) options.task_id = uuid4();
     const auto timeout = options.timeout.value_or(core->settings().task_publish_timeout);
-    PreparedCanvas prepared{options.task_id, {}, {}, {}, Deadline::in(timeout), {}, {}};
-    auto planned = plan_canvas(*core, std::move(canvas), options, prepared);
+    PreparedCanvas prepared{options.task_id, {}, {}, {}, {}, Deadline::in(timeout), {}, {}};
+    auto planned = plan_canvas(*core, std::move(canvas), options, new_id, prepared);
     if (!planned) {
         prepared.error = std::move(planned.error());
     } else if (core->settings().task_track_sent) {
@@ -184,11 +190,27 @@ Awaitable<Result<void>> start_chords(AppCore* core, std::vector<PlannedChord>* c
                                      Deadline deadline) {
     const auto start = [&](std::size_t i) {
         PlannedChord& chord = (*chords)[i];
-        return core->client().start_chord({std::move(chord.group_id), chord.size,
-                                           std::move(chord.structure), std::move(chord.watch)},
-                                          deadline);
+        return core->client().start_chord(
+            {chord.group_id, chord.size, std::move(chord.structure), std::move(chord.watch)},
+            deadline);
     };
     co_return co_await for_each_index(chords->size(), kAtOnce, start, OnFailure::finish);
+}
+
+/// Chords of a canvas that does not exist: nobody shall watch them. Those of a canvas that may have
+/// been sent before, under the same ids, are left alone. What cannot be ended now, since the result
+/// backend is away, too, is watched until kChordKeptMost has passed.
+Awaitable<void> end_chords(AppCore* core, const std::vector<PlannedChord>* chords,
+                           const std::vector<std::string>* new_groups, Deadline deadline) {
+    constexpr auto kLeast = 1s;  // the deadline may have passed with the attempt to send
+    const Deadline until = Deadline::at(std::max(deadline.time(), Deadline::in(kLeast).time()));
+    const std::unordered_set<std::string_view> made{new_groups->begin(), new_groups->end()};
+    std::vector<std::string> in_vain;
+    for (const PlannedChord& chord : *chords) {
+        if (made.contains(chord.group_id)) in_vain.push_back(chord.group_id);
+    }
+    const auto end = [&](std::size_t i) { return core->client().end_chord(in_vain[i], until); };
+    (void)co_await for_each_index(in_vain.size(), kAtOnce, end, OnFailure::finish);
 }
 
 /// The outcome, and why it is no other.
@@ -198,20 +220,26 @@ struct Ended {
 };
 
 Awaitable<Ended> send_on_loop(std::shared_ptr<AppCore> core, CanvasPlan plan,
-                              std::vector<std::string> marks, Deadline deadline,
-                              std::shared_ptr<TaskContext::Trail> trail) {
+                              std::vector<std::string> new_groups, std::vector<std::string> marks,
+                              Deadline deadline, std::shared_ptr<TaskContext::Trail> trail) {
     co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation{});
     if (!core->connected()) {
         auto connected = co_await core->connect(deadline);
         if (!connected) co_return Ended{SendOutcome::rejected, std::move(connected.error())};
     }
     auto started = co_await start_chords(core.get(), &plan.chords, deadline);
-    if (!started) co_return Ended{SendOutcome::rejected, std::move(started.error())};
+    if (!started) {
+        co_await end_chords(core.get(), &plan.chords, &new_groups, deadline);
+        co_return Ended{SendOutcome::rejected, std::move(started.error())};
+    }
     Sending sending{core, std::move(plan.calls), std::move(marks), deadline, std::move(trail)};
     auto sent = co_await try_send_calls(&sending);
     if (sent) co_return Ended{SendOutcome::accepted, std::nullopt};
     Error& problem = sent.error();
-    if (!sending.some_may_exist) co_return Ended{SendOutcome::rejected, std::move(problem)};
+    if (!sending.some_may_exist) {
+        co_await end_chords(core.get(), &plan.chords, &new_groups, deadline);
+        co_return Ended{SendOutcome::rejected, std::move(problem)};
+    }
     if (sending.calls.size() > 1) {
         problem.detail = fmt::format("{} of {} messages of the canvas were accepted: {}",
                                      sending.accepted, sending.calls.size(), problem.detail);
@@ -225,8 +253,8 @@ Awaitable<SentCanvas> run_canvas(std::shared_ptr<AppCore> core, PreparedCanvas p
                     std::move(prepared.error)};
     if (sent.error) co_return sent;
     Ended ended = co_await on_loop(
-        core, send_on_loop(core, std::move(prepared.plan), std::move(prepared.marks),
-                           prepared.deadline, prepared.trail));
+        core, send_on_loop(core, std::move(prepared.plan), std::move(prepared.new_groups),
+                           std::move(prepared.marks), prepared.deadline, prepared.trail));
     sent.outcome = ended.outcome;
     sent.error = std::move(ended.error);
     co_return sent;

@@ -31,6 +31,7 @@ using namespace std::chrono_literals;
 using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::IsEmpty;
 using testing::SizeIs;
 
 /// Every message in queue "celery", in order.
@@ -409,6 +410,7 @@ TEST_F(CanvasMessages, OptionsThatCannotBeSendNothing) {
 class FailingClient final : public SilentClient {
 public:
     Awaitable<Result<void>> send(TaskSend task, Deadline) override {
+        if (refuses) co_return fail(Errc::rejected, "not today");
         sent.push_back(task.task_id);
         if (sent.size() == throws_at) throw std::runtime_error{"a sender's end"};
         co_return Result<void>{};
@@ -422,6 +424,18 @@ public:
         co_return meta;
     }
 
+    Awaitable<Result<void>> start_chord(ChordStart chord, Deadline) override {
+        started.push_back(std::move(chord.group_id));
+        co_return Result<void>{};
+    }
+    Awaitable<Result<void>> end_chord(std::string group_id, Deadline) override {
+        ended.push_back(std::move(group_id));
+        co_return Result<void>{};
+    }
+
+    bool refuses = false;
+    std::vector<std::string> started;
+    std::vector<std::string> ended;
     std::size_t throws_at = 0;
     std::vector<std::string> sent;
     std::string late;  ///< The member that is ready when it is waited for the third time.
@@ -452,6 +466,20 @@ TEST_F(CanvasOfAFailingClient, IsUnknownWhenASenderEndsByAnException) {
                     HasSubstr("2 of 5 messages of the canvas were accepted: sending ended "
                               "by an exception: a sender's end"));
     }
+}
+
+TEST_F(CanvasOfAFailingClient, ARejectedOneLeavesNoChordsBehind) {
+    client_->refuses = true;
+    const auto canvas = group({app_.signature("t"), app_.signature("t")}) | app_.signature("body");
+    EXPECT_THROW((void)canvas.apply_async(), SendError);
+    EXPECT_THAT(client_->started, SizeIs(1));
+    EXPECT_EQ(client_->ended, client_->started);
+    // This one may have been sent before, so that parts of it may be under way.
+    client_->started.clear();
+    client_->ended.clear();
+    EXPECT_THROW((void)canvas.apply_async({.task_id = "again"}), SendError);
+    EXPECT_THAT(client_->started, SizeIs(1));
+    EXPECT_THAT(client_->ended, IsEmpty());
 }
 
 TEST_F(CanvasOfAFailingClient, AsksAgainForWhatIsMissingOnly) {

@@ -45,6 +45,8 @@ public:
 
     /// Makes a chord's size known, before its last part is sent. Doing it again does no harm.
     virtual Awaitable<Result<void>> start_chord(ChordStart chord, Deadline deadline) = 0;
+    /// Forgets a chord that was started in vain.
+    virtual Awaitable<Result<void>> end_chord(std::string group_id, Deadline deadline) = 0;
     /// Leaves a sent-marker for a task that others will send: what a canvas ends with.
     virtual Awaitable<Result<void>> mark_sent(std::string task_id, Deadline deadline) = 0;
 

@@ -202,6 +202,10 @@ Awaitable<Result<void>> DirectClient::start_chord(ChordStart chord, Deadline dea
     return ask(&ResultBackend::start_chord, std::move(chord), deadline);
 }
 
+Awaitable<Result<void>> DirectClient::end_chord(std::string group_id, Deadline deadline) {
+    return ask(&ResultBackend::end_chord, std::move(group_id), deadline);
+}
+
 Awaitable<Result<void>> DirectClient::mark_sent(std::string task_id, Deadline deadline) {
     if (auto connected = co_await core_.connect(deadline); !connected) co_return connected;
     co_return co_await core_.results().mark_sent(std::move(task_id), deadline);

@@ -23,6 +23,7 @@ public:
 
     Awaitable<Result<void>> send(TaskSend task, Deadline deadline) override;
     Awaitable<Result<void>> start_chord(ChordStart chord, Deadline deadline) override;
+    Awaitable<Result<void>> end_chord(std::string group_id, Deadline deadline) override;
     Awaitable<Result<void>> mark_sent(std::string task_id, Deadline deadline) override;
     Awaitable<Result<std::optional<Json>>> chord_watch(std::string group_id,
                                                        Deadline deadline) override;

@@ -19,8 +19,9 @@ using detail::OptionReader;
 
 class Freezer {
 public:
-    Freezer(std::string_view parent_id, std::string_view reply_to)
-        : parent_id_{parent_id}, reply_to_{reply_to} {}
+    Freezer(std::string_view parent_id, std::string_view reply_to,
+            std::vector<std::string>* made_groups)
+        : parent_id_{parent_id}, reply_to_{reply_to}, made_groups_{made_groups} {}
 
     Result<void> freeze(Signature& signature, const std::string& position,
                         const std::string& task_id, std::size_t depth) {
@@ -46,8 +47,11 @@ public:
 private:
     void give_id(Signature& signature, const std::string& position, const std::string& task_id) {
         if (signature.option("task_id") != nullptr) return;
-        signature.options.set("task_id",
-                              task_id.empty() ? follow_up_id(parent_id_, position) : task_id);
+        std::string id = task_id.empty() ? follow_up_id(parent_id_, position) : task_id;
+        if (made_groups_ != nullptr && signature.type == SignatureType::group) {
+            made_groups_->push_back(id);
+        }
+        signature.options.set("task_id", std::move(id));
     }
 
     Result<void> freeze_chain(Signature& chain, const std::string& position,
@@ -88,6 +92,7 @@ private:
 
     std::string_view parent_id_;
     std::string_view reply_to_;
+    std::vector<std::string>* made_groups_;
 };
 
 // ---- What a frozen canvas is seen as from outside
@@ -247,8 +252,9 @@ std::string follow_up_id(std::string_view parent_id, std::string_view position) 
 }
 
 Result<void> freeze(Signature& signature, std::string_view parent_id, const std::string& position,
-                    const std::string& task_id, std::string_view reply_to) {
-    return Freezer{parent_id, reply_to}.freeze(signature, position, task_id, 0);
+                    const std::string& task_id, std::string_view reply_to,
+                    std::vector<std::string>* made_groups) {
+    return Freezer{parent_id, reply_to, made_groups}.freeze(signature, position, task_id, 0);
 }
 
 Result<std::int64_t> chord_size_of(const Signature& member) {

@@ -114,11 +114,12 @@ struct UnreachedCall {
 
 /// Gives every call in a canvas that has none an id made of `parent_id` and `position`; what the
 /// canvas as a whole ends with gets `task_id` unless that is empty: its last task, or a group.
-/// With `reply_to` also every task its reply queue, which is what clients do. Errors: malformed,
-/// too_large.
+/// With `reply_to` also every task its reply queue, which is what clients do. `made_groups` gets
+/// the ids of groups that had none. Errors: malformed, too_large.
 [[nodiscard]] Result<void> freeze(Signature& signature, std::string_view parent_id,
                                   const std::string& position, const std::string& task_id = {},
-                                  std::string_view reply_to = {});
+                                  std::string_view reply_to = {},
+                                  std::vector<std::string>* made_groups = nullptr);
 
 /// Most ancestors in a result's tuple: each nests two levels, and readers of JSON have a limit.
 /// Celery differs: it keeps them all.

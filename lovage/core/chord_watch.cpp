@@ -1,6 +1,6 @@
 #include <lovage/core/chord_watch.hpp>
 
-#include <cstddef>
+#include <ranges>
 #include <utility>
 
 #include <lovage/core/signature.hpp>
@@ -21,19 +21,8 @@ const Json::Array* head_of(const Json& tuple) {
     return fine ? &head.as_array() : nullptr;
 }
 
-/// Adds the tasks that a result consists of; `index` is its place.
-Result<void> add_members(const Json& tuple, std::int64_t index, std::vector<ChordMember>& members,
-                         std::size_t depth) {
-    const Json::Array* head = head_of(tuple);
-    if (head == nullptr || depth > kCanvasDepthMax) return unreadable();
-    if (const Json& inner = tuple.as_array().back(); inner.is_array()) {
-        for (const Json& member : inner.as_array()) {
-            auto added = add_members(member, index, members, depth + 1);
-            if (!added) return added;
-        }
-        return {};
-    }
-    ChordMember member{head->front().as_string(), index, {}};
+/// What leads to a member whose tuple begins with `head`.
+void add_before(const Json::Array* head, ChordMember& member) {
     while (head->size() > 1) {
         const Json& parent = (*head)[1];
         head = head_of(parent);
@@ -43,6 +32,26 @@ Result<void> add_members(const Json& tuple, std::int64_t index, std::vector<Chor
         member.group = group ? id : std::string{};
         if (!group) member.before.push_back(id);
     }
+}
+
+/// Adds the tasks that a result consists of; `index` is its place. `groups`: the heads of the
+/// groups that it is in, the nearest last: what leads to one of them leads to it.
+Result<void> add_members(const Json& tuple, std::int64_t index, std::vector<ChordMember>& members,
+                         std::vector<const Json::Array*>& groups) {
+    const Json::Array* const head = head_of(tuple);
+    if (head == nullptr || groups.size() > kCanvasDepthMax) return unreadable();
+    if (const Json& inner = tuple.as_array().back(); inner.is_array()) {
+        groups.push_back(head);
+        for (const Json& member : inner.as_array()) {
+            auto added = add_members(member, index, members, groups);
+            if (!added) return added;
+        }
+        groups.pop_back();
+        return {};
+    }
+    ChordMember member{head->front().as_string(), index, {}};
+    add_before(head, member);
+    for (const Json::Array* const group : std::views::reverse(groups)) add_before(group, member);
     members.push_back(std::move(member));
     return {};
 }
@@ -71,7 +80,8 @@ Result<ChordWatch> read_chord_watch(const Json& watch) {
     if (!members->is_array()) return unreadable();
     std::int64_t index = 0;
     for (const Json& member : members->as_array()) {
-        auto added = add_members(member, index++, read.members, 0);
+        std::vector<const Json::Array*> groups;
+        auto added = add_members(member, index++, read.members, groups);
         if (!added) return std::unexpected{std::move(added.error())};
     }
     return read;

@@ -34,6 +34,23 @@ TEST(ChordWatch, TellsTheMembersOfAChordFromTheirResults) {
     EXPECT_EQ(watch->members[4].group, "header");
 }
 
+TEST(ChordWatch, WhatLeadsToAGroupLeadsToItsMembers) {
+    const Json members = Json::raw(R"([
+        [["outer", [["second", [["first", null], null]], null]],
+         [[["a", null], null],
+          [["c", [["b", null], null]], null],
+          [["inner", [["d", null], null]], [[["e", null], null]]]]]])");
+    const auto watch = read_chord_watch(encode_chord_watch(Json::object(), "", members));
+    ASSERT_TRUE(watch) << watch.error().message();
+    ASSERT_EQ(watch->members.size(), 3U);
+    EXPECT_EQ(watch->members[0].task_id, "a");
+    EXPECT_THAT(watch->members[0].before, ElementsAre("second", "first"));
+    EXPECT_EQ(watch->members[1].task_id, "c");
+    EXPECT_THAT(watch->members[1].before, ElementsAre("b", "second", "first"));
+    EXPECT_EQ(watch->members[2].task_id, "e");
+    EXPECT_THAT(watch->members[2].before, ElementsAre("d", "second", "first"));
+}
+
 TEST(ChordWatch, MayNotKnowTheMembers) {
     const auto watch = read_chord_watch(encode_chord_watch(Json::object(), "", {}));
     ASSERT_TRUE(watch);

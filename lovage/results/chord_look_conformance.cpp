@@ -72,6 +72,26 @@ TEST_P(ResultConformance, AChordIsHandedToASweeperWhenItIsQuiet) {
     EXPECT_THAT(seen(one->look_at_chords(kLook)), IsEmpty());
 }
 
+TEST_P(ResultConformance, WhoeverIsToldAgainThatAChordIsCompleteHasTimeAnew) {
+    const auto one = open();
+    const auto sweeper = open();
+    ASSERT_TRUE(one->start_chord({"g", 1, {}, watch_of("g")}));
+    EXPECT_TRUE(one->add_chord_part(returned("g", "a", 0))->complete);
+    EXPECT_THAT(seen(sweeper->look_at_chords(kLook)), IsEmpty());
+    clock_.advance(11s);
+    EXPECT_TRUE(one->add_chord_part(returned("g", "a", 0))->complete);
+    clock_.advance(11s);
+    EXPECT_THAT(seen(sweeper->look_at_chords(kLook)), IsEmpty())
+        << "22 s, but it was told 11 s ago";
+    clock_.advance(16s);
+    EXPECT_THAT(seen(sweeper->look_at_chords(kLook)), ElementsAre("g 1 of 1"));
+    EXPECT_TRUE(sweeper->take_chord("g", "sweeper")->complete);
+    EXPECT_FALSE(one->add_chord_part(returned("g", "a", 0))->complete);
+    clock_.advance(16s);
+    EXPECT_THAT(seen(sweeper->look_at_chords(kLook)), ElementsAre("g 1 of 1"))
+        << "who is not told has no time anew";
+}
+
 TEST_P(ResultConformance, AChordThatIsQuietForLongIsLookedAtLessOften) {
     const auto connection = open();
     ASSERT_TRUE(connection->start_chord({"g", 1, {}, watch_of("g")}));

@@ -71,6 +71,7 @@ public:
     /// is complete sends the body and then calls end_chord(). The part that completed it is told
     /// the same when it returns again before that, since its worker may have died; no other part
     /// that returns again is. One that returns for the first time is, too: the size was too small.
+    /// Whoever is told so is left alone by sweepers as if a part had returned only now.
     /// Errors: too_large (it is complete, and the results together are larger than one result may
     /// be).
     virtual Awaitable<Result<ChordReturns>> add_chord_part(ChordPart part, Deadline deadline);

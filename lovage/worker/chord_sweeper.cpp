@@ -105,6 +105,8 @@ Awaitable<void> ChordSweeper::run() {
 Awaitable<void> ChordSweeper::sweep() {
     const ChordLook look{.every = every_, .quiet = every_ * 3 / 2, .most = kChordsAtOnce};
     for (int round = 0; round < kRoundsMost; ++round) {
+        // Each chord may be handed to somebody else once `every_` has passed.
+        const Deadline turn = Deadline::in(every_ * 3 / 4);
         auto found = co_await core_.results().look_at_chords(look, Deadline::in(kSweepAttempt));
         if (!found) {
             log::warning("worker", "unfinished chords are not looked at: {}",
@@ -115,18 +117,20 @@ Awaitable<void> ChordSweeper::sweep() {
         // All at once: each is this sweeper's for a while only.
         const auto care = [&](std::size_t i) {
             std::string group_id = (*found)[i].group_id;
-            return logged(std::move(group_id), care_for(std::move((*found)[i])));
+            return logged(std::move(group_id), care_for(std::move((*found)[i]), turn));
         };
         (void)co_await for_each_index(found->size(), found->size(), care, OnFailure::finish);
     }
 }
 
-Awaitable<Result<void>> ChordSweeper::care_for(UnfinishedChord chord) {
-    const auto watch = read_chord_watch(chord.watch);
+Awaitable<Result<void>> ChordSweeper::care_for(UnfinishedChord due, Deadline turn) {
+    auto watch = read_chord_watch(due.watch);
     if (!watch) co_return std::unexpected{watch.error()};
+    const Care care{std::move(due), std::move(*watch), turn};
+    const UnfinishedChord& chord = care.chord;
     if (chord.keep_results) {
         std::vector<std::string> ids;
-        for (const ChordMember& member : watch->members) {
+        for (const ChordMember& member : care.watch.members) {
             ids.push_back(member.task_id);
             ids.insert(ids.end(), member.before.begin(), member.before.end());
         }
@@ -139,26 +143,25 @@ Awaitable<Result<void>> ChordSweeper::care_for(UnfinishedChord chord) {
     if (!returns && returns.error().code != Errc::too_large) {
         co_return std::unexpected{returns.error()};
     }
-    if (!returns || returns->complete) co_return co_await finish(&chord, &*watch, returns);
-    if (chord.size) co_return co_await count_missing(&chord, &*watch, std::move(returns->parts));
+    if (!returns || returns->complete) co_return co_await finish(&care, returns);
+    if (chord.size) co_return co_await count_missing(&care, std::move(returns->parts));
     // Whoever begins a chord may be about to tell: messages are sent before it.
     if (chord.quiet < every_ * 3 || returns->parts.empty()) co_return Result<void>{};
     co_return co_await finish(
-        &chord, &*watch,
-        fail(Errc::not_found,
-             "the number of its parts is not known; the result backend has lost "
-             "what it had kept for the chord"));
+        &care, fail(Errc::not_found,
+                    "the number of its parts is not known; the result backend has lost "
+                    "what it had kept for the chord"));
 }
 
 // ---- Parts that are over
 
-Awaitable<Result<void>> ChordSweeper::count_missing(const UnfinishedChord* chord,
-                                                    const ChordWatch* watch,
+Awaitable<Result<void>> ChordSweeper::count_missing(const Care* care,
                                                     std::vector<ChordPart> counted) {
+    const std::string& group_id = care->chord.group_id;
     std::unordered_set<std::string> known;
     for (ChordPart& part : counted) known.insert(std::move(part.task_id));
     std::vector<ChordMember> missing;
-    for (const ChordMember& member : watch->members) {
+    for (const ChordMember& member : care->watch.members) {
         if (!known.contains(member.task_id)) missing.push_back(member);
     }
     auto over = co_await find_uncounted(missing);
@@ -176,19 +179,19 @@ Awaitable<Result<void>> ChordSweeper::count_missing(const UnfinishedChord* chord
     }
     if (over->empty()) co_return Result<void>{};
     log::warning("worker", "Chord {}: {} of its parts are over and were not counted; they are now",
-                 chord->group_id, over->size());
+                 group_id, over->size());
     for (UncountedPart& part : *over) {
-        auto done = co_await count(chord->group_id, std::move(part));
+        auto done = co_await count(group_id, std::move(part));
         if (!done) co_return done;
         metrics_.parts_counted.increment();
     }
     auto returns =
-        co_await core_.results().take_chord(chord->group_id, name_, Deadline::in(kSweepAttempt));
+        co_await core_.results().take_chord(group_id, name_, Deadline::in(kSweepAttempt));
     if (returns && !returns->complete) co_return Result<void>{};
     if (!returns && returns.error().code != Errc::too_large) {
         co_return std::unexpected{returns.error()};
     }
-    co_return co_await finish(chord, watch, std::move(returns));
+    co_return co_await finish(care, std::move(returns));
 }
 
 Awaitable<Result<std::vector<UncountedPart>>> ChordSweeper::find_uncounted(
@@ -250,15 +253,15 @@ Awaitable<Result<bool>> ChordSweeper::is_over(const ChordWatch* watch) {
     });
 }
 
-Awaitable<Result<void>> ChordSweeper::finish(const UnfinishedChord* chord, const ChordWatch* watch,
-                                             Result<ChordReturns> returns) {
-    const auto over = co_await is_over(watch);
+Awaitable<Result<void>> ChordSweeper::finish(const Care* care, Result<ChordReturns> returns) {
+    const auto over = co_await is_over(&care->watch);
     if (!over) co_return std::unexpected{over.error()};
     if (*over) {
-        co_return co_await core_.results().end_chord(chord->group_id, Deadline::in(kSweepAttempt));
+        co_return co_await core_.results().end_chord(care->chord.group_id,
+                                                     Deadline::in(kSweepAttempt));
     }
     ChordJoin join;
-    std::string last = chord->group_id;
+    std::string last = care->chord.group_id;
     if (returns && !returns->parts.empty()) {
         join = join_chord(*returns);
         last = returns->parts.back().task_id;
@@ -268,24 +271,22 @@ Awaitable<Result<void>> ChordSweeper::finish(const UnfinishedChord* chord, const
         join.failure = chord_error("Join error: " + returns.error().detail);
     }
     if (join.incomplete) co_return Result<void>{};
-    co_await end(chord, watch, std::move(join), std::move(last));
+    co_await end(care, std::move(join), std::move(last));
     co_return Result<void>{};
 }
 
-Awaitable<void> ChordSweeper::end(const UnfinishedChord* chord, const ChordWatch* watch,
-                                  ChordJoin join, std::string last) {
-    const std::string root_id = watch->root_id.empty() ? last : watch->root_id;
+Awaitable<void> ChordSweeper::end(const Care* care, ChordJoin join, std::string last) {
+    const auto always = [] { return true; };
+    const std::string& group_id = care->chord.group_id;
+    const std::string root_id = care->watch.root_id.empty() ? last : care->watch.root_id;
     CanvasPlanner::Caller by{std::move(last), root_id, wall_clock_now()};
-    // Not for long: it may be somebody else's turn, once `every_` has passed since it was handed
-    // out.
-    const Deadline turn = Deadline::in(every_ / 2);
     const ChordEnd end = co_await workflow_.end_chord(
-        chord->group_id, std::move(join), watch->body, std::move(by),
-        [turn] { return !turn.passed(); },
-        [last = Deadline::in(kSweepAttempt)] { return !last.passed(); });
+        group_id, std::move(join), care->watch.body, std::move(by),
+        Workflow::Wanted{always}.no_later_than(care->turn),
+        Workflow::Wanted{always}.no_later_than(Deadline::in(kSweepAttempt)));
     if (end == ChordEnd::abandoned) co_return;
     (end == ChordEnd::sent ? metrics_.chords_finished : metrics_.chords_failed).increment();
-    log::warning("worker", "Chord {}: it did not end by itself; its body {}", chord->group_id,
+    log::warning("worker", "Chord {}: it did not end by itself; its body {}", group_id,
                  end == ChordEnd::sent ? "is sent" : "has failed");
 }
 

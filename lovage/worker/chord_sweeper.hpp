@@ -10,6 +10,7 @@
 #include <lovage/core/task_meta.hpp>
 #include <lovage/core/time.hpp>
 #include <lovage/results/chord.hpp>
+#include <lovage/runtime/deadline.hpp>
 #include <lovage/worker/task_metrics.hpp>
 #include <lovage/worker/workflow.hpp>
 
@@ -53,20 +54,22 @@ public:
     [[nodiscard]] Awaitable<void> sweep();
 
 private:
-    [[nodiscard]] Awaitable<Result<void>> care_for(UnfinishedChord chord);
+    /// A chord that was handed to this sweeper, whose body nobody else sends until then.
+    struct Care {
+        UnfinishedChord chord;
+        ChordWatch watch;
+        Deadline turn;
+    };
+    [[nodiscard]] Awaitable<Result<void>> care_for(UnfinishedChord due, Deadline turn);
     /// Counts members that are over, and finishes the chord when that was all.
-    [[nodiscard]] Awaitable<Result<void>> count_missing(const UnfinishedChord* chord,
-                                                        const ChordWatch* watch,
+    [[nodiscard]] Awaitable<Result<void>> count_missing(const Care* care,
                                                         std::vector<ChordPart> counted);
     [[nodiscard]] Awaitable<Result<std::vector<UncountedPart>>> find_uncounted(
         std::vector<ChordMember> missing);
     [[nodiscard]] Awaitable<Result<void>> count(std::string group_id, UncountedPart part);
     /// With what has returned, or the reason why that cannot be had.
-    [[nodiscard]] Awaitable<Result<void>> finish(const UnfinishedChord* chord,
-                                                 const ChordWatch* watch,
-                                                 Result<ChordReturns> returns);
-    [[nodiscard]] Awaitable<void> end(const UnfinishedChord* chord, const ChordWatch* watch,
-                                      ChordJoin join, std::string last);
+    [[nodiscard]] Awaitable<Result<void>> finish(const Care* care, Result<ChordReturns> returns);
+    [[nodiscard]] Awaitable<void> end(const Care* care, ChordJoin join, std::string last);
     /// Whether the body has been sent, or has failed, already.
     [[nodiscard]] Awaitable<Result<bool>> is_over(const ChordWatch* watch);
 

@@ -2,6 +2,7 @@
 
 #include <lovage/worker/chord_sweeper.hpp>
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -17,6 +18,11 @@
 #include <lovage/worker/worker.hpp>
 #include <tests/support/memory_app.hpp>
 #include <tests/support/running_worker.hpp>
+#include <tests/support/wrapped_broker.hpp>
+
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
 namespace lovage {
 namespace {
@@ -182,6 +188,20 @@ TEST_F(ChordSweeperTest, AChainThatEndedBeforeItsLastStepFailsTheChord) {
     EXPECT_EQ(app_.async_result("last").state(), "REVOKED");
 }
 
+TEST_F(ChordSweeperTest, AChainThatEndedBeforeItsGroupFailsTheChordOnce) {
+    const Signature chain = canvas_of(
+        SignatureType::chain, "celery.chain",
+        {call_of("part", "x"), group_of("inner", {call_of("part", "a"), call_of("part", "b")})});
+    start_without_messages(group_of("g", {chain, call_of("part", "c")}));
+    (void)count("g", 1, ended("c", "2"));
+    store(ended("x", R"({"exc_type": "ValueError", "exc_message": ["no"]})", states::kFailure));
+    RunningWorker worker{app_};
+    EXPECT_EQ(value("body"), "ChordError: Dependency a raised ValueError('no')");
+    std::this_thread::sleep_for(kTimeForSweeps);
+    EXPECT_EQ(runs_of("told of body"), 1);
+    EXPECT_EQ(app_.async_result("b").state(), "FAILURE");
+}
+
 TEST_F(ChordSweeperTest, ResultsOfGroupsInTheHeaderStayLists) {
     const Signature chain = canvas_of(
         SignatureType::chain, "celery.chain",
@@ -250,6 +270,79 @@ TEST_F(ChordSweeperTest, SeveralSweepersEndManyChordsOnceEach) {
     }
     std::this_thread::sleep_for(kTimeForSweeps);
     for (int i = 0; i < kChords; ++i) EXPECT_EQ(runs_of("body" + std::to_string(i)), 1);
+}
+
+/// When somebody may have published a chord's body, and until when.
+struct Senders {
+    struct Sending {
+        Deadline begun;
+        Deadline end;
+    };
+    std::mutex mutex;
+    std::vector<Sending> sendings;  // guarded by `mutex`
+    std::atomic<bool> away{true};
+};
+Senders senders;
+
+/// A memory broker that keeps whoever sends a body waiting while it is away, as one does that is
+/// connected to anew.
+class HoldingBroker final : public WrappedBroker {
+public:
+    using WrappedBroker::WrappedBroker;
+
+    Awaitable<Result<void>> publish(Publication publication, Deadline deadline) override {
+        if (publication.routing_key != "bodies") {
+            co_return co_await inner().publish(std::move(publication), deadline);
+        }
+        std::size_t index = 0;
+        {
+            const std::lock_guard lock{senders.mutex};
+            index = senders.sendings.size();
+            senders.sendings.push_back({Deadline::in(0s), deadline});
+        }
+        boost::asio::steady_timer timer{co_await boost::asio::this_coro::executor};
+        while (senders.away) {
+            if (deadline.passed()) co_return fail(Errc::deadline_exceeded, "the broker is away");
+            timer.expires_after(1ms);
+            co_await timer.async_wait(boost::asio::use_awaitable);
+        }
+        auto done = co_await inner().publish(std::move(publication), deadline);
+        const std::lock_guard lock{senders.mutex};
+        senders.sendings[index].end = Deadline::in(0s);
+        co_return done;
+    }
+};
+
+TEST_F(ChordSweeperTest, WhileTheBrokerIsAwayOneAtATimeIsAboutToSendTheBody) {
+    constexpr auto kSlower = 500ms;  // so that a pause of the machine is none of the test's
+    Settings settings = app_.settings();
+    settings.worker_chord_sweep_interval = kSlower;
+    register_broker_driver(
+        "holding", {[](Executor executor, const std::string& url, const Settings&) {
+            return std::unique_ptr<Broker>{
+                std::make_unique<HoldingBroker>(make_memory_broker(std::move(executor), url))};
+        }});
+    settings.broker_url = "holding" + settings.broker_url.substr(std::string{"memory"}.size());
+    std::vector<std::unique_ptr<App>> apps;
+    std::vector<std::unique_ptr<RunningWorker>> workers;
+    for (int i = 0; i < 2; ++i) {
+        apps.push_back(std::make_unique<App>("test", settings));
+        add_tasks(*apps.back());
+        apps.back()->task("part", [] { return 1; });
+        workers.push_back(std::make_unique<RunningWorker>(*apps.back()));
+    }
+    App& app = *apps.front();
+    const auto result = chord({app.signature("part"), app.signature("part")},
+                              app.signature("sum").set({.queue = "bodies"}))
+                            .delay();
+    std::this_thread::sleep_for(kSlower * 5);
+    senders.away = false;
+    wait_for([&] { return messages_in(app, "bodies") > 0; });
+    const std::lock_guard lock{senders.mutex};
+    for (std::size_t i = 1; i < senders.sendings.size(); ++i) {
+        EXPECT_GE(senders.sendings[i].begun.time(), senders.sendings[i - 1].end.time())
+            << "attempt " << i << " of " << senders.sendings.size();
+    }
 }
 
 TEST_F(ChordSweeperTest, ResultsStayAsLongAsTheirChordIsUnfinished) {

@@ -52,6 +52,16 @@ TaskMeta unstorable(const std::string& task_id, const std::string& what) {
 
 }  // namespace
 
+DurableWriter::Wanted DurableWriter::Wanted::no_later_than(Deadline end) const {
+    Wanted sooner = *this;
+    sooner.end_ = end_ ? Deadline::at(std::min(end_->time(), end.time())) : end;
+    return sooner;
+}
+
+Deadline DurableWriter::Wanted::attempt(Deadline::Clock::duration longest) const {
+    return end_ ? end_->no_later_than(longest) : Deadline::in(longest);
+}
+
 /// Half to full of 0.1 s doubling to 1 s: stores wait for an absent server by themselves, and what
 /// was kept is to be stored soon after it is back.
 Awaitable<void> DurableWriter::pause_before_retry(int attempt) {
@@ -125,11 +135,11 @@ Awaitable<bool> DurableWriter::quarantine(Message message, QuarantineNote note, 
     co_return false;
 }
 
-Awaitable<Result<void>> DurableWriter::send_once(const TaskSend* task) {
+Awaitable<Result<void>> DurableWriter::send_once(const TaskSend* task, Deadline deadline) {
     if (failpoint::fails(failpoint::Point::again_unsent)) {
         co_return fail(Errc::unavailable, "failpoint: the broker does not take it");
     }
-    auto done = co_await core_.client().send(*task, Deadline::in(kAttempt));
+    auto done = co_await core_.client().send(*task, deadline);
     if (done && failpoint::fails(failpoint::Point::again_sent)) {
         co_return fail(Errc::unknown_outcome, "failpoint: the confirm was not heard");
     }
@@ -147,7 +157,7 @@ Awaitable<Result<void>> DurableWriter::send_follow_up(TaskSend task, Wanted want
 Awaitable<Result<void>> DurableWriter::send_until(TaskSend task, Wanted wanted, int refusals_max) {
     int refusals = 0;
     for (int attempt = 0; !giving_up_ && wanted(); ++attempt) {
-        auto done = co_await send_once(&task);
+        auto done = co_await send_once(&task, wanted.attempt(kAttempt));
         if (done || never_possible(done.error().code)) co_return done;
         if (refuses_address(task, done.error().code) && ++refusals >= refusals_max) co_return done;
         if (worth_telling(attempt)) {

@@ -1,15 +1,18 @@
 #pragma once
 
+#include <concepts>
 #include <functional>
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 
 #include <lovage/app/app_core.hpp>
 #include <lovage/awaitable.hpp>
 #include <lovage/brokers/broker.hpp>
 #include <lovage/core/task_meta.hpp>
 #include <lovage/results/result_backend.hpp>
+#include <lovage/runtime/deadline.hpp>
 #include <lovage/worker/quarantine.hpp>
 
 namespace lovage {
@@ -21,8 +24,22 @@ namespace lovage {
 /// Belongs to the worker's loop; not thread-safe. Lifetime: it must outlive what it returns.
 class DurableWriter {
 public:
-    /// Asked before each attempt: whether what is to be written is still wanted.
-    using Wanted = std::function<bool()>;
+    /// Whether what is to be written is still wanted: asked before each attempt. An attempt is over
+    /// when it cannot be wanted any more, so that nothing is sent after that.
+    class Wanted {
+    public:
+        template <std::invocable Ask>
+        Wanted(Ask ask) : ask_{std::move(ask)} {}  // NOLINT(google-explicit-constructor)
+        [[nodiscard]] bool operator()() const { return (!end_ || !end_->passed()) && ask_(); }
+        /// The same, until then at the most.
+        [[nodiscard]] Wanted no_later_than(Deadline end) const;
+        /// For one attempt that begins now.
+        [[nodiscard]] Deadline attempt(Deadline::Clock::duration longest) const;
+
+    private:
+        std::function<bool()> ask_;
+        std::optional<Deadline> end_;
+    };
 
     explicit DurableWriter(AppCore& core) : core_{core} {}
 
@@ -52,7 +69,7 @@ public:
 private:
     Awaitable<Result<void>> publish_to_quarantine(Publication publication);
     /// `task` outlives the call.
-    Awaitable<Result<void>> send_once(const TaskSend* task);
+    Awaitable<Result<void>> send_once(const TaskSend* task, Deadline deadline);
     /// At most `refusals_max` attempts that fail over the address.
     Awaitable<Result<void>> send_until(TaskSend task, Wanted wanted, int refusals_max);
 

@@ -323,9 +323,15 @@ Awaitable<bool> Workflow::add_part(ChordPart part, Json body, CanvasPlanner::Cal
     const std::string group_id = part.group_id;
     const auto turn = core_.settings().worker_chord_sweep_interval;
     while (true) {
+        // Whoever is told that the chord is complete sends the body, unless that takes too long: he
+        // asks again then whether it is still his to do, since a sweeper may have taken the chord.
+        Deadline until = Deadline::in(turn);
         auto returns = co_await until_done(
             "Task " + part.task_id + ": its return to chord " + group_id + " is not counted yet",
-            wanted, [&] { return count_part(part); });
+            wanted, [&] {
+                until = Deadline::in(turn);
+                return count_part(part);
+            });
         if (!returns && returns.error().code == Errc::cancelled) co_return false;
         if (returns && returns->unwatched) {
             const Json watch = encode_chord_watch(body, by.root_id, {});
@@ -343,11 +349,7 @@ Awaitable<bool> Workflow::add_part(ChordPart part, Json body, CanvasPlanner::Cal
             join.failure = chord_error("Join error: " + returns.error().detail);
         }
         if (join.incomplete) co_return true;
-        // Whoever does not get the body sent in a while asks again whether that is still his to do:
-        // a sweeper may have taken the chord.
-        const Deadline until = Deadline::in(turn);
-        const bool endless = turn.count() == 0;
-        const Wanted mine = [=] { return wanted() && (endless || !until.passed()); };
+        const Wanted mine = turn.count() == 0 ? wanted : wanted.no_later_than(until);
         const ChordEnd end = co_await end_chord(group_id, std::move(join), body, by, mine, wanted);
         if (end != ChordEnd::abandoned) co_return true;
         if (writer_.giving_up() || !wanted()) co_return false;

@@ -13,6 +13,7 @@ class SilentClient : public Client {
 public:
     Awaitable<Result<void>> send(TaskSend, Deadline) override { co_return Result<void>{}; }
     Awaitable<Result<void>> start_chord(ChordStart, Deadline) override { co_return Result<void>{}; }
+    Awaitable<Result<void>> end_chord(std::string, Deadline) override { co_return Result<void>{}; }
     Awaitable<Result<void>> mark_sent(std::string, Deadline) override { co_return Result<void>{}; }
     Awaitable<Result<void>> save_group(std::string, Json, Deadline) override {
         co_return Result<void>{};

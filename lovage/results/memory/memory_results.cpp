@@ -112,6 +112,7 @@ public:
         if (all && (added || chord.completed_by.empty())) chord.completed_by = task_id;
         returns.complete = all && chord.completed_by == task_id;
         if (!returns.complete) return returns;
+        chord.seen.reset();
         return returns_of(chord, options);
     }
 

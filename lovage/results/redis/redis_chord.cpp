@@ -84,7 +84,10 @@ end
 live_on(ARGV[4])
 local again_elsewhere = earlier and completed_by and completed_by ~= ARGV[6]
 local complete = returns(ARGV[5], ARGV[4], not again_elsewhere and ARGV[6])
-if complete then return complete end
+if complete then
+  if not again_elsewhere then redis.call('HDEL', KEYS[6], 'seen') end
+  return complete
+end
 if redis.call('EXISTS', KEYS[6]) == 0 then return {'unwatched'} end
 return {}
 )lua";

@@ -197,8 +197,9 @@ Result<ChordReturns> add_part(Connection& connection, const ChordPart& part,
     ChordReturns returns;
     if (!count->size || count->returned < *count->size) return returns;
     if (!*further && count->completed_by.value_or(part.task_id) != part.task_id) return returns;
-    const auto completed = connection.run("UPDATE chord SET completed_by = ? WHERE group_id = ?",
-                                          part.task_id, part.group_id);
+    const auto completed =
+        connection.run("UPDATE chord SET completed_by = ?, seen = NULL WHERE group_id = ?",
+                       part.task_id, part.group_id);
     if (!completed) return std::unexpected(completed.error());
     return read_all(connection, part.group_id, *count, together_bytes_max);
 }

@@ -118,6 +118,10 @@ Awaitable<Result<void>> SlotClient::start_chord(ChordStart chord, Deadline deadl
     return tell(std::move(call), deadline);
 }
 
+Awaitable<Result<void>> SlotClient::end_chord(std::string group_id, Deadline deadline) {
+    return tell(about(Call::Kind::end_chord, std::move(group_id)), deadline);
+}
+
 Awaitable<Result<void>> SlotClient::mark_sent(std::string task_id, Deadline deadline) {
     return tell(about(Call::Kind::mark_sent, std::move(task_id)), deadline);
 }

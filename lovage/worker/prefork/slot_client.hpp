@@ -29,6 +29,7 @@ public:
 
     Awaitable<Result<void>> send(TaskSend task, Deadline deadline) override;
     Awaitable<Result<void>> start_chord(ChordStart chord, Deadline deadline) override;
+    Awaitable<Result<void>> end_chord(std::string group_id, Deadline deadline) override;
     Awaitable<Result<void>> mark_sent(std::string task_id, Deadline deadline) override;
     Awaitable<Result<void>> save_group(std::string group_id, Json result,
                                        Deadline deadline) override;

@@ -258,6 +258,9 @@ Awaitable<Answer> SlotProcess::carry_out(Call call) {
         case Call::Kind::start_chord:
             note(co_await client.start_chord(std::move(call.chord), deadline));
             break;
+        case Call::Kind::end_chord:
+            note(co_await client.end_chord(std::move(call.task_id), deadline));
+            break;
         case Call::Kind::mark_sent:
             note(co_await client.mark_sent(std::move(call.task_id), deadline));
             break;

@@ -130,6 +130,7 @@ struct Call {
         is_known,
         revoke,
         start_chord,
+        end_chord,
         save_group,
         saved_group,
         forget_group,
