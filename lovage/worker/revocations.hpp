@@ -14,8 +14,8 @@ class Revocations {
 public:
     explicit Revocations(AppCore& core) : core_{core} {}
 
-    /// How each of the tasks is revoked, in their order. One cheap question when nothing at all is
-    /// revoked, two otherwise. When the store does not answer within 5 s nothing counts as revoked:
+    /// How each of the tasks is revoked, in their order; an empty id is no task. Few are asked for
+    /// at once; of many, whether anything at all is revoked comes first. When the store does not answer within 5 s nothing counts as revoked:
     /// running a revoked task is the lesser evil beside not running accepted ones.
     /// Lifetime: `*this` must outlive the returned Awaitable.
     [[nodiscard]] Awaitable<std::vector<Revocation>> look_up(std::vector<std::string> task_ids);

@@ -2,11 +2,14 @@
 
 #include <lovage/app/queues.hpp>
 #include <lovage/runtime/failpoint.hpp>
+#include <lovage/runtime/for_each.hpp>
 #include <lovage/runtime/log.hpp>
 #include <lovage/worker/detail/worker_impl.hpp>
 #include <lovage/worker/gathering.hpp>
 #include <lovage/worker/places.hpp>
 
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <boost/system/system_error.hpp>
 
 #include <algorithm>
@@ -59,6 +62,13 @@ TimePoint due_time(const TaskMessage& message) {
     const TimePoint due = message.eta.value_or(TimePoint::min());
     // A moment later, since a task expires only after that time.
     return message.expires ? std::min(due, *message.expires + 1us) : due;
+}
+
+/// Empty where the headers name none that a task can have.
+std::string id_in_headers(const Message& message) {
+    const Json* const id = message.headers.find("id");
+    if (id == nullptr || !id->is_string()) return {};
+    return id->as_string().size() <= kTaskIdBytesMax ? id->as_string() : std::string{};
 }
 
 using Limit = std::optional<std::chrono::milliseconds>;
@@ -272,17 +282,56 @@ Awaitable<std::vector<Revocation>> Worker::Impl::look_up_revoked(
     return revocations_.look_up(std::move(ids));
 }
 
+/// The store is asked for the ids that the headers name, and the messages are read while it
+/// answers.
+Awaitable<Worker::Impl::Taken> Worker::Impl::decode_and_look_up(std::vector<Delivery> deliveries) {
+    std::vector<std::string> ids;
+    ids.reserve(deliveries.size());
+    for (const Delivery& delivery : deliveries) ids.push_back(id_in_headers(delivery.message));
+    // Celery's first protocol has the id in the body; some brokers do not read headers.
+    const bool named = std::ranges::none_of(ids, &std::string::empty);
+    std::vector<RequestPtr> decoded;
+    std::vector<Revocation> revoked(ids.size(), Revocation::none);
+    const auto read = [&] { return decode_into(&decoded, &deliveries); };
+    const auto both = [&](std::size_t part) {
+        return part == 0 ? look_up_into(&revoked, ids) : read();
+    };
+    if (named) {
+        (void)co_await for_each_index(2, 2, both, OnFailure::finish);
+    } else {
+        (void)co_await read();
+    }
+    Taken taken;
+    bool asked_for_all = named;
+    for (std::size_t i = 0; i < decoded.size(); ++i) {
+        if (!decoded[i]) continue;
+        asked_for_all = asked_for_all && decoded[i]->message.id == ids[i];
+        taken.requests.push_back(std::move(decoded[i]));
+        taken.revoked.push_back(revoked[i]);
+    }
+    if (!asked_for_all) taken.revoked = co_await look_up_revoked(taken.requests);
+    co_return taken;
+}
+
+Awaitable<Result<void>> Worker::Impl::look_up_into(std::vector<Revocation>* revoked,
+                                                   std::vector<std::string> ids) {
+    *revoked = co_await revocations_.look_up(std::move(ids));
+    co_return Result<void>{};
+}
+
+Awaitable<Result<void>> Worker::Impl::decode_into(std::vector<RequestPtr>* decoded,
+                                                  std::vector<Delivery>* deliveries) {
+    // The question leaves first.
+    co_await boost::asio::post(core->loop().executor(), boost::asio::use_awaitable);
+    for (Delivery& delivery : *deliveries) decoded->push_back(decode(std::move(delivery)));
+    co_return Result<void>{};
+}
+
 Awaitable<void> Worker::Impl::take(std::vector<Delivery> deliveries) {
     if (failpoint::fails(failpoint::Point::worker_received)) throw std::runtime_error{"failpoint"};
-    std::vector<RequestPtr> requests;
-    requests.reserve(deliveries.size());
-    for (Delivery& delivery : deliveries) {
-        if (RequestPtr request = decode(std::move(delivery)))
-            requests.push_back(std::move(request));
-    }
-    if (requests.empty()) co_return;
     const std::uint64_t generation = generation_;
-    const std::vector<Revocation> revoked = co_await look_up_revoked(requests);
+    auto [requests, revoked] = co_await decode_and_look_up(std::move(deliveries));
+    if (requests.empty()) co_return;
     const std::vector<std::size_t> crashes = co_await look_up_crashes(requests);
     if (generation != generation_) co_return;  // they are redelivered
     if (stops_ != 0) {

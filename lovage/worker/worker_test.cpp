@@ -11,6 +11,7 @@
 #include <semaphore>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -150,6 +151,37 @@ TEST(Worker, ARevokedTaskDoesNotRun) {
     EXPECT_TRUE(worker.stop());
     EXPECT_EQ(runs, 0);
     EXPECT_EQ(status_of(app, "celery").ready, 0U);
+}
+
+TEST(Worker, ARevokedTaskIsKnownByTheIdInItsBody) {
+    App app{"test", memory_settings()};
+    std::atomic<int> runs{0};
+    app.task("t", [&runs] { ++runs; });
+    Message message;  // Celery's first protocol
+    message.properties.content_type = "application/json";
+    message.body = R"({"task": "t", "id": "first-1", "args": [], "kwargs": {}})";
+    app.async_result("first-1").revoke();
+    publish(app, message);
+    RunningWorker worker{app};
+    const TaskMeta meta = app.async_result("first-1").wait(kLong);
+    EXPECT_EQ(meta.status, "REVOKED");
+    EXPECT_EQ(runs, 0);
+}
+
+TEST(Worker, ARevokedTaskIsFoundAmongManyThatComeTogether) {
+    App app{"test", memory_settings()};
+    std::atomic<int> runs{0};
+    auto task = app.task("t", [&runs] { ++runs; });
+    std::vector<AsyncResult<void>> results;
+    for (int i = 0; i < 40; ++i) results.push_back(task.delay());
+    results[30].revoke();
+    {
+        RunningWorker worker{app, 40};
+        for (int i = 0; i < 40; ++i) {
+            EXPECT_EQ(results[i].wait(kLong).status, i == 30 ? "REVOKED" : "SUCCESS");
+        }
+    }
+    EXPECT_EQ(runs, 39);
 }
 
 TEST(Worker, ATaskWithAnEtaRunsNotBeforeIt) {

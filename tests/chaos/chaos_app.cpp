@@ -25,11 +25,13 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
+#include <numeric>
 #include <optional>
 #include <stdexcept>
 #include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 #include <signal.h>
@@ -240,6 +242,13 @@ int main(int argc, char** argv) {
             return work(number, milliseconds);
         },
         arg("parts"), arg("number"), arg("milliseconds"));
+    app.task(
+        "chaos.total",
+        [](const std::vector<std::int64_t>& numbers, std::int64_t number) {
+            work(number, 0);
+            return std::accumulate(numbers.begin(), numbers.end(), std::int64_t{0});
+        },
+        arg("numbers"), arg("number"));
     app.task("chaos.crash-once", crash_once, arg("number"), arg("milliseconds"));
     app.task("chaos.spin", spin);
     app.task("chaos.crash", [] { raise(SIGKILL); });

@@ -93,8 +93,15 @@ void TestServer::start() {
 }
 
 void TestServer::kill() {
+    end(SIGKILL);
+}
+void TestServer::stop() {
+    end(SIGTERM);
+}
+
+void TestServer::end(int signal) {
     if (pid_ == 0) return;
-    ::kill(pid_, SIGKILL);
+    ::kill(pid_, signal);
     ::waitpid(pid_, nullptr, 0);
     pid_ = 0;
     std::error_code ignored;

@@ -31,7 +31,9 @@ public:
     [[nodiscard]] pid_t pid() const noexcept { return pid_; }
     /// Like a crash: nothing is saved.
     void kill();
-    /// After kill(): the same server again, empty.
+    /// As its operator does it, with SIGTERM: it saves first, if `arguments` say so.
+    void stop();
+    /// After kill() or stop(): the same server again, empty unless `arguments` say otherwise.
     void start();
     /// SIGSTOP and SIGCONT: it is there and silent.
     void pause();
@@ -40,6 +42,8 @@ public:
     [[nodiscard]] std::string cli(const std::string& arguments) const;
 
 private:
+    void end(int signal);
+
     std::filesystem::path folder_;
     std::vector<std::string> arguments_;
     pid_t pid_ = 0;

@@ -133,6 +133,18 @@ private:
     Awaitable<bool> recover(Error problem);
     Awaitable<Result<void>> revive(bool same_consumer);
     Awaitable<void> take(std::vector<Delivery> deliveries);
+    /// What deliveries are as tasks, without those that went into quarantine, and how each is
+    /// revoked.
+    struct Taken {
+        std::vector<RequestPtr> requests;
+        std::vector<Revocation> revoked;
+    };
+    Awaitable<Taken> decode_and_look_up(std::vector<Delivery> deliveries);
+    Awaitable<Result<void>> look_up_into(std::vector<Revocation>* revoked,
+                                         std::vector<std::string> ids);
+    /// nullptr for what went into quarantine.
+    Awaitable<Result<void>> decode_into(std::vector<RequestPtr>* decoded,
+                                        std::vector<Delivery>* deliveries);
     Awaitable<void> release_due();
     Awaitable<void> release_due_until_stop();
     RequestPtr make_request(Delivery delivery, TaskMessage message, const TaskDefinition& task,
