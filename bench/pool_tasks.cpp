@@ -3,7 +3,7 @@
 //
 //     pool_tasks send TASK COUNT     fills the default queue; broker and results as for a worker
 //     pool_tasks ping NODE COUNT     asks a worker `ping`, again and again on one connection
-//     pool_tasks hop POOL ROUNDS     closed loop: send, run, get; one slot, broker in memory
+//     pool_tasks hop POOL ROUNDS     send, run, get, one at a time; one slot, broker in memory
 //
 // Tasks write what they do into a page of memory that BENCH_PAGE names, whatever process they run
 // in.
@@ -101,15 +101,34 @@ lovage::Awaitable<void> nap(lovage::TaskContext& context, std::string /*payload*
     co_await timer.async_wait(asio::use_awaitable);
 }
 
-/// Microseconds from a send to its result, the median of `rounds`.
-double median_round_trip(lovage::App& app, int rounds) {
+constexpr auto kBetween = 3ms;
+
+/// Microseconds from a send to its result, the median of `rounds` that begin `between` after the
+/// one before has ended. On the worker's loop: nobody else has to be woken.
+lovage::Awaitable<double> median_round_trip(const lovage::App* app, int rounds,
+                                            std::chrono::milliseconds between) {
+    asio::steady_timer timer{co_await asio::this_coro::executor};
     std::vector<double> times;
-    const lovage::Json arguments = lovage::Json::array({"x"});
     for (int round = 0; round < rounds; ++round) {
-        // Alone, and not in the pause in which a worker gathers tasks that come fast.
-        std::this_thread::sleep_for(3ms);
+        if (between.count() != 0) {
+            timer.expires_after(between);
+            co_await timer.async_wait(asio::use_awaitable);
+        }
         const auto start = bench::Clock::now();
-        (void)app.send_task("noop", arguments).get(10s);
+        const auto sent = co_await app->send("noop", lovage::Json::array({"x"}));
+        lovage::value_or_throw(co_await sent.result.wait_async(lovage::Deadline::in(10s)));
+        times.push_back(bench::seconds_since(start) * 1e6);
+    }
+    co_return bench::median(std::move(times));
+}
+
+/// The same, `kBetween` between, asked for by a thread that is none of the worker's.
+double median_for_a_thread(const lovage::App& app, int rounds) {
+    std::vector<double> times;
+    for (int round = 0; round < rounds; ++round) {
+        std::this_thread::sleep_for(kBetween);
+        const auto start = bench::Clock::now();
+        (void)app.send_task("noop", lovage::Json::array({"x"})).get(10s);
         times.push_back(bench::seconds_since(start) * 1e6);
     }
     return bench::median(std::move(times));
@@ -125,12 +144,20 @@ int hop(lovage::App& app, const std::string& pool, int rounds) {
     options.pool = pool;
     options.concurrency = 1;
     lovage::Worker worker{app, options};
-    auto serving = asio::co_spawn(app.core()->loop().executor(), worker.run(), asio::use_future);
+    const auto loop = app.core()->loop().executor();
+    auto serving = asio::co_spawn(loop, worker.run(), asio::use_future);
     (void)app.send_task("noop", lovage::Json::array({"x"})).get(10s);  // its slot is there
-    const double median = median_round_trip(app, rounds);
+    const auto on_loop = [&](std::chrono::milliseconds between) {
+        return asio::co_spawn(loop, median_round_trip(&app, rounds, between), asio::use_future)
+            .get();
+    };
+    const double closed = on_loop(0ms);
+    const double alone = on_loop(kBetween);
+    const double thread = median_for_a_thread(app, rounds);
     worker.request_stop();
     const auto served = serving.get();
-    std::cout << "{\"median_us\": " << median << "}\n";
+    std::cout << "{\"closed_us\": " << closed << ", \"alone_us\": " << alone
+              << ", \"thread_us\": " << thread << "}\n";
     return served ? 0 : 1;
 }
 

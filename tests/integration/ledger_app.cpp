@@ -150,7 +150,7 @@ void block_every_signal() {
     }
     if (how == "hang-up") {
         // The slot ends as soon as it has said how this went, and does not look for more.
-        ::shutdown(lovage::slot::kTaskStream, SHUT_RD);
+        ::shutdown(lovage::slot::kRequestStream, SHUT_RD);
         return;
     }
     if (how == "asleep") sleep_long();
@@ -166,7 +166,7 @@ void heed(lovage::TaskContext& context, const std::string& how, std::string key)
     while (true) {
         if (how == "hang-up") {
             // The slot ends as soon as it has said how this went, and does not look for more.
-            ::shutdown(lovage::slot::kTaskStream, SHUT_RD);
+            ::shutdown(lovage::slot::kRequestStream, SHUT_RD);
             return;
         }
         if (how == "asleep") std::this_thread::sleep_for(10ms);

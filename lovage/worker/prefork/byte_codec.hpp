@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -16,9 +17,11 @@ public:
 
     template <std::unsigned_integral T>
     void number(T value) {
+        std::array<char, sizeof(T)> bytes;
         for (std::size_t i = 0; i < sizeof(T); ++i) {
-            out_.push_back(static_cast<char>(static_cast<std::uint64_t>(value) >> (8 * i)));
+            bytes[i] = static_cast<char>(static_cast<std::uint64_t>(value) >> (8 * i));
         }
+        out_.append(bytes.data(), bytes.size());
     }
     void signed_number(std::int64_t value) { number(static_cast<std::uint64_t>(value)); }
     void boolean(bool value) { number<std::uint8_t>(value ? 1 : 0); }

@@ -25,6 +25,12 @@ constexpr std::size_t kReadsMax = 16;
 FrameChannel::FrameChannel(const Executor& executor, FileDescriptor socket, Handler handler)
     : socket_{executor, socket.release()}, handler_{std::move(handler)} {}
 
+FrameChannel::FrameChannel(const Executor& executor, FileDescriptor reading, FileDescriptor writing,
+                           Handler handler)
+    : FrameChannel{executor, std::move(reading), std::move(handler)} {
+    own_writing_.emplace(executor, writing.release());
+}
+
 Result<bool> FrameChannel::read_available(std::size_t reads_max) {
     thread_local std::array<char, kReadBytes> buffer;
     for (std::size_t read = 0; read < reads_max; ++read) {
@@ -76,7 +82,7 @@ Result<void> FrameChannel::drain() {
 
 bool FrameChannel::write_available() {
     while (written_ < out_.size()) {
-        const ssize_t sent = ::send(socket_.native_handle(), out_.data() + written_,
+        const ssize_t sent = ::send(writing().native_handle(), out_.data() + written_,
                                     out_.size() - written_, MSG_DONTWAIT | MSG_NOSIGNAL);
         if (sent >= 0) {
             written_ += static_cast<std::size_t>(sent);
@@ -93,24 +99,25 @@ bool FrameChannel::write_available() {
 }
 
 void FrameChannel::flush(TaskScope& scope) {
-    if (writing_ || out_.empty() || !socket_.is_open()) return;
+    if (writing_ || out_.empty() || !writing().is_open()) return;
     if (write_available()) return;
     writing_ = true;
     scope.spawn("write to a slot", write_rest());
 }
 
 Awaitable<void> FrameChannel::write_rest() {
-    while (socket_.is_open()) {
-        const auto [error] = co_await socket_.async_wait(asio::posix::stream_descriptor::wait_write,
-                                                         asio::as_tuple(asio::use_awaitable));
-        if (error || !socket_.is_open() || write_available()) break;
+    while (writing().is_open()) {
+        const auto [error] = co_await writing().async_wait(
+            asio::posix::stream_descriptor::wait_write, asio::as_tuple(asio::use_awaitable));
+        if (error || !writing().is_open() || write_available()) break;
     }
     writing_ = false;
 }
 
 void FrameChannel::close() noexcept {
     boost::system::error_code ignored;
-    socket_.close(ignored);  // NOLINT: cancels what waits
+    socket_.close(ignored);    // NOLINT: cancels what waits
+    writing().close(ignored);  // NOLINT: the same
 }
 
 }  // namespace lovage::slot

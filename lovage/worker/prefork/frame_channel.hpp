@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 
 #include <lovage/awaitable.hpp>
@@ -13,8 +14,8 @@
 
 namespace lovage::slot {
 
-/// One of the byte streams between a worker and a slot, on a loop. Nothing here ever waits for the
-/// other side. Belongs to the loop; not thread-safe.
+/// Frames between a worker and a slot, both ways, on a loop. Nothing here ever waits for the other
+/// side. Belongs to the loop; not thread-safe.
 class FrameChannel {
 public:
     using Handler = std::function<Result<void>(const FrameReader::Frame&)>;
@@ -22,6 +23,10 @@ public:
     /// `socket`: a connected stream socket. `handler` is called for every frame; its error ends the
     /// reading as a malformed frame does.
     FrameChannel(const Executor& executor, FileDescriptor socket, Handler handler);
+    /// The same over two sockets, one for either direction. Who blocks on a stream that goes both
+    /// ways is woken whenever the other side reads, too, since that makes room to write.
+    FrameChannel(const Executor& executor, FileDescriptor reading, FileDescriptor writing,
+                 Handler handler);
 
     /// Frames to send are appended here; they go out with the next flush().
     [[nodiscard]] std::string& out() noexcept { return out_; }
@@ -44,8 +49,12 @@ private:
     /// True when everything is written (or never will be).
     bool write_available();
     Awaitable<void> write_rest();
+    [[nodiscard]] boost::asio::posix::stream_descriptor& writing() noexcept {
+        return own_writing_ ? *own_writing_ : socket_;
+    }
 
     boost::asio::posix::stream_descriptor socket_;
+    std::optional<boost::asio::posix::stream_descriptor> own_writing_;  // not socket_
     Handler handler_;
     FrameReader reader_;
     std::string out_;

@@ -229,12 +229,7 @@ bool PreforkPool::write(Slot& slot, std::shared_ptr<TaskRequest>& request) {
         outcome.ending = Ending::revoked;
         outcome.reason = std::move(reason);
     } else {
-        slot::Request message;
-        message.context = request->context->request();
-        message.args = to_json_text(request->message.args);
-        message.kwargs = to_json_text(request->message.kwargs);
-        message.sequence = slot.state.given() + 1;
-        if (slot.process->give(message)) return true;
+        if (slot.process->give(slot.state.given() + 1, *request)) return true;
         outcome.ending = Ending::failed;
         outcome.failure = TaskFailure{"DecodeError", "the arguments are too large for a slot",
                                       "kombu.exceptions", ""};

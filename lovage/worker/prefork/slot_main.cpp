@@ -30,9 +30,9 @@ namespace lovage::slot {
 
 namespace {
 
-/// The task stream, read and written by the thread that runs the tasks. Both wait: a worker that
-/// does not read is stopped, and one that is gone ends this process.
-class TaskStream {
+/// The streams of requests and outcomes, read and written by the thread that runs the tasks. Both
+/// wait: a worker that does not read is stopped, and one that is gone ends this process.
+class TaskStreams {
 public:
     /// The next frame; valid until the next call.
     FrameReader::Frame receive() {
@@ -48,7 +48,7 @@ public:
     void send(std::string_view frames) {
         const std::lock_guard lock{sending_};
         while (!frames.empty()) {
-            const ssize_t sent = ::send(kTaskStream, frames.data(), frames.size(), MSG_NOSIGNAL);
+            const ssize_t sent = ::send(kOutcomeStream, frames.data(), frames.size(), MSG_NOSIGNAL);
             if (sent < 0 && errno == EINTR) continue;
             if (sent < 0) give_up();
             frames.remove_prefix(static_cast<std::size_t>(sent));
@@ -57,7 +57,7 @@ public:
 
 private:
     void fill() {
-        const ssize_t got = ::recv(kTaskStream, buffer_.data(), buffer_.size(), 0);
+        const ssize_t got = ::recv(kRequestStream, buffer_.data(), buffer_.size(), 0);
         if (got > 0) {
             reader_.feed({buffer_.data(), static_cast<std::size_t>(got)});
         } else if (got == 0 || errno != EINTR) {
@@ -76,18 +76,19 @@ private:
 /// The events of one attempt, on their way to the worker, which sends them.
 class EventRelay final : public TaskContext::EventSink {
 public:
-    EventRelay(TaskStream& stream, std::uint64_t sequence) : stream_{stream}, sequence_{sequence} {}
+    EventRelay(TaskStreams& streams, std::uint64_t sequence)
+        : streams_{streams}, sequence_{sequence} {}
 
     void send(const std::string& /*task_id*/, std::string type, Json fields) override {
         std::string frames;
         if (!append(frames, Event{sequence_, std::move(type), std::move(fields)})) {
             throw std::length_error{"send_event(): it is too large"};
         }
-        stream_.send(frames);
+        streams_.send(frames);
     }
 
 private:
-    TaskStream& stream_;
+    TaskStreams& streams_;
     std::uint64_t sequence_;
 };
 
@@ -196,7 +197,7 @@ private:
     /// Why this process cannot serve; empty: it can.
     std::string set_up() {
         if (crash_mapping_.get() == nullptr) return "the memory it shares cannot be mapped";
-        const FrameReader::Frame first = stream_.receive();
+        const FrameReader::Frame first = streams_.receive();
         auto setup = read_setup(first.payload);
         if (first.kind != FrameKind::setup || !setup) return "its setup could not be read";
         ::pthread_setname_np(::pthread_self(), fmt::format("slot-{}", setup->index).c_str());
@@ -224,12 +225,12 @@ private:
     void say(const Ready& ready) {
         std::string frames;
         append(frames, ready);
-        stream_.send(frames);
+        streams_.send(frames);
     }
 
     void serve() {
         while (true) {
-            const FrameReader::Frame frame = stream_.receive();
+            const FrameReader::Frame frame = streams_.receive();
             if (frame.kind == FrameKind::quit) return;
             auto request = read_request(frame.payload);
             if (frame.kind != FrameKind::request || !request) ::_exit(EXIT_FAILURE);
@@ -258,7 +259,7 @@ private:
             [this, sequence = message.sequence](std::string state, Json meta) {
                 report({sequence, std::move(state), std::move(meta)});
             });
-        request.context->send_events_to(std::make_shared<EventRelay>(stream_, message.sequence));
+        request.context->send_events_to(std::make_shared<EventRelay>(streams_, message.sequence));
         running_.begin(message.sequence, request.context);
         if (failpoint::fails(failpoint::Point::slot_before_task)) ::_exit(EXIT_FAILURE);
         Outcome outcome{message.sequence, run_task(request), {}};
@@ -273,7 +274,7 @@ private:
     void report(const Progress& progress) {
         std::string frames;
         if (!append(frames, progress)) throw std::length_error{"update_state(): it is too large"};
-        stream_.send(frames);
+        streams_.send(frames);
     }
 
     void answer(Outcome& outcome) {
@@ -288,14 +289,14 @@ private:
             outcome.outcome = std::move(failed);
             if (!append(outgoing_, outcome)) ::_exit(EXIT_FAILURE);
         }
-        stream_.send(outgoing_);
+        streams_.send(outgoing_);
         constexpr std::size_t kKeptBytesMax = std::size_t{256} << 10U;
         if (outgoing_.capacity() > kKeptBytesMax) outgoing_ = {};
     }
 
     App& app_;
     const CrashMapping crash_mapping_{kCrashPage};
-    TaskStream stream_;
+    TaskStreams streams_;
     Running running_;
     std::string outgoing_;
 };

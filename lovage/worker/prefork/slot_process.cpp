@@ -82,7 +82,8 @@ std::vector<std::string> slot_environment() {
 
 /// The worker's ends of what joins it with a slot.
 struct SlotProcess::Ends {
-    FileDescriptor tasks;
+    FileDescriptor requests;
+    FileDescriptor outcomes;
     FileDescriptor control;
     FileDescriptor errors;
     FileDescriptor end;
@@ -91,10 +92,11 @@ struct SlotProcess::Ends {
 
 Result<std::shared_ptr<SlotProcess>> SlotProcess::start(AppCore& core, const Setup& setup,
                                                         Events events) {
-    auto tasks = stream_pair();
+    auto requests = stream_pair();
+    auto outcomes = stream_pair();
     auto control = stream_pair();
     auto errors = pipe_pair();
-    for (auto* pair : {&tasks, &control, &errors}) {
+    for (auto* pair : {&requests, &outcomes, &control, &errors}) {
         if (!*pair) return std::unexpected{std::move(pair->error())};
     }
     auto page = CrashMapping::create();
@@ -109,13 +111,18 @@ Result<std::shared_ptr<SlotProcess>> SlotProcess::start(AppCore& core, const Set
     options.environment = slot_environment();
     options.descriptors = {{input.get(), STDIN_FILENO},
                            {errors->slot.get(), STDERR_FILENO},
-                           {tasks->slot.get(), kTaskStream},
+                           {requests->slot.get(), kRequestStream},
+                           {outcomes->slot.get(), kOutcomeStream},
                            {control->slot.get(), kControlStream},
                            {page->get(), kCrashPage}};
     auto process = ChildProcess::start(options);
     if (!process) return std::unexpected{std::move(process.error())};
-    Ends ends{std::move(tasks->worker), std::move(control->worker), std::move(errors->worker),
-              FileDescriptor{::fcntl(process->descriptor(), F_DUPFD_CLOEXEC, 0)}, std::move(*page)};
+    Ends ends{std::move(requests->worker),
+              std::move(outcomes->worker),
+              std::move(control->worker),
+              std::move(errors->worker),
+              FileDescriptor{::fcntl(process->descriptor(), F_DUPFD_CLOEXEC, 0)},
+              std::move(*page)};
     if (!ends.end) {
         return fail(Errc::unavailable,
                     fmt::format("a pidfd cannot be copied: {}", std::strerror(errno)));
@@ -134,7 +141,7 @@ SlotProcess::SlotProcess(AppCore& core, ChildProcess process, Ends ends, Events 
       process_{std::move(process)},
       crash_page_{ends.crash_page.get()},
       events_{std::move(events)},
-      tasks_{core.loop().executor(), std::move(ends.tasks),
+      tasks_{core.loop().executor(), std::move(ends.outcomes), std::move(ends.requests),
              [this](const FrameReader::Frame& frame) { return take_task_frame(frame); }},
       control_{core.loop().executor(), std::move(ends.control),
                [this](const FrameReader::Frame& frame) { return take_control_frame(frame); }},
@@ -199,7 +206,7 @@ Result<void> SlotProcess::take_task_frame(const FrameReader::Frame& frame) {
         return {};
     }
     if (frame.kind != FrameKind::outcome) {
-        return fail(Errc::malformed, "a frame of the wrong kind on the task stream");
+        return fail(Errc::malformed, "a frame of the wrong kind on the outcome stream");
     }
     auto outcome = read_outcome(frame.payload);
     if (!outcome) return std::unexpected{std::move(outcome.error())};
@@ -350,9 +357,12 @@ std::uint64_t SlotProcess::resident_bytes() const {
     return resident * page_bytes;
 }
 
-bool SlotProcess::give(const Request& request) {
-    if (!append(tasks_.out(), request)) return false;
-    claims().give(request.sequence);
+bool SlotProcess::give(std::uint64_t sequence, const TaskRequest& request) {
+    const TaskMessage& message = request.message;
+    if (!append(tasks_.out(), sequence, request.context->request(), message.args, message.kwargs)) {
+        return false;
+    }
+    claims().give(sequence);
     return true;
 }
 

@@ -15,6 +15,7 @@
 #include <lovage/worker/prefork/crash_page.hpp>
 #include <lovage/worker/prefork/frame_channel.hpp>
 #include <lovage/worker/prefork/slot_protocol.hpp>
+#include <lovage/worker/task_run.hpp>
 
 #include <boost/asio/posix/stream_descriptor.hpp>
 
@@ -43,8 +44,9 @@ public:
     /// Serves until the process has ended; everything it said before has been told by then.
     [[nodiscard]] Awaitable<ExitStatus> serve();
 
-    /// False when the request is too large for a slot. It goes out with the next flush().
-    [[nodiscard]] bool give(const Request& request);
+    /// Attempt number `sequence`. False when the request is too large for a slot. It goes out with
+    /// the next flush().
+    [[nodiscard]] bool give(std::uint64_t sequence, const TaskRequest& request);
     void flush() { tasks_.flush(scope_); }
     /// Tells what it has said up to now, without waiting.
     void catch_up();

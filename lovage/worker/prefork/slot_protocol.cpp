@@ -318,13 +318,19 @@ Result<Ready> read_ready(std::string_view payload) {
     return ready;
 }
 
-bool append(std::string& out, const Request& message) {
+bool append(std::string& out, std::uint64_t sequence, const TaskContext::Request& context,
+            const Json& args, const Json& kwargs) {
     return append_frame(out, FrameKind::request, [&](ByteWriter& writer) {
-        writer.number(message.sequence);
-        write_context(writer, message.context);
-        writer.text(message.args);
-        writer.text(message.kwargs);
+        writer.number(sequence);
+        write_context(writer, context);
+        write_json(writer, args);
+        write_json(writer, kwargs);
     });
+}
+
+bool append(std::string& out, const Request& message) {
+    return append(out, message.sequence, message.context, Json::raw(message.args),
+                  Json::raw(message.kwargs));
 }
 
 Result<Request> read_request(std::string_view payload) {

@@ -18,9 +18,11 @@
 ///
 /// Both run the same executable, so the format has no versions: a slot whose task registry differs
 /// is refused. The slot runs user code, so the worker trusts nothing it reads: frames are bounded
-/// and every message is checked. Two byte streams (socket pairs) join them: on the *task* stream
-/// requests go out and outcomes come back, in order; the *control* stream carries what must get
-/// through while a task runs: interruptions, and the sends and reads that the task makes.
+/// and every message is checked. Byte streams (socket pairs) join them: requests go out on one and
+/// outcomes come back on another, in order (the *task* streams: a pair each, since the slot waits
+/// for the first and would wake whenever the worker reads, were they one); the *control* stream
+/// carries, both ways, what must get through while a task runs: interruptions, and the sends and
+/// reads that the task makes.
 ///
 /// A frame is its payload's length (32 bits, little-endian), its kind (one byte) and the payload.
 namespace lovage::slot {
@@ -31,16 +33,16 @@ inline constexpr std::size_t kPayloadBytesMax = std::size_t{40} << 20U;
 inline constexpr std::size_t kFrameHeaderBytes = 5;
 
 enum class FrameKind : std::uint8_t {
-    setup = 1,  ///< Worker, task stream, first.
-    ready,      ///< Slot, task stream, first: it serves, or says why not.
-    request,    ///< Worker, task stream.
-    progress,   ///< Slot, task stream.
-    outcome,    ///< Slot, task stream.
-    quit,       ///< Worker, task stream: run the finalisers and exit.
+    setup = 1,  ///< Worker, request stream, first.
+    ready,      ///< Slot, outcome stream, first: it serves, or says why not.
+    request,    ///< Worker, request stream.
+    progress,   ///< Slot, outcome stream.
+    outcome,    ///< Slot, outcome stream.
+    quit,       ///< Worker, request stream: run the finalisers and exit.
     interrupt,  ///< Worker, control stream.
     call,       ///< Slot, control stream.
     answer,     ///< Worker, control stream.
-    event,      ///< Slot, task stream.
+    event,      ///< Slot, outcome stream.
 };
 
 /// Cuts a byte stream into frames. Pure state; not thread-safe.
@@ -159,6 +161,10 @@ void append(std::string& out, const Setup& message);
 void append(std::string& out, const Ready& message);
 /// False, with `out` as it was, when it does not fit into a frame.
 [[nodiscard]] bool append(std::string& out, const Request& message);
+/// The same request from its parts, without a copy of them.
+[[nodiscard]] bool append(std::string& out, std::uint64_t sequence,
+                          const TaskContext::Request& context, const Json& args,
+                          const Json& kwargs);
 [[nodiscard]] bool append(std::string& out, const Progress& message);
 [[nodiscard]] bool append(std::string& out, const Event& message);
 [[nodiscard]] bool append(std::string& out, const Outcome& message);

@@ -32,10 +32,13 @@ bool take_start() {
     const bool number = error == std::errc{} && end == text.data() + text.size();
     ::unsetenv(kVariable);
     // Somebody's variable of that name makes no slot.
-    if (!number || !is_socket(kTaskStream) || !is_socket(kControlStream)) return false;
+    if (!number || !is_socket(kRequestStream) || !is_socket(kOutcomeStream) ||
+        !is_socket(kControlStream)) {
+        return false;
+    }
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (::getppid() != worker) ::_exit(0);  // it died before the line above
-    for (const int own : {kTaskStream, kControlStream, kCrashPage}) {
+    for (const int own : {kRequestStream, kOutcomeStream, kControlStream, kCrashPage}) {
         ::fcntl(own, F_SETFD, FD_CLOEXEC);
     }
     return true;

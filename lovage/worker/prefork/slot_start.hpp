@@ -4,9 +4,10 @@
 namespace lovage::slot {
 
 /// The descriptors a slot is started with.
-inline constexpr int kTaskStream = 3;
-inline constexpr int kControlStream = 4;
-inline constexpr int kCrashPage = 5;
+inline constexpr int kRequestStream = 3;
+inline constexpr int kOutcomeStream = 4;
+inline constexpr int kControlStream = 5;
+inline constexpr int kCrashPage = 6;
 
 /// The variable that makes a process a slot; its value is the worker's process id. Taken out of the
 /// environment before `main` begins, so that programs a task starts are no slots.
