@@ -35,6 +35,7 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::MatchesRegex;
 using ::testing::Not;
+using ::testing::StartsWith;
 
 /// The value that the captured worker replied with; `celery` picks the version.
 const Json& captured_value(const std::string& name, std::string_view celery = "5.2.6") {
@@ -472,10 +473,20 @@ TEST_F(Commands, ClockAndRevokedAreListed) {
     EXPECT_TRUE(value_of("memsample").is_string());
 }
 
-TEST_F(Commands, WhatLooksIntoPythonIsAnsweredPolitely) {
+TEST_F(Commands, MemdumpPrintsWhatMemsampleTook) {
+    const std::string first = value_of("memsample").as_string();
+    const std::string second = value_of("memsample").as_string();
+    EXPECT_THAT(first, MatchesRegex("[0-9.]+MB"));
     const Json dump = value_of("memdump", args(R"({"samples": 10})"));
     ASSERT_EQ(dump.python_type_name(), captured_value("control_memdump").python_type_name());
-    EXPECT_THAT(dump.as_string(), MatchesRegex("- rss \\(end\\): [0-9.]+MB\\.\n"));
+    EXPECT_THAT(dump.as_string(), StartsWith("- rss (sample):\n-    > " + first + ",\n-    > " +
+                                             second + ",\n- rss (end): "));
+    EXPECT_THAT(value_of("memdump").as_string(), MatchesRegex("- rss \\(end\\): [0-9.]+MB\\.\n"));
+    EXPECT_EQ(value_of("memdump", args(R"({"samples": "many"})")),
+              *error("samples should be a number"));
+}
+
+TEST_F(Commands, WhatLooksIntoPythonIsAnsweredPolitely) {
     EXPECT_EQ(value_of("objgraph", args(R"({"num": 200, "max_depth": 10, "type": "Request"})")),
               *raised("ImportError", "Requires the objgraph library"));
 }

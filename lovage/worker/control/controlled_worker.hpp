@@ -14,6 +14,7 @@
 #include <lovage/awaitable.hpp>
 #include <lovage/brokers/broker.hpp>
 #include <lovage/control/lamport_clock.hpp>
+#include <lovage/worker/control/memory_samples.hpp>
 #include <lovage/worker/event_control.hpp>
 #include <lovage/worker/pool.hpp>
 #include <lovage/worker/revoked_stamps.hpp>
@@ -47,6 +48,7 @@ public:
     [[nodiscard]] virtual StateStore& state() = 0;
     [[nodiscard]] virtual Client& client() = 0;
     [[nodiscard]] virtual LamportClock& clock() = 0;
+    [[nodiscard]] virtual control::MemorySamples& memory_samples() = 0;
     /// nullptr while the worker sends no events.
     [[nodiscard]] virtual EventControl* events() = 0;
 

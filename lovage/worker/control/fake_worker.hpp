@@ -64,6 +64,7 @@ public:
     StateStore& state() override { return *store_; }
     Client& client() override { return fake_client; }
     LamportClock& clock() override { return lamport; }
+    control::MemorySamples& memory_samples() override { return samples; }
     EventControl* events() override { return dispatcher ? &*dispatcher : nullptr; }
     std::vector<RunningTask> running() const override { return fake_pool.tasks; }
     std::vector<RequestPtr> reserved() const override { return reserved_tasks; }
@@ -128,6 +129,7 @@ public:
     FakePool fake_pool;
     FakeClient fake_client;
     LamportClock lamport;
+    control::MemorySamples samples;
     std::optional<FakeEvents> dispatcher;
     std::vector<RequestPtr> reserved_tasks;
     std::vector<RequestPtr> scheduled_tasks;

@@ -1,15 +1,15 @@
 // What a worker says of itself: is it there, what time is it by its clock, what is revoked.
 
 #include <chrono>
-#include <map>
+#include <cstddef>
+#include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <lovage/app/app_core.hpp>
 #include <lovage/runtime/process_stats.hpp>
 #include <lovage/worker/control/command.hpp>
-
-#include <fmt/format.h>
 
 namespace lovage::control {
 namespace {
@@ -32,20 +32,22 @@ Awaitable<Answer> shutdown(Call call) {
     co_return std::nullopt;
 }
 
-std::string resident_memory() {
-    const double mebibytes = static_cast<double>(read_process_stats().resident_bytes) / (1U << 20U);
-    return fmt::format("{:.1f}MB", mebibytes);
-}
-
 /// Celery differs: it says nothing when psutil is not installed.
-Awaitable<Answer> memsample(Call /*call*/) {
-    co_return resident_memory();
+Awaitable<Answer> memsample(Call call) {
+    co_return call.worker->memory_samples().add(read_process_stats().resident_bytes);
 }
 
-/// Celery differs: it lists what memsample has found since the last time, too, and without psutil
-/// it says that there is none.
-Awaitable<Answer> memdump(Call /*call*/) {
-    co_return fmt::format("- rss (end): {}.\n", resident_memory());
+/// Celery differs: it prints ten samples however many it is asked for, and without psutil it says
+/// that there is none.
+Awaitable<Answer> memdump(Call call) {
+    constexpr std::size_t kUnlessTold = 10;
+    std::size_t count = kUnlessTold;
+    if (const Json* const given = call.argument("samples")) {
+        const auto number = given->is_integer() ? given->as_int64() : std::nullopt;
+        if (!number || *number < 0) co_return error("samples should be a number");
+        count = static_cast<std::size_t>(*number);
+    }
+    co_return call.worker->memory_samples().dump(count, read_process_stats().resident_bytes);
 }
 
 /// It counts and draws the objects of a Python process; there are none here. The words are those of

@@ -61,6 +61,7 @@ public:
     [[nodiscard]] StateStore& state() override { return core->state(); }
     [[nodiscard]] Client& client() override { return core->client(); }
     [[nodiscard]] LamportClock& clock() override { return core->clock(); }
+    [[nodiscard]] control::MemorySamples& memory_samples() override { return memory_samples_; }
     [[nodiscard]] EventControl* events() override { return &events_; }
     [[nodiscard]] std::vector<RunningTask> running() const override { return pool_->running(); }
     [[nodiscard]] std::vector<RequestPtr> reserved() const override;
@@ -212,6 +213,7 @@ private:
     KeyGate gate_;
     TaskLimits limits_;
     RevokedStamps revoked_stamps_;
+    control::MemorySamples memory_samples_;
     /// How many attempts of each task have ended that had begun.
     std::unordered_map<const TaskDefinition*, std::uint64_t> begun_;
     Clock::time_point started_;
