@@ -89,14 +89,16 @@ std::unique_ptr<ResultBackend> redis_results(Executor executor, const std::strin
                                              const Settings& settings) {
     RedisResultsOptions options;
     options.server = redis_server(url);
+    options.key_prefix = settings.result_backend_transport_options.global_keyprefix;
     options.result_expires = expiry_of(settings);
     return make_redis_results(std::move(executor), std::move(options));
 }
 
 std::unique_ptr<StateStore> redis_state(Executor executor, const std::string& url,
-                                        const Settings& /*settings*/) {
+                                        const Settings& settings) {
     RedisStateOptions options;
     options.server = redis_server(url);
+    options.key_prefix = settings.result_backend_transport_options.global_keyprefix;
     return make_redis_state_store(std::move(executor), std::move(options));
 }
 

@@ -23,6 +23,13 @@ struct TaskRoute {
     std::optional<std::uint8_t> priority = std::nullopt;
 };
 
+/// `result_backend_transport_options`, as far as they mean something here.
+struct ResultTransportOptions {
+    /// Redis only: stands before every key of results, chords and states, so that stacks can share
+    /// a database. A `_` comes after it unless it ends in one of `:_-.`, as in Celery 5.3.
+    std::string global_keyprefix;
+};
+
 /// What is promised about a task, in one word; see docs/guides/delivery.md and app/delivery.hpp for
 /// what each word sets.
 enum class DeliveryProfile : std::uint8_t {
@@ -44,6 +51,7 @@ struct Settings {
     /// Several URLs of one kind, separated by `;`, are alternatives (where the driver knows such).
     std::string broker_url = "sqlite:///.lovage";
     std::string result_backend = "sqlite:///.lovage";
+    ResultTransportOptions result_backend_transport_options;
 
     std::string task_default_queue = "celery";
     /// In the order written: an exact name first, then the first pattern that matches.

@@ -103,10 +103,28 @@ TEST(Settings, AScheduleIsReadFromTheEnvironmentAsJson) {
     EXPECT_FALSE(resolve_settings(sources));
 }
 
+TEST(Settings, ResultOptionsAreAPrefixAndNothingElse) {
+    Settings settings =
+        settings_of(from_file("result_backend_transport_options = {global_keyprefix = 'shop'}"));
+    EXPECT_EQ(settings.result_backend_transport_options.global_keyprefix, "shop");
+    EXPECT_EQ(shown(settings, "result_backend_transport_options"),
+              R"({"global_keyprefix": "shop"})");
+    settings = settings_of(from_environment(
+        {{"CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS", R"({"global_keyprefix": "shop:"})"}}));
+    EXPECT_EQ(settings.result_backend_transport_options.global_keyprefix, "shop:");
+    for (const char* bad :
+         {"{retry_policy = {}}", "{global_keyprefix = 1}", "5", "{global_keyprefix = \"a\\nb\"}"}) {
+        EXPECT_THAT(problem_of(from_file(std::string{"result_backend_transport_options = "} + bad)),
+                    HasSubstr("a map with nothing but a global_keyprefix"))
+            << bad;
+    }
+}
+
 TEST(Settings, EverySettingIsReadFromTheFile) {
     const Settings settings = settings_of(from_file(R"(
 broker_url = "amqp://u:secret@one//;amqp://two//"
 result_backend = "memory://"
+result_backend_transport_options = {global_keyprefix = "p"}
 task_default_queue = "q"
 task_default_priority = 3
 task_queue_max_priority = 10

@@ -86,7 +86,10 @@ std::int64_t vary(lovage::TaskContext& context, std::int64_t number, std::int64_
         ledger().note(Event::started, task);
         raise(SIGKILL);
     }
-    if (way == Way::goes_on) return number;
+    if (way == Way::goes_on) {
+        ledger().note(Event::step, task);
+        return number;
+    }
     if (way == Way::retries_once && context.retries() == 0) {
         ledger().note(Event::started, task);
         context.retry({.countdown = 0s});
@@ -235,7 +238,13 @@ int main(int argc, char** argv) {
     lovage::App app{"chaos"};
     app.task("chaos.work", work, arg("number"), arg("milliseconds"));
     app.task("chaos.vary", vary, arg("number"), arg("milliseconds"));
-    app.task("chaos.part", [](std::int64_t number) { return number; }, arg("number"));
+    app.task(
+        "chaos.part",
+        [](std::int64_t number) {
+            ledger().note(Event::step, static_cast<std::uint32_t>(number));
+            return number;
+        },
+        arg("number"));
     app.task(
         "chaos.finish",
         [](const lovage::Json&, std::int64_t number, std::int64_t milliseconds) {

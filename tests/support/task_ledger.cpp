@@ -29,7 +29,7 @@ namespace lovage::testing_support {
 /// The file: this header, three columns with one byte a task (how its send ended, how often it
 /// started, how often it had its effect), the trace.
 struct TaskLedger::Header {
-    static constexpr std::uint64_t kMagic = 0x3352474c4b534154;  // "TASKLGR3"
+    static constexpr std::uint64_t kMagic = 0x3452474c4b534154;  // "TASKLGR4"
     std::uint64_t magic;
     std::uint32_t tasks;
     std::uint32_t waiters;  ///< Processes in wait_until().
@@ -39,7 +39,7 @@ struct TaskLedger::Header {
     std::uint32_t reserved;
     std::uint64_t trace_capacity;
     std::uint64_t traced;                 ///< Entries asked for, those without room included.
-    std::array<std::uint64_t, 6> totals;  ///< Notes by event.
+    std::array<std::uint64_t, 7> totals;  ///< Notes by event.
     std::uint64_t done;                   ///< Tasks with an effect.
 };
 
@@ -214,6 +214,8 @@ void TaskLedger::note(Event event, std::uint32_t task) noexcept {
         case Event::effect:
             if (count_up(column(kEffects)[task]) == 0) shared(header_->done).fetch_add(1);
             break;
+        case Event::step:
+            break;
     }
     shared(header_->notes).fetch_add(1);
     if (shared(header_->waiters).load() != 0) futex_wake_all(header_->notes);
@@ -308,8 +310,8 @@ std::vector<TaskLedger::Entry> TaskLedger::trace() const {
 
 std::map<std::uint32_t, std::string> TaskLedger::stories(
     std::span<const std::uint32_t> tasks) const {
-    static constexpr std::array<std::string_view, 6> kWords{"sending", "accepted", "rejected",
-                                                            "unknown", "started",  "effect"};
+    static constexpr std::array<std::string_view, 7> kWords{
+        "sending", "accepted", "rejected", "unknown", "started", "effect", "step"};
     const std::set<std::uint32_t> wanted(tasks.begin(), tasks.end());
     const auto entries = trace();
     std::map<std::uint32_t, std::string> found;

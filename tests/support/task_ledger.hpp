@@ -32,6 +32,7 @@ public:
         unknown,   ///< The producer was told that it may exist.
         started,
         effect,  ///< The task did its work.
+        step,    ///< What leads to it in its workflow ran here; the task itself has not started.
     };
     using Clock = std::chrono::steady_clock;  // CLOCK_MONOTONIC, which processes share.
 
@@ -94,7 +95,8 @@ public:
         Clock::time_point begin;
         Clock::time_point end;
         /// Whom it befell: workers, slots, producers. It explains repeats of tasks that one of them
-        /// sent or started, and of no other. Empty: everybody, as when a server dies.
+        /// sent or started, or ran a step before, and of no other. Empty: everybody, as when a
+        /// server dies.
         std::vector<pid_t> processes;
         /// It only made producers send again what they could not be sure of: it explains repeats of
         /// tasks that were sent more than once, and of no other.

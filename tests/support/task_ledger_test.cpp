@@ -112,6 +112,22 @@ TEST_F(Ledger, ExplainsByWhomAFaultBefell) {
     EXPECT_EQ(ledger_.trace()[3].worker, getpid());
 }
 
+TEST_F(Ledger, ExplainsByWhoRanAStepBefore) {
+    // Both run twice after the fault, elsewhere; a step of the first was run by whom it befell.
+    TaskLedger befallen = TaskLedger::open(file_);
+    befallen.set_worker(4711);
+    note(0, {Event::sending});
+    befallen.note(Event::step, 0);
+    note(1, {Event::sending});
+    const auto now = TaskLedger::Clock::now();
+    note(0, {Event::started, Event::started});
+    note(1, {Event::step, Event::started, Event::started});
+    const std::array faults{TaskLedger::Fault{now, now + 10s, {4711}}};
+    const auto report = ledger_.check(faults);
+    EXPECT_THAT(report.repeats, ElementsAre(0, 1));
+    EXPECT_THAT(report.unexplained, ElementsAre(1));
+}
+
 TEST_F(Ledger, ExplainsResendsByTasksThatWereSentAgain) {
     const auto begin = TaskLedger::Clock::now();
     note(0, {Event::sending, Event::unknown, Event::sending, Event::started, Event::started});

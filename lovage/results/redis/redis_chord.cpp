@@ -116,9 +116,14 @@ redis.call('ZREM', KEYS[2], ARGV[3])
 return redis.call('DEL', KEYS[3], KEYS[4], KEYS[5], KEYS[6])
 )lua";
 
-/// KEYS: extra, the parts that are counted there. ARGV: the part, seconds to live of the first, of
-/// the second (0: for good).
+/// KEYS: extra, the parts that are counted there, who completed the chord, its size. ARGV: the
+/// part, seconds to live of the first, of the second (0: for good), the mark of what is over.
+///
+/// Nothing is counted for a chord that is over: nothing would come of it. Parts outlive a count
+/// that has expired; they are none of a chord that is sent again.
 constexpr const char* kGrow = R"lua(
+if redis.call('GET', KEYS[3]) == ARGV[4] and redis.call('EXISTS', KEYS[4]) == 0 then return {} end
+if redis.call('EXISTS', KEYS[1]) == 0 then redis.call('DEL', KEYS[2]) end
 if redis.call('SADD', KEYS[2], ARGV[1]) == 1 then redis.call('INCR', KEYS[1]) end
 if ARGV[2] ~= '0' then
   for i = 1, 2 do redis.call('EXPIRE', KEYS[i], ARGV[i + 1]) end
@@ -222,8 +227,10 @@ redis::Commands grow_chord(const RedisKeys& keys, std::string_view group_id,
     // The count lives on as its chord does; what it is made of must not go before it.
     const redis::Number kept{
         std::chrono::duration_cast<std::chrono::seconds>(kChordKeptMost).count() * 2};
-    commands.add_script(grow_script(), {keys.chord_extra(group_id), keys.chord_additions(group_id)},
-                        {part_id, ttl_seconds, kept});
+    commands.add_script(grow_script(),
+                        {keys.chord_extra(group_id), keys.chord_additions(group_id),
+                         keys.chord_completed_by(group_id), keys.chord_size(group_id)},
+                        {part_id, ttl_seconds, kept, kChordOver});
     return commands;
 }
 

@@ -71,6 +71,16 @@ std::vector<Setting> server_rows() {
             "knows such."),
         url("result_backend", Owner::celery, &S::result_backend,
             "Where results and task states are stored."),
+        special("result_backend_transport_options", Owner::celery,
+                {.type = "map",
+                 .unit = "",
+                 .range = R"({"global_keyprefix": prefix}; JSON outside a file)",
+                 .text = R"(a map with nothing but a global_keyprefix of at most 200 bytes, such )"
+                         R"(as {"global_keyprefix": "shop"})"},
+                &S::result_backend_transport_options,
+                "What stands before every key that results and states have in Redis: stacks that "
+                "share a database need one each. A '_' follows it unless it ends in one of ':_-.'.",
+                read_result_options, show_result_options),
     };
 }
 

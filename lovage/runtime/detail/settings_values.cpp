@@ -161,6 +161,21 @@ std::optional<Json> read_map(const Json& value) {
     return std::move(*parsed);
 }
 
+std::optional<ResultTransportOptions> read_result_options(const Json& value) {
+    constexpr std::size_t kPrefixMax = 200;
+    const auto map = read_map(value);
+    if (!map) return std::nullopt;
+    ResultTransportOptions options;
+    for (const auto& [name, option] : map->as_object()) {
+        if (name != "global_keyprefix" || !option.is_string()) return std::nullopt;
+        options.global_keyprefix = option.as_string();
+    }
+    const bool printable = std::ranges::none_of(
+        options.global_keyprefix, [](char c) { return static_cast<unsigned char>(c) < 0x20; });
+    if (options.global_keyprefix.size() > kPrefixMax || !printable) return std::nullopt;
+    return options;
+}
+
 std::string show_autoscale(const std::optional<AutoscaleRange>& range) {
     return range ? fmt::format("{},{}", range->max, range->min) : "off";
 }
@@ -182,6 +197,12 @@ std::string show_routes(const Routes& routes) {
         if (route.priority) target.set("priority", *route.priority);
         shown.set(pattern, std::move(target));
     }
+    return to_json_text(shown);
+}
+
+std::string show_result_options(const ResultTransportOptions& options) {
+    Json shown = Json::object();
+    if (!options.global_keyprefix.empty()) shown.set("global_keyprefix", options.global_keyprefix);
     return to_json_text(shown);
 }
 

@@ -38,6 +38,8 @@ using Routes = std::vector<std::pair<std::string, TaskRoute>>;
 
 /// The name of a time zone, as far as it can be told without looking for it.
 [[nodiscard]] std::optional<std::string> read_timezone(const Json& value);
+/// A map that has nothing but what ResultTransportOptions has.
+[[nodiscard]] std::optional<ResultTransportOptions> read_result_options(const Json& value);
 /// A map, or the text of one.
 [[nodiscard]] std::optional<Json> read_map(const Json& value);
 
@@ -45,6 +47,7 @@ using Routes = std::vector<std::pair<std::string, TaskRoute>>;
 [[nodiscard]] std::string show_folder(const std::string& folder);
 [[nodiscard]] std::string show_seconds(std::chrono::milliseconds time);
 [[nodiscard]] std::string show_routes(const Routes& routes);
+[[nodiscard]] std::string show_result_options(const ResultTransportOptions& options);
 /// URLs separated by `;`, without their secrets; nothing when one is none.
 [[nodiscard]] std::optional<std::string> show_urls(std::string_view text);
 
