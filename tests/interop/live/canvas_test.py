@@ -125,6 +125,31 @@ class Canvases(unittest.TestCase):
         self.assertTrue(fleet.record(task_id))
 
 
+class FromPython(unittest.TestCase):
+    """From a Celery client: parts in one language, the body in the other."""
+
+    @staticmethod
+    def chord(parts, body, *first):
+        """Of 100 parts; each adds its number to `first`, or to what it is called with."""
+        header = [fleet.tasks.add.s(*first, i).set(queue=parts) for i in range(100)]
+        return celery.chord(header, fleet.tasks.total.s().set(queue=body), app=fleet.tasks.app)
+
+    def test_a_chord_of_a_hundred(self):
+        for parts, body in (("cpp", "py"), ("py", "cpp")):
+            with self.subTest(parts=parts, body=body):
+                result = self.chord(parts, body, 1000).apply_async()
+                self.assertEqual(result.get(timeout=PATIENCE), 100 * 1000 + sum(range(100)))
+
+    def test_both_in_a_chain(self):
+        add = fleet.tasks.add
+        for one, other in (("cpp", "py"), ("py", "cpp")):
+            with self.subTest(one=one, other=other):
+                steps = [add.s(1, 0).set(queue=one), self.chord(one, other), self.chord(other, one), add.s(1).set(queue=other)]
+                value = 100 * 1 + sum(range(100))
+                value = 100 * value + sum(range(100))
+                self.assertEqual(celery.chain(*steps, app=fleet.tasks.app).apply_async().get(timeout=PATIENCE), value + 1)
+
+
 class Tasks(unittest.TestCase):
     """What tasks start, and what Celery's maps ask of workers."""
 
