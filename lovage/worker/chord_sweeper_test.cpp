@@ -315,6 +315,8 @@ public:
 
 TEST_F(ChordSweeperTest, WhileTheBrokerIsAwayOneAtATimeIsAboutToSendTheBody) {
     constexpr auto kSlower = 500ms;  // so that a pause of the machine is none of the test's
+    senders.away = true;
+    senders.sendings.clear();
     Settings settings = app_.settings();
     settings.worker_chord_sweep_interval = kSlower;
     register_broker_driver(

@@ -2,20 +2,14 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <boost/asio/io_context.hpp>
+
+#include <tests/support/turned_loop.hpp>
 
 namespace lovage {
 namespace {
 
-class StateReportsTest : public testing::Test {
+class StateReportsTest : public TurnedLoop {
 protected:
-    /// Lets what was posted happen.
-    void turn() {
-        loop_.restart();
-        loop_.poll();
-    }
-    boost::asio::io_context loop_;
-    int news_ = 0;
     std::shared_ptr<StateReports> reports_ =
         std::make_shared<StateReports>(loop_.get_executor(), [this] { ++news_; });
     std::shared_ptr<TaskRequest> task_ = std::make_shared<TaskRequest>();

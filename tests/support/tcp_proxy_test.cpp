@@ -1,5 +1,7 @@
 #include "tcp_proxy.hpp"
 
+#include <tests/support/soon.hpp>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -23,11 +25,6 @@ namespace {
 
 using std::chrono_literals::operator""ms;
 using std::chrono_literals::operator""s;
-
-/// Nothing here takes that long unless it hangs.
-Deadline soon() {
-    return Deadline::in(20s);
-}
 
 sockaddr_in loopback(std::uint16_t port) {
     sockaddr_in address{};

@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <boost/asio/io_context.hpp>
+#include <tests/support/turned_loop.hpp>
 
 #include <memory>
 #include <string>
@@ -12,15 +12,8 @@
 namespace lovage {
 namespace {
 
-class CustomEventsTest : public testing::Test {
+class CustomEventsTest : public TurnedLoop {
 protected:
-    /// Lets what was posted happen.
-    void turn() {
-        loop_.restart();
-        loop_.poll();
-    }
-    boost::asio::io_context loop_;
-    int news_ = 0;
     std::shared_ptr<CustomEvents> events_ =
         std::make_shared<CustomEvents>(loop_.get_executor(), [this] { ++news_; });
 };
