@@ -5,6 +5,7 @@ set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/Lovage)
 get_property(modules GLOBAL PROPERTY LOVAGE_MODULES)
 
 install(TARGETS ${modules} lovage_lovage EXPORT LovageTargets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(TARGETS lovage_program RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(EXPORT LovageTargets NAMESPACE lovage:: DESTINATION ${package_dir})
 install(DIRECTORY lovage DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
   FILES_MATCHING PATTERN "*.hpp"

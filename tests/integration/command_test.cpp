@@ -3,11 +3,18 @@
 #include <lovage/core/uuid.hpp>
 #include <tests/support/soon.hpp>
 
+#include <fstream>
+#include <iterator>
+#include <string>
+#include <utility>
+#include <vector>
+
 namespace lovage::integration {
 namespace {
 
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::StartsWith;
 using Command = Project;
 
 std::string without_newline(std::string text) {
@@ -94,6 +101,54 @@ TEST_F(Command, InspectControlAndStatusReachAWorker) {
     const Output told = run({"control", "shutdown", "-d", node, "-t", "60"});
     EXPECT_EQ(told.ending, Ending{.exit_code = 0}) << told.err;
     EXPECT_EQ(worker.wait(soon()), Ending{.exit_code = 0});
+}
+
+/// The executable `lovage`, which knows none of the tasks.
+class LovageProgram : public Project {
+protected:
+    Output lovage(std::vector<std::string> command) {
+        command.insert(command.begin(), LOVAGE_PROGRAM);
+        const std::string name = "lovage-" + std::to_string(++runs_);
+        Process process = start_program(name, std::move(command));
+        const auto ending = process.wait(soon());
+        EXPECT_TRUE(ending) << "the command did not end";
+        return {.ending = ending.value_or(Ending{}),
+                .out = text_of(name + ".out"),
+                .err = text_of(name + ".err")};
+    }
+
+private:
+    [[nodiscard]] std::string text_of(const std::string& name) const {
+        std::ifstream stream{folder_.path() / name, std::ios::binary};
+        return {std::istreambuf_iterator<char>{stream}, {}};
+    }
+
+    int runs_ = 0;
+};
+
+TEST_F(LovageProgram, DrawsAWorkflowOfAnotherProgram) {
+    Process worker = start_worker("worker");
+    const std::string root = uuid4();
+    const auto first = app_.signature("ledger.add", 1, 1).set({.task_id = root});
+    const auto chain = first | app_.signature("ledger.add", 10) | app_.signature("ledger.add", 100);
+    EXPECT_EQ(chain.delay().get(kPatience), Json{112});
+    stop(worker);
+
+    const Output drawn = lovage({"graph", root});
+    EXPECT_EQ(drawn.ending, Ending{.exit_code = 0}) << drawn.err;
+    EXPECT_THAT(drawn.out, StartsWith("digraph workflow {"));
+    const Output told = lovage({"graph", root, "--format", "json"});
+    const auto graph = parse_json(told.out);
+    ASSERT_TRUE(graph && graph->find("nodes")) << told.out;
+    const Json::Array& nodes = graph->find("nodes")->as_array();
+    EXPECT_EQ(nodes.size(), 3U);
+    for (const Json& node : nodes) EXPECT_EQ(*node.find("state"), Json{"SUCCESS"});
+}
+
+TEST_F(LovageProgram, StartsNoWorker) {
+    const Output refused = lovage({"worker"});
+    EXPECT_EQ(refused.ending, Ending{.exit_code = 2});
+    EXPECT_THAT(refused.err, HasSubstr("has no tasks to run"));
 }
 
 TEST_F(Command, AWorkerSaysWhatIsWrongWithItsOptions) {
