@@ -10,6 +10,7 @@
 #include <lovage/runtime/loop.hpp>
 #include <lovage/runtime/url.hpp>
 #include <tests/support/services.hpp>
+#include <tests/support/soon.hpp>
 #include <tests/support/tcp_proxy.hpp>
 
 #include <gmock/gmock.h>
@@ -34,11 +35,6 @@ using std::chrono_literals::operator""ms;
 using std::chrono_literals::operator""s;
 
 constexpr std::size_t kLastByte = 4096;
-
-/// Nothing here takes that long unless it hangs.
-Deadline soon() {
-    return Deadline::in(30s);
-}
 
 /// Sends it until it is confirmed.
 Awaitable<void> publish(Broker* broker, std::string queue, std::string body) {
