@@ -3,7 +3,9 @@
 //
 //     pool_tasks send TASK COUNT     fills the default queue; broker and results as for a worker
 //     pool_tasks ping NODE COUNT     asks a worker `ping`, again and again on one connection
-//     pool_tasks hop POOL ROUNDS     send, run, get, one at a time; one slot, broker in memory
+//     pool_tasks hop POOL ROUNDS     send, run, get, one at a time; one slot, broker in memory. It
+//                                    says "ready" and waits for a line, so that its threads can be
+//                                    given their processors
 //
 // Tasks write what they do into a page of memory that BENCH_PAGE names, whatever process they run
 // in.
@@ -147,6 +149,9 @@ int hop(lovage::App& app, const std::string& pool, int rounds) {
     const auto loop = app.core()->loop().executor();
     auto serving = asio::co_spawn(loop, worker.run(), asio::use_future);
     (void)app.send_task("noop", lovage::Json::array({"x"})).get(10s);  // its slot is there
+    std::cout << "ready" << std::endl;
+    std::string go;
+    std::getline(std::cin, go);
     const auto on_loop = [&](std::chrono::milliseconds between) {
         return asio::co_spawn(loop, median_round_trip(&app, rounds, between), asio::use_future)
             .get();

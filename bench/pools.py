@@ -5,6 +5,7 @@ side reads.
 """
 import contextlib
 import functools
+import json
 import mmap
 import os
 import pathlib
@@ -16,8 +17,7 @@ import subprocess
 import sys
 import time
 
-from harness import (ROOT, Child, Figure, Services, fresh_folder, interleaved, median_ratio, peer_python, program, resident_mib,
-                     run_json)
+from harness import (ROOT, Child, Figure, Services, fresh_folder, interleaved, median_ratio, peer_python, program, resident_mib)
 
 SLOTS = 2  # as many as bench/peers/celery_tasks.py has children
 TASKS = 40_000
@@ -171,17 +171,55 @@ def rate_figures(bench: Bench, services: Services, repetitions: int) -> list[Fig
     return figures
 
 
+def threads_of(process: int) -> list[int]:
+    return [int(thread) for thread in os.listdir(f"/proc/{process}/task")]
+
+
+def slot_threads(worker: int) -> set[int]:
+    """Those that run tasks: of the slot's process, or the worker's own."""
+    own = threads_of(worker)
+    children = [int(child) for thread in own for child in pathlib.Path(f"/proc/{worker}/task/{thread}/children").read_text().split()]
+    named = [thread for thread in own if pathlib.Path(f"/proc/{worker}/task/{thread}/comm").read_text().startswith("lovage-slot")]
+    return {thread for child in children for thread in threads_of(child)} | set(named)
+
+
+def hop(pool: str, place: str) -> dict:
+    """Medians of round trips, the threads being where `place` says: on "one" processor, the slot's and the others' on "two", or
+    wherever the kernel wants them ("free")."""
+    with subprocess.Popen([str(program("pool_tasks")), "hop", pool, str(HOP_ROUNDS)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                          text=True) as child:
+        if child.stdout.readline() != "ready\n":
+            sys.exit("pool_tasks hop: the worker did not start")
+        processors = sorted(os.sched_getaffinity(0))
+        slot = slot_threads(child.pid)
+        if not slot:
+            sys.exit("pool_tasks hop: no thread of the slot is to be seen")
+        for thread in slot | set(threads_of(child.pid)) if place != "free" else ():
+            os.sched_setaffinity(thread, {processors[1 if place == "two" and thread in slot else 0]})
+        said, _ = child.communicate("\n", timeout=PATIENCE)
+    if child.returncode != 0:
+        sys.exit(f"pool_tasks hop: it ended with {child.returncode}")
+    return json.loads(said)
+
+
 def hop_figures(repetitions: int) -> list[Figure]:
-    samples = interleaved({pool: functools.partial(run_json, program("pool_tasks"), "hop", pool, HOP_ROUNDS)
-                           for pool in ("prefork", "threads")}, repetitions)
+    places = ("one", "two", "free") if len(os.sched_getaffinity(0)) > 1 else ("one", "free")
+    samples = interleaved({(pool, place): functools.partial(hop, pool, place) for place in places for pool in ("prefork", "threads")},
+                          repetitions)
     figures = []
-    for name, field, most in (("a slot hop adds", "closed_us", HOP_MOST), ("a slot hop adds, 3 ms between", "alone_us", HOP_MOST),
-                              ("a slot hop adds, asked from a thread", "thread_us", None)):
-        added = statistics.median(ours[field] - theirs[field]
-                                  for ours, theirs in zip(samples["prefork"], samples["threads"], strict=True))
-        target = "" if most is None else f"<= {most}"
-        figures.append(Figure(name, "", added, None, "us (median round trip)", target, most is None or added <= most,
-                              {"samples": samples}))
+    for name, place, field, most in (("on one processor", "one", "closed_us", HOP_MOST),
+                                     ("on one, 3 ms between", "one", "alone_us", HOP_MOST),
+                                     ("on two processors", "two", "closed_us", HOP_MOST),
+                                     ("on two, 3 ms between", "two", "alone_us", HOP_MOST),
+                                     ("placed by the kernel", "free", "closed_us", None),
+                                     ("placed by the kernel, 3 ms", "free", "alone_us", None),
+                                     ("the same, asked from a thread", "free", "thread_us", None)):
+        if place not in places:
+            continue
+        sides = {pool: [sample[field] for sample in samples[pool, place]] for pool in ("prefork", "threads")}
+        added = statistics.median(ours - theirs for ours, theirs in zip(sides["prefork"], sides["threads"], strict=True))
+        figures.append(Figure(f"a slot hop adds, {name}", "", added, None, "us (median round trip)", "" if most is None else f"<= {most}",
+                              most is None or added <= most, {"samples": sides}))
     return figures
 
 
