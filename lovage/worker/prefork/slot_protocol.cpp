@@ -19,15 +19,11 @@ std::unexpected<Error> malformed(const char* what) {
 template <class Write>
 bool append_frame(std::string& out, FrameKind kind, Write write) {
     const std::size_t start = out.size();
-    ByteWriter writer{out};
-    try {
+    append_whole(out, [&](ByteWriter& writer) {
         writer.number<std::uint32_t>(0);
         writer.number(static_cast<std::uint8_t>(kind));
         write(writer);
-    } catch (...) {
-        out.resize(start);
-        throw;
-    }
+    });
     const std::size_t payload = out.size() - start - kFrameHeaderBytes;
     if (payload > kPayloadBytesMax) {
         out.resize(start);
