@@ -21,79 +21,91 @@ namespace {
 
 constexpr std::chrono::seconds kRevokePatience{5};
 
-/// Tasks revoked beside each other; workers take so many ids in one command at most.
+/// Tasks revoked beside each other, and then printed and told of in one command, before the next
+/// ones: whoever stops the program leaves no more than these stored and not told.
 constexpr std::size_t kAtOnce = 256;
-constexpr std::size_t kToldAtOnce = 10'000;
 
-/// Revokes one task and returns its record from before; its status is PENDING when there was none.
-Awaitable<Result<TaskMeta>> revoke(AsyncResultBase task, RevokeOptions options) {
-    const Deadline deadline = Deadline::in(kRevokePatience);
-    auto before = co_await task.meta_async(deadline);
-    if (!before) co_return before;
-    auto stored = co_await task.revoke_async(deadline, options);
-    if (!stored) co_return std::unexpected{std::move(stored.error())};
-    co_return before;
-}
-
-/// All of them, as far as the first that cannot be revoked; their records in the order of the ids.
-struct Revoking {
+struct Block {
     App* app;
-    const RevokeArguments* arguments;
-    std::vector<std::optional<TaskMeta>> before;
+    RevokeOptions options;
+    std::span<const std::string> task_ids;
+    /// In their order, what each had ended as before, empty: it had not; nothing: not revoked.
+    std::vector<std::optional<std::string>> ended_as;
 };
 
-Awaitable<Result<void>> revoke_one(Revoking* all, std::size_t index) {
-    auto before = co_await revoke(all->app->async_result(all->arguments->task_ids[index]),
-                                  all->arguments->options);
+/// Keeps the status alone of the record from before: results are large.
+Awaitable<Result<std::string>> ended_as(AsyncResultBase task, Deadline deadline) {
+    auto before = co_await task.meta_async(deadline);
     if (!before) co_return std::unexpected{std::move(before.error())};
-    all->before[index] = std::move(*before);
+    const bool too_late = before->ready() && before->status != states::kRevoked;
+    co_return too_late ? std::move(before->status) : std::string{};
+}
+
+Awaitable<Result<void>> revoke_one(Block* block, std::size_t index) {
+    const Deadline deadline = Deadline::in(kRevokePatience);
+    AsyncResultBase task = block->app->async_result(block->task_ids[index]);
+    auto before = co_await ended_as(task, deadline);
+    if (!before) co_return std::unexpected{std::move(before.error())};
+    auto stored = co_await task.revoke_async(deadline, block->options);
+    if (!stored) co_return std::unexpected{std::move(stored.error())};
+    block->ended_as[index] = std::move(*before);
     co_return Result<void>{};
 }
 
-Awaitable<Result<void>> revoke_all(Revoking* all) {
+/// All of them, as far as the first that cannot be revoked.
+Awaitable<Result<void>> revoke_all(Block* block) {
     return for_each_index(
-        all->before.size(), kAtOnce, [all](std::size_t index) { return revoke_one(all, index); },
-        OnFailure::finish);
+        block->ended_as.size(), kAtOnce,
+        [block](std::size_t index) { return revoke_one(block, index); }, OnFailure::finish);
+}
+
+/// Says what became of each; returns those that are revoked, and makes `code` kFailure when it was
+/// too late for one.
+std::vector<std::string> show(const Block& block, Console& console, int& code) {
+    std::vector<std::string> revoked;
+    for (std::size_t i = 0; i < block.ended_as.size(); ++i) {
+        if (!block.ended_as[i]) continue;
+        const std::string shown = lovage::detail::printable_line(block.task_ids[i]);
+        if (!block.ended_as[i]->empty()) {
+            console.err << fmt::format("{}: too late, it has ended as {}\n", shown,
+                                       lovage::detail::printable_line(*block.ended_as[i]));
+            code = kFailure;
+            continue;
+        }
+        revoked.push_back(block.task_ids[i]);
+        console.out << fmt::format(
+            "{}: {}\n", shown,
+            block.options.terminate ? "revoked, and terminated where it runs" : "revoked");
+    }
+    console.out.flush();
+    return revoked;
 }
 
 /// Python's workers know nothing of what is stored: they must be told while they run.
-Result<void> tell_workers(App& app, std::span<const std::string> task_ids, RevokeOptions options) {
-    for (std::size_t at = 0; at < task_ids.size(); at += kToldAtOnce) {
-        const auto some = task_ids.subspan(at, std::min(kToldAtOnce, task_ids.size() - at));
-        auto told = app.core()->loop().run_blocking(app.control().broadcast_async(
-            control::revoke({some.begin(), some.end()}, options), {.reply = false}));
-        if (!told) return std::unexpected{std::move(told.error())};
-    }
+Result<void> tell_workers(App& app, std::vector<std::string> revoked, RevokeOptions options) {
+    if (revoked.empty()) return {};
+    auto told = app.core()->loop().run_blocking(app.control().broadcast_async(
+        control::revoke(std::move(revoked), options), {.reply = false}));
+    if (!told) return std::unexpected{std::move(told.error())};
     return {};
 }
 
 }  // namespace
 
 int run_revoke(App& app, const RevokeArguments& arguments, Console& console) {
-    Revoking all{&app, &arguments, {}};
-    all.before.resize(arguments.task_ids.size());
-    const auto done = app.core()->loop().run_blocking(revoke_all(&all));
     int code = kSuccess;
-    std::vector<std::string> revoked;
-    for (std::size_t i = 0; i < all.before.size(); ++i) {
-        if (!all.before[i]) continue;
-        const TaskMeta& before = *all.before[i];
-        const std::string shown = lovage::detail::printable_line(arguments.task_ids[i]);
-        if (before.ready() && before.status != states::kRevoked) {
-            console.err << fmt::format("{}: too late, it has ended as {}\n", shown,
-                                       lovage::detail::printable_line(before.status));
-            code = kFailure;
-        } else {
-            revoked.push_back(arguments.task_ids[i]);
-            console.out << fmt::format(
-                "{}: {}\n", shown,
-                arguments.options.terminate ? "revoked, and terminated where it runs" : "revoked");
-        }
+    const std::span<const std::string> all = arguments.task_ids;
+    for (std::size_t at = 0; at < all.size(); at += kAtOnce) {
+        const auto some = all.subspan(at, std::min(kAtOnce, all.size() - at));
+        Block block{&app, arguments.options, some, {}};
+        block.ended_as.resize(some.size());
+        const auto done = app.core()->loop().run_blocking(revoke_all(&block));
+        const auto told = tell_workers(app, show(block, console, code), arguments.options);
+        if (!done) code = report(console, done.error());
+        if (!told) code = report(console, told.error());
+        if (!done || !told) break;
     }
-    if (!done) code = report(console, done.error());
-    if (revoked.empty()) return code;
-    const auto told = tell_workers(app, revoked, arguments.options);
-    return told ? code : report(console, told.error());
+    return code;
 }
 
 }  // namespace lovage::cli

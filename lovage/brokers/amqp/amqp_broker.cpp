@@ -32,11 +32,8 @@ using Siblings = std::set<AmqpConsumer*>;
 class AmqpConsumer final : public Consumer {
 public:
     AmqpConsumer(amqp::Client& client, amqp::ConsumerOptions options,
-                 std::shared_ptr<Siblings> siblings,
-                 std::shared_ptr<amqp_broker::DelayQueues> delays)
-        : consumer_{client, std::move(options)},
-          siblings_{std::move(siblings)},
-          delays_{std::move(delays)} {
+                 std::shared_ptr<Siblings> siblings)
+        : consumer_{client, std::move(options)}, siblings_{std::move(siblings)} {
         siblings_->insert(this);
     }
     ~AmqpConsumer() override { siblings_->erase(this); }
@@ -64,21 +61,15 @@ public:
         consumer_.set_prefetch(limited(prefetch));
     }
     Awaitable<Result<void>> add_queue(std::string queue, Deadline deadline) override {
-        queues_.insert(queue);
         return consumer_.add_queue(std::move(queue), deadline);
     }
     Awaitable<Result<void>> cancel_queue(std::string queue, Deadline deadline) override {
-        queues_.erase(queue);
         return consumer_.cancel_queue(std::move(queue), deadline);
     }
     Awaitable<Result<void>> cancel(Deadline deadline) override {
         return consumer_.cancel(deadline);
     }
-    Awaitable<Result<void>> close(Deadline deadline) override {
-        for (const std::string& queue : queues_) delays_->consumer_gone(queue);
-        queues_.clear();
-        return consumer_.close(deadline);
-    }
+    Awaitable<Result<void>> close(Deadline deadline) override { return consumer_.close(deadline); }
 
     [[nodiscard]] std::size_t unsettled() const noexcept override { return consumer_.unsettled(); }
     [[nodiscard]] std::uint64_t stale_settlements() const noexcept override { return stale_; }
@@ -99,8 +90,6 @@ private:
 
     amqp::Consumer consumer_;
     std::shared_ptr<Siblings> siblings_;
-    std::shared_ptr<amqp_broker::DelayQueues> delays_;
-    std::set<std::string> queues_;
     std::uint64_t stale_ = 0;
 };
 
@@ -110,6 +99,15 @@ amqp::ClientOptions named(amqp::ClientOptions options, const std::string& name,
     for (amqp::Endpoint& endpoint : options.endpoints) {
         endpoint.session.name = fmt::format("{} ({})", name, role);
     }
+    return options;
+}
+
+/// `delays` hears of queues that are consumed no longer.
+amqp::ClientOptions telling(amqp::ClientOptions options,
+                            std::shared_ptr<amqp_broker::DelayQueues> delays) {
+    options.on_queue_left = [delays = std::move(delays)](const std::string& queue) {
+        delays->consumer_gone(queue);
+    };
     return options;
 }
 
@@ -147,7 +145,7 @@ public:
     AmqpBroker(Executor executor, amqp::ClientOptions options, const std::string& name)
         : display_{display_of(options)},
           declared_{executor},
-          worker_{executor, named(options, name, "consume")},
+          worker_{executor, telling(named(options, name, "consume"), delays_)},
           producer_{executor, named(options, name, "publish")},
           publisher_{producer_} {}
 
@@ -229,8 +227,8 @@ public:
         if (std::ranges::any_of(options.queues, is_quorum)) {
             consumer_options.qos = amqp::QosScope::queue;
         }
-        auto consumer = std::make_unique<AmqpConsumer>(worker_, std::move(consumer_options),
-                                                       siblings_, delays_);
+        auto consumer =
+            std::make_unique<AmqpConsumer>(worker_, std::move(consumer_options), siblings_);
         for (std::string& queue : options.queues) {
             auto added = co_await consumer->add_queue(std::move(queue), deadline);
             if (!added) co_return std::unexpected{std::move(added.error())};

@@ -148,6 +148,57 @@ TEST_F(RabbitMqOnly, AQueueThatWentWithItsConsumerIsNotMadeAgain) {
     EXPECT_TRUE(client.run(client.broker().queue_status("used", soon())));
 }
 
+/// It stays for the others: not the first one's end, the last one's makes it go.
+TEST_F(RabbitMqOnly, AQueueThatIsStillConsumedIsMadeAgain) {
+    TestClient client{[&](Executor executor) { return store_.make_broker(std::move(executor)); }};
+    const auto consume = [&](const char* queue) {
+        EXPECT_TRUE(client.declare({.name = queue, .auto_delete = true}));
+        return client.consume({queue}, 1);
+    };
+    std::vector<decltype(consume(""))> staying;
+    for (const char* queue : {"closed", "cancelled", "left", "dropped"}) {
+        staying.push_back(consume(queue));
+    }
+    EXPECT_TRUE(client.run(consume("closed")->consumer().close(soon())));
+    EXPECT_TRUE(client.run(consume("cancelled")->consumer().cancel(soon())));
+    EXPECT_TRUE(client.run(consume("left")->consumer().cancel_queue("left", soon())));
+    consume("dropped").reset();
+    ASSERT_TRUE(client.run(client.broker().renew(soon())));
+    for (const char* queue : {"closed", "cancelled", "left", "dropped"}) {
+        client.send(queue, "again");
+    }
+    for (const auto& consumer : staying) {
+        const auto lost = consumer->receive();
+        ASSERT_FALSE(lost);
+        EXPECT_EQ(lost.error().code, Errc::disconnected);
+        const auto again = consumer->receive();
+        EXPECT_TRUE(again) << again.error().message();
+    }
+}
+
+/// The server says that it is gone: nobody consumes it any more, unless somebody makes it again.
+TEST_F(RabbitMqOnly, AQueueThatWasDeletedUnderItsConsumerIsNotMadeAgain) {
+    TestClient client{[&](Executor executor) { return store_.make_broker(std::move(executor)); }};
+    TestClient other{[&](Executor executor) { return store_.make_broker(std::move(executor)); }};
+    for (const char* queue : {"deleted", "revived"}) {
+        ASSERT_TRUE(client.declare({.name = queue, .auto_delete = true}));
+    }
+    const auto consumer = client.consume({"deleted", "revived"}, 1);
+    for (const char* queue : {"deleted", "revived"}) {
+        ASSERT_TRUE(other.run(other.broker().delete_queue(queue, soon())));
+        const auto news = consumer->receive();
+        ASSERT_FALSE(news);
+        EXPECT_EQ(news.error().code, Errc::not_found) << news.error().message();
+    }
+    ASSERT_TRUE(client.declare({.name = "revived", .auto_delete = true}));
+    ASSERT_TRUE(client.run(consumer->consumer().add_queue("revived", soon())));
+    ASSERT_TRUE(client.run(client.broker().renew(soon())));
+    const auto gone = client.run(client.broker().queue_status("deleted", soon()));
+    ASSERT_FALSE(gone);
+    EXPECT_EQ(gone.error().code, Errc::not_found);
+    EXPECT_TRUE(client.run(client.broker().queue_status("revived", soon())));
+}
+
 /// RabbitMQ closes a channel over an exchange that is not there, and forgets what was under way.
 TEST_F(RabbitMqOnly, WhatGoesWrongAsideTouchesNoOtherMessage) {
     constexpr int kMessages = 2000;

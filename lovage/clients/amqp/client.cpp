@@ -69,6 +69,13 @@ void Client::tell_residents(const std::function<void(Resident&)>& news) {
     }
 }
 
+void Client::consumer_gone(const std::string& queue) {
+    const auto consumes = [&](const Resident* resident) { return resident->consumes(queue); };
+    if (std::ranges::any_of(residents_, consumes)) return;
+    topology_.forget_if_auto_delete(queue);
+    if (options_.on_queue_left) options_.on_queue_left(queue);
+}
+
 void Client::add(Resident& resident) {
     residents_.insert(&resident);
     // A connection that has just ended is still to be noticed: the next one tells the resident.

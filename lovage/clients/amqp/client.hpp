@@ -56,9 +56,9 @@ public:
     [[nodiscard]] Awaitable<Result<Reply>> purge(std::string queue, Deadline deadline);
     /// RabbitMQ: deleting a queue that is not there succeeds.
     [[nodiscard]] Awaitable<Result<Reply>> delete_queue(std::string queue, Deadline deadline);
-    /// Its consumer goes. A queue that was declared to go with its last one is not made again after
-    /// a reconnect.
-    void consumer_gone(const std::string& queue) { topology_.forget_if_auto_delete(queue); }
+    /// A consumer of it is gone. Was it the last one here, a queue that was declared to go with its
+    /// last one is not made again after a reconnect.
+    void consumer_gone(const std::string& queue);
 
     /// It and its bindings are not declared again after a reconnect.
     void forget_queue(const std::string& queue) { topology_.forget_queue(queue); }
@@ -91,6 +91,8 @@ public:
     public:
         virtual void on_connected(Session& session) = 0;
         virtual void on_state_changed() {}
+        /// Whether it consumes that queue, or will with the next connection.
+        [[nodiscard]] virtual bool consumes(const std::string& /*queue*/) const { return false; }
         /// The client is closed or destroyed: it must not be used any more.
         virtual void on_client_closed() = 0;
 

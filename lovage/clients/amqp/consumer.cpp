@@ -52,7 +52,7 @@ Consumer::Consumer(Client& client, ConsumerOptions options)
 Consumer::~Consumer() {
     if (client_ != nullptr) {
         client_->remove(*this);
-        forget_auto_delete();
+        drop_all();
     }
     if (channel_ != nullptr) {
         write_settlements();
@@ -176,8 +176,21 @@ void Consumer::refused(const std::string& queue, const Error& why) {
     drop(queue);
 }
 
+/// A queue that goes with its last consumer is not to come back with the next connection: whoever
+/// wants it again declares it again.
 void Consumer::drop(const std::string& queue) {
     std::erase_if(subscriptions_, [&](const Subscription& s) { return s.queue == queue; });
+    if (client_ != nullptr) client_->consumer_gone(queue);
+}
+
+void Consumer::drop_all() {
+    const auto gone = std::exchange(subscriptions_, {});
+    if (client_ == nullptr) return;
+    for (const Subscription& subscription : gone) client_->consumer_gone(subscription.queue);
+}
+
+bool Consumer::consumes(const std::string& queue) const {
+    return std::ranges::find(subscriptions_, queue, &Subscription::queue) != subscriptions_.end();
 }
 
 Consumer::Subscription* Consumer::find_queue(std::string_view queue) noexcept {
@@ -410,7 +423,6 @@ Awaitable<Result<void>> Consumer::cancel_queue(std::string queue, Deadline deadl
     const bool consuming = std::exchange(subscription->consuming, false);
     give_back(*subscription);
     drop(queue);
-    if (client_ != nullptr) client_->consumer_gone(queue);
     if (!consuming || channel_ == nullptr) co_return Result<void>{};
     auto done = std::make_shared<Answer>(arrived_.executor());
     channel_->call(Request::make(basic::Cancel{.consumer_tag = tag}, basic::CancelOk::kId),
@@ -433,21 +445,13 @@ Awaitable<Result<void>> Consumer::cancel(Deadline deadline) {
     co_return outcome;
 }
 
-/// Queues that go with this consumer are not to come back with the next connection.
-void Consumer::forget_auto_delete() {
-    for (const Subscription& gone : subscriptions_) client_->consumer_gone(gone.queue);
-}
-
 Awaitable<Result<void>> Consumer::close(Deadline deadline) {
     if (closed_) co_return Result<void>{};
     closed_ = true;
     arrived_.notify_all();
-    if (client_ != nullptr) {
-        client_->remove(*this);
-        forget_auto_delete();
-    }
+    if (client_ != nullptr) client_->remove(*this);
+    drop_all();
     handed_out_ = 0;
-    subscriptions_.clear();
     Channel* const channel = std::exchange(channel_, nullptr);
     if (channel == nullptr) co_return Result<void>{};
     channel_ = channel;

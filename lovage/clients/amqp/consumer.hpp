@@ -105,6 +105,7 @@ private:
     void on_channel_closed(const Error& why) override;
     void on_connected(Session& session) override;
     void on_client_closed() override;
+    [[nodiscard]] bool consumes(const std::string& queue) const override;
 
     [[nodiscard]] Subscription* find_queue(std::string_view queue) noexcept;
     [[nodiscard]] Subscription* find_tag(std::string_view tag) noexcept;
@@ -117,7 +118,7 @@ private:
     [[nodiscard]] std::uint16_t granted() const noexcept;
     [[nodiscard]] std::string next_tag();
     void drop(const std::string& queue);
-    void forget_auto_delete();
+    void drop_all();
     void give_back(Subscription& subscription);
     void write_settlements();
     void settled();

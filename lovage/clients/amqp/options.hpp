@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -29,6 +30,9 @@ struct ClientOptions {
     std::vector<Endpoint> endpoints;
     /// For resolving, connecting and the handshake with one of them.
     std::chrono::milliseconds connect_timeout{5000};
+    /// Told, on the client's loop, of a queue whose last consumer on this client has gone. It must
+    /// not throw, and must not use the client. Empty: nobody is told.
+    std::function<void(const std::string& queue)> on_queue_left;
 };
 
 /// Reads one or several URLs, separated by `;`.

@@ -45,6 +45,19 @@ private:
     std::string& out_;
 };
 
+/// Appends what `write` writes to a ByteWriter; when it throws, `out` is left as it was.
+template <class Write>
+void append_whole(std::string& out, Write write) {
+    const std::size_t start = out.size();
+    ByteWriter writer{out};
+    try {
+        write(writer);
+    } catch (...) {
+        out.resize(start);
+        throw;
+    }
+}
+
 /// Reads what ByteWriter wrote, from untrusted bytes. The first read that does not fit makes
 /// everything after it fail too: read a whole message, then ask complete().
 class ByteReader {

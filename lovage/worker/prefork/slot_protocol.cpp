@@ -15,13 +15,15 @@ std::unexpected<Error> malformed(const char* what) {
 }
 
 /// Appends a frame whose payload `write` writes; false, with `out` as it was, when it is too long.
+/// What `write` throws leaves `out` as it was, too: half a frame would be read as a whole one.
 template <class Write>
 bool append_frame(std::string& out, FrameKind kind, Write write) {
     const std::size_t start = out.size();
-    ByteWriter writer{out};
-    writer.number<std::uint32_t>(0);
-    writer.number(static_cast<std::uint8_t>(kind));
-    write(writer);
+    append_whole(out, [&](ByteWriter& writer) {
+        writer.number<std::uint32_t>(0);
+        writer.number(static_cast<std::uint8_t>(kind));
+        write(writer);
+    });
     const std::size_t payload = out.size() - start - kFrameHeaderBytes;
     if (payload > kPayloadBytesMax) {
         out.resize(start);

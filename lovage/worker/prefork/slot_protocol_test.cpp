@@ -1,9 +1,11 @@
 #include <lovage/worker/prefork/slot_protocol.hpp>
 
+#include <lovage/worker/prefork/byte_codec.hpp>
 #include <lovage/worker/prefork/registry_check.hpp>
 
 #include <lovage/core/task_function.hpp>
 
+#include <new>
 #include <string>
 
 #include <gmock/gmock.h>
@@ -42,6 +44,18 @@ Request a_request() {
     request.args = "[1, 2]";
     request.kwargs = "{}";
     return request;
+}
+
+TEST(SlotProtocol, WhatCannotBeWrittenToItsEndLeavesNothingBehind) {
+    std::string bytes = "before";
+    const auto half = [](ByteWriter& writer) {
+        writer.text("a beginning");
+        throw std::bad_alloc{};
+    };
+    EXPECT_THROW(append_whole(bytes, half), std::bad_alloc);
+    EXPECT_EQ(bytes, "before");
+    append_whole(bytes, [](ByteWriter& writer) { writer.boolean(true); });
+    EXPECT_EQ(bytes, std::string("before\x01"));
 }
 
 TEST(SlotProtocol, ARequestArrivesAsItWasSent) {
