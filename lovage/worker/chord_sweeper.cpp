@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <exception>
-#include <iterator>
 #include <optional>
+#include <span>
 #include <unordered_set>
 #include <utility>
 
@@ -28,6 +28,7 @@ constexpr auto kSweepAttempt = 30s;
 /// Chords asked for in one call, and how often at a time while there are some.
 constexpr std::size_t kChordsAtOnce = 16;
 constexpr int kRoundsMost = 128;
+constexpr std::size_t kStepsAtOnce = 64;
 
 /// What is kept for a chord must be made to stay before it expires.
 std::chrono::milliseconds interval_of(const Settings& settings) {
@@ -61,20 +62,21 @@ Awaitable<void> sleep_for(std::chrono::milliseconds time) {
 
 }  // namespace
 
-std::vector<UncountedPart> uncounted_parts(
-    const std::vector<ChordMember>& members, const std::vector<std::optional<TaskMeta>>& records,
-    const std::vector<std::vector<std::optional<TaskMeta>>>& before) {
+std::vector<UncountedPart> uncounted_parts(const std::vector<ChordMember>& members,
+                                           std::vector<std::optional<TaskMeta>> records,
+                                           const BadSteps& bad_steps) {
     std::vector<UncountedPart> parts;
     for (std::size_t i = 0; i < members.size(); ++i) {
-        if (records[i] && records[i]->ready()) {
-            parts.push_back({members[i], *records[i], true});
+        if (records[i]) {
+            if (!records[i]->ready()) continue;
+            parts.push_back(
+                {members[i], std::make_shared<const TaskMeta>(std::move(*records[i])), true});
+            continue;
         }
-        if (records[i]) continue;
-        const auto ended_badly = [](const std::optional<TaskMeta>& step) {
-            return step && step->ready() && step->status != states::kSuccess;
-        };
-        const auto step = std::ranges::find_if(before[i], ended_badly);
-        if (step != before[i].end()) parts.push_back({members[i], **step, false});
+        if (bad_steps.empty()) continue;
+        const ChordStep* step = members[i].before.get();
+        while (step != nullptr && !bad_steps.contains(step->task_id)) step = step->before.get();
+        if (step != nullptr) parts.push_back({members[i], bad_steps.at(step->task_id), false});
     }
     return parts;
 }
@@ -129,11 +131,8 @@ Awaitable<Result<void>> ChordSweeper::care_for(UnfinishedChord due, Deadline tur
     const Care care{std::move(due), std::move(*watch), turn};
     const UnfinishedChord& chord = care.chord;
     if (chord.keep_results) {
-        std::vector<std::string> ids;
-        for (const ChordMember& member : care.watch.members) {
-            ids.push_back(member.task_id);
-            ids.insert(ids.end(), member.before.begin(), member.before.end());
-        }
+        std::vector<std::string> ids = steps_before(care.watch.members);
+        for (const ChordMember& member : care.watch.members) ids.push_back(member.task_id);
         auto kept = co_await core_.results().keep(std::move(ids), Deadline::in(kSweepAttempt));
         if (!kept) co_return kept;
     }
@@ -168,7 +167,7 @@ Awaitable<Result<void>> ChordSweeper::count_missing(const Care* care,
     if (!over) co_return std::unexpected{over.error()};
     const TimePoint now = wall_clock_now();
     const auto young = [&](const UncountedPart& part) {
-        return is_younger(part.record, every_ / 4, now);
+        return is_younger(*part.record, every_ / 4, now);
     };
     if (std::ranges::any_of(*over, young)) {
         // Who stored them may be about to count them. Counting one twice does no harm, but a
@@ -200,28 +199,37 @@ Awaitable<Result<std::vector<UncountedPart>>> ChordSweeper::find_uncounted(
     for (const ChordMember& member : missing) ids.push_back(member.task_id);
     auto records = co_await core_.results().get_many(std::move(ids), Deadline::in(kSweepAttempt));
     if (!records) co_return std::unexpected{records.error()};
-    std::vector<std::string> earlier;
+    std::vector<ChordMember> unknown;
     for (std::size_t i = 0; i < missing.size(); ++i) {
-        if ((*records)[i]) continue;
-        earlier.insert(earlier.end(), missing[i].before.begin(), missing[i].before.end());
+        if (!(*records)[i]) unknown.push_back(missing[i]);
     }
-    auto steps = co_await core_.results().get_many(std::move(earlier), Deadline::in(kSweepAttempt));
-    if (!steps) co_return std::unexpected{steps.error()};
-    std::vector<std::vector<std::optional<TaskMeta>>> before(missing.size());
-    auto step = std::make_move_iterator(steps->begin());
-    for (std::size_t i = 0; i < missing.size(); ++i) {
-        if ((*records)[i]) continue;
-        const auto last = step + static_cast<std::ptrdiff_t>(missing[i].before.size());
-        before[i].assign(step, last);
-        step = last;
+    const auto bad_steps = co_await find_bad_steps(steps_before(unknown));
+    if (!bad_steps) co_return std::unexpected{bad_steps.error()};
+    co_return uncounted_parts(missing, std::move(*records), *bad_steps);
+}
+
+Awaitable<Result<BadSteps>> ChordSweeper::find_bad_steps(std::vector<std::string> ids) {
+    BadSteps bad;
+    // A few at a time: results of those that ended well may be large, and are not kept.
+    for (std::size_t at = 0; at < ids.size(); at += kStepsAtOnce) {
+        const auto rest = std::span{ids}.subspan(at);
+        const auto some = rest.first(std::min(kStepsAtOnce, rest.size()));
+        auto records = co_await core_.results().get_many({some.begin(), some.end()},
+                                                         Deadline::in(kSweepAttempt));
+        if (!records) co_return std::unexpected{records.error()};
+        for (std::optional<TaskMeta>& step : *records) {
+            if (!step || !step->ready() || step->status == states::kSuccess) continue;
+            std::string id = step->task_id;
+            bad.emplace(std::move(id), std::make_shared<const TaskMeta>(std::move(*step)));
+        }
     }
-    co_return uncounted_parts(missing, *records, before);
+    co_return bad;
 }
 
 Awaitable<Result<void>> ChordSweeper::count(std::string group_id, UncountedPart part) {
     const Deadline deadline = Deadline::in(kSweepAttempt);
     if (!part.own) {
-        TaskMeta record = part.record;
+        TaskMeta record = *part.record;
         record.task_id = part.member.task_id;
         record.group_id = group_id;
         record.children = Json::array();
@@ -229,7 +237,7 @@ Awaitable<Result<void>> ChordSweeper::count(std::string group_id, UncountedPart 
         if (!stored) co_return std::unexpected{stored.error()};
     }
     ChordPart counted{std::move(group_id), part.member.index, std::move(part.member.task_id),
-                      std::move(part.record.status), std::move(part.record.result)};
+                      part.record->status, part.record->result};
     auto done = co_await core_.results().add_chord_part(std::move(counted), deadline);
     if (!done && done.error().code != Errc::too_large) co_return std::unexpected{done.error()};
     co_return Result<void>{};
