@@ -30,14 +30,6 @@ constexpr std::size_t kChordsAtOnce = 16;
 constexpr int kRoundsMost = 128;
 constexpr std::size_t kStepsAtOnce = 64;
 
-/// What is kept for a chord must be made to stay before it expires.
-std::chrono::milliseconds interval_of(const Settings& settings) {
-    const std::chrono::milliseconds wanted = settings.worker_chord_sweep_interval;
-    const std::chrono::milliseconds kept = settings.result_expires.value_or(0s);
-    if (wanted.count() == 0 || kept.count() == 0) return wanted;
-    return std::max<std::chrono::milliseconds>(std::min(wanted, kept / 8), 1ms);
-}
-
 /// What goes wrong with one chord is no concern of the others.
 Awaitable<Result<void>> logged(std::string group_id, Awaitable<Result<void>> care) {
     std::string problem;
@@ -94,7 +86,7 @@ ChordSweeper::ChordSweeper(AppCore& core, Workflow& workflow, TaskMetrics& metri
       workflow_{workflow},
       metrics_{metrics},
       name_{std::move(name)},
-      every_{interval_of(core.settings())} {}
+      every_{chord_sweep_interval(core.settings())} {}
 
 Awaitable<void> ChordSweeper::run() {
     if (every_.count() == 0) co_return;

@@ -417,5 +417,19 @@ TEST(UncountedParts, ARecordOfAMomentAgoMayBeCountedYet) {
     EXPECT_FALSE(is_younger(meta, 10s, done));
 }
 
+TEST(ChordSweepInterval, IsShorterThanAChordIsKept) {
+    Settings settings;
+    settings.worker_chord_sweep_interval = 10s;
+    settings.result_expires = 24h;
+    EXPECT_EQ(chord_sweep_interval(settings), 10s);
+    settings.result_expires = 40s;
+    EXPECT_EQ(chord_sweep_interval(settings), 5s);
+    settings.result_expires = std::nullopt;
+    EXPECT_EQ(chord_sweep_interval(settings), 10s);
+    settings.result_expires = 40s;
+    settings.worker_chord_sweep_interval = 0s;
+    EXPECT_EQ(chord_sweep_interval(settings), 0s);
+}
+
 }  // namespace
 }  // namespace lovage
