@@ -357,7 +357,7 @@ TEST(RedisResults, NeedNoMoreRightsThanTheReadmeNames) {
                          "'~celery-task-meta-*' '~celery-taskset-meta-*' '~lovage-*' -@all +get "
                          "+set +del +exists +expire +type +getrange +publish +evalsha "
                          "'+script|load' +zadd +zrem +zcard +sadd +incr +zrange +zrangebyscore "
-                         "+zrangebylex +hset +hsetnx +hget +hmget +lrange +llen +lrem +rpush "
+                         "+zrangebylex +hset +hsetnx +hget +hmget +hdel +lrange +llen +lrem +rpush "
                          "+time +ping +hello "
                          "'+client|setname' +select +subscribe "
                          "+unsubscribe"),
