@@ -4,6 +4,7 @@
 #include <exception>
 #include <optional>
 #include <span>
+#include <string_view>
 #include <unordered_set>
 #include <utility>
 
@@ -45,6 +46,17 @@ Awaitable<Result<void>> logged(std::string group_id, Awaitable<Result<void>> car
         log::warning("worker", "Chord {}: it cannot be looked after: {}", group_id, problem);
     }
     co_return Result<void>{};
+}
+
+std::vector<ChordMember> members_but(const std::vector<ChordPart>& counted,
+                                     const std::vector<ChordMember>& members) {
+    std::unordered_set<std::string_view> known;
+    for (const ChordPart& part : counted) known.insert(part.task_id);
+    std::vector<ChordMember> missing;
+    for (const ChordMember& member : members) {
+        if (!known.contains(member.task_id)) missing.push_back(member);
+    }
+    return missing;
 }
 
 Awaitable<void> sleep_for(std::chrono::milliseconds time) {
@@ -129,13 +141,14 @@ Awaitable<Result<void>> ChordSweeper::care_for(UnfinishedChord due, Deadline tur
         if (!kept) co_return kept;
     }
     if (chord.quiet < every_ * 3 / 2) co_return Result<void>{};
-    auto returns =
-        co_await core_.results().take_chord(chord.group_id, name_, Deadline::in(kSweepAttempt));
+    auto returns = co_await core_.results().take_chord(chord.group_id, name_, chord.returned,
+                                                       Deadline::in(kSweepAttempt));
     if (!returns && returns.error().code != Errc::too_large) {
         co_return std::unexpected{returns.error()};
     }
     if (!returns || returns->complete) co_return co_await finish(&care, returns);
     if (chord.size) co_return co_await count_missing(&care, std::move(returns->parts));
+    if (std::cmp_not_equal(returns->parts.size(), chord.returned)) co_return Result<void>{};
     // Whoever begins a chord may be about to tell: messages are sent before it.
     if (chord.quiet < every_ * 3 || returns->parts.empty()) co_return Result<void>{};
     co_return co_await finish(
@@ -149,13 +162,7 @@ Awaitable<Result<void>> ChordSweeper::care_for(UnfinishedChord due, Deadline tur
 Awaitable<Result<void>> ChordSweeper::count_missing(const Care* care,
                                                     std::vector<ChordPart> counted) {
     const std::string& group_id = care->chord.group_id;
-    std::unordered_set<std::string> known;
-    for (ChordPart& part : counted) known.insert(std::move(part.task_id));
-    std::vector<ChordMember> missing;
-    for (const ChordMember& member : care->watch.members) {
-        if (!known.contains(member.task_id)) missing.push_back(member);
-    }
-    auto over = co_await find_uncounted(missing);
+    auto over = co_await find_uncounted(members_but(counted, care->watch.members));
     if (!over) co_return std::unexpected{over.error()};
     const TimePoint now = wall_clock_now();
     const auto young = [&](const UncountedPart& part) {
@@ -165,7 +172,11 @@ Awaitable<Result<void>> ChordSweeper::count_missing(const Care* care,
         // Who stored them may be about to count them. Counting one twice does no harm, but a
         // failure that is about to be replaced would.
         co_await sleep_for(every_ / 4);
-        over = co_await find_uncounted(std::move(missing));
+        auto now_counted = co_await core_.results().take_chord(
+            group_id, name_, care->chord.returned, Deadline::in(kSweepAttempt));
+        if (!now_counted) co_return std::unexpected{now_counted.error()};
+        if (now_counted->complete) co_return co_await finish(care, std::move(now_counted));
+        over = co_await find_uncounted(members_but(now_counted->parts, care->watch.members));
         if (!over) co_return std::unexpected{over.error()};
     }
     if (over->empty()) co_return Result<void>{};
@@ -176,8 +187,8 @@ Awaitable<Result<void>> ChordSweeper::count_missing(const Care* care,
         if (!done) co_return done;
         metrics_.parts_counted.increment();
     }
-    auto returns =
-        co_await core_.results().take_chord(group_id, name_, Deadline::in(kSweepAttempt));
+    auto returns = co_await core_.results().take_chord(group_id, name_, std::nullopt,
+                                                       Deadline::in(kSweepAttempt));
     if (returns && !returns->complete) co_return Result<void>{};
     if (!returns && returns.error().code != Errc::too_large) {
         co_return std::unexpected{returns.error()};

@@ -381,6 +381,7 @@ TEST(RedisResults, NeedNoMoreRightsThanTheReadmeNames) {
     EXPECT_FALSE(results.add_chord_part({"sorted", 1, "another", "SUCCESS", 1})->complete);
     EXPECT_TRUE(results.add_chord_part({"sorted", 0, "task", "FAILURE", 1})->complete);
     EXPECT_TRUE(results.add_chord_part({"sorted", 0, "task", "SUCCESS", 2})->complete);
+    EXPECT_FALSE(results.take_chord("sorted", "sweeper", 2)->complete);
     EXPECT_TRUE(results.end_chord("sorted"));
     ASSERT_EQ(server.cli("-n 1 rpush celery-taskset-meta-list.j '[1, \"task\", \"FAILURE\", 1]'"),
               "1");
