@@ -189,9 +189,11 @@ private:
         for (const ChordMember& member : watch.members) {
             // A chain stands below the group with its first step.
             const bool begins_with_group = !member.group.empty();
-            const std::string& first = begins_with_group       ? member.group
-                                       : member.before.empty() ? member.task_id
-                                                               : member.before.back();
+            const ChordStep* step = member.before.get();
+            while (step != nullptr && step->before) step = step->before.get();
+            const std::string& first = begins_with_group ? member.group
+                                       : step == nullptr ? member.task_id
+                                                         : step->task_id;
             connect(place_of(group_id, true), place_of(first, begins_with_group));
             if (begins_with_group) groups_.push_back(member.group);
             const std::size_t part = place_of(member.task_id, false);

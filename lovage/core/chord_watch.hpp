@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -10,12 +11,19 @@
 
 namespace lovage {
 
+/// A step that leads to parts of a chord. Shared by all that it leads to: a chain may lead to a
+/// group of thousands.
+struct ChordStep {
+    std::string task_id;
+    std::shared_ptr<const ChordStep> before;  ///< The step before it, if there is one.
+};
+
 /// A part of a chord, known before it has returned.
 struct ChordMember {
     std::string task_id;
     std::optional<std::int64_t> index;  ///< Its place in the list of results.
-    /// The steps that lead to it, when it is what a chain ends with: the nearest first.
-    std::vector<std::string> before;
+    /// The step that leads to it, when it is what a chain ends with, or in a group that is.
+    std::shared_ptr<const ChordStep> before = {};
     std::string group = {};  ///< The group that all this begins with, if it does.
 };
 
@@ -27,6 +35,9 @@ struct ChordWatch {
     /// Empty when it is not known who they are: a chord that somebody else has begun.
     std::vector<ChordMember> members;
 };
+
+/// The ids of all steps that lead to one of these, each once.
+[[nodiscard]] std::vector<std::string> steps_before(const std::vector<ChordMember>& members);
 
 /// `members`: Celery's nested tuples in the order of the chord's header, or null.
 [[nodiscard]] Json encode_chord_watch(Json body, std::string root_id, Json members);

@@ -187,6 +187,35 @@ TEST_P(ResultConformance, WhoTakesACompleteChordHasAllOfIt) {
     EXPECT_THAT(taken->parts, IsEmpty());
 }
 
+TEST_P(ResultConformance, AChordThatSomebodyCompletedSinceTheLookIsNotTaken) {
+    const auto worker = open();
+    const auto sweeper = open();
+    ASSERT_TRUE(worker->start_chord({"g", 2, {}, watch_of("g")}));
+    ASSERT_TRUE(worker->add_chord_part(returned("g", "b", 1)));
+    EXPECT_THAT(seen(sweeper->look_at_chords(kLook)), IsEmpty());
+    clock_.advance(16s);
+    EXPECT_THAT(seen(sweeper->look_at_chords(kLook)), ElementsAre("g 1 of 2"));
+    ASSERT_TRUE(worker->add_chord_part(returned("g", "a", 0))->complete);
+    auto taken = sweeper->take_chord("g", "sweeper", 1);
+    ASSERT_TRUE(taken) << taken.error().message();
+    EXPECT_FALSE(taken->complete) << "the part that has completed it sends the body";
+    EXPECT_EQ(taken->parts.size(), 2U);
+
+    clock_.advance(16s);
+    EXPECT_THAT(seen(sweeper->look_at_chords(kLook)), IsEmpty());
+    clock_.advance(16s);
+    EXPECT_THAT(seen(sweeper->look_at_chords(kLook)), ElementsAre("g 2 of 2"));
+    ASSERT_TRUE(worker->add_chord_part(returned("g", "a", 0))->complete);
+    EXPECT_FALSE(sweeper->take_chord("g", "sweeper", 2)->complete) << "it was told again";
+
+    clock_.advance(16s);
+    EXPECT_THAT(seen(sweeper->look_at_chords(kLook)), IsEmpty());
+    clock_.advance(16s);
+    EXPECT_THAT(seen(sweeper->look_at_chords(kLook)), ElementsAre("g 2 of 2"));
+    EXPECT_TRUE(sweeper->take_chord("g", "sweeper", 2)->complete);
+    EXPECT_FALSE(worker->add_chord_part(returned("g", "a", 0))->complete);
+}
+
 TEST_P(ResultConformance, AnUnfinishedChordStaysAsLongAsSomebodyLooks) {
     const auto connection = open();
     ASSERT_TRUE(connection->start_chord({"g", 2, {}, watch_of("g")}));

@@ -71,8 +71,9 @@ Result<std::optional<Json>> ResultConnection::chord_watch(const std::string& gro
     return loop_.run_blocking(backend_->chord_watch(group_id, soon()));
 }
 Result<ChordReturns> ResultConnection::take_chord(const std::string& group_id,
-                                                  const std::string& taker) {
-    return loop_.run_blocking(backend_->take_chord(group_id, taker, soon()));
+                                                  const std::string& taker,
+                                                  std::optional<std::int64_t> returned) {
+    return loop_.run_blocking(backend_->take_chord(group_id, taker, returned, soon()));
 }
 Result<void> ResultConnection::keep(const std::vector<std::string>& task_ids) {
     return loop_.run_blocking(backend_->keep(task_ids, soon()));

@@ -104,7 +104,8 @@ public:
     [[nodiscard]] Result<std::vector<UnfinishedChord>> look_at_chords(ChordLook look);
     [[nodiscard]] Result<std::optional<Json>> chord_watch(const std::string& group_id);
     [[nodiscard]] Result<ChordReturns> take_chord(const std::string& group_id,
-                                                  const std::string& taker);
+                                                  const std::string& taker,
+                                                  std::optional<std::int64_t> returned = {});
     [[nodiscard]] Result<void> keep(const std::vector<std::string>& task_ids);
     [[nodiscard]] Result<std::vector<std::optional<TaskMeta>>> get_many(
         const std::vector<std::string>& task_ids);

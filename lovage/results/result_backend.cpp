@@ -48,7 +48,8 @@ Awaitable<Result<std::optional<Json>>> ResultBackend::chord_watch(std::string, D
 Awaitable<Result<std::vector<UnfinishedChord>>> ResultBackend::look_at_chords(ChordLook, Deadline) {
     co_return std::vector<UnfinishedChord>{};
 }
-Awaitable<Result<ChordReturns>> ResultBackend::take_chord(std::string, std::string, Deadline) {
+Awaitable<Result<ChordReturns>> ResultBackend::take_chord(std::string, std::string,
+                                                          std::optional<std::int64_t>, Deadline) {
     co_return no_chords(*this);
 }
 Awaitable<Result<void>> ResultBackend::keep(std::vector<std::string>, Deadline) {

@@ -95,8 +95,11 @@ public:
                                                                            Deadline deadline);
     /// What has returned. Complete: the caller sends the body, and `taker` is kept as who completed
     /// it, so that no part is told the same from now on. Otherwise of each part no more than its
-    /// id. Errors: as add_chord_part().
+    /// id. `returned`: as the caller's look has said; a chord is not complete for him when a part
+    /// has returned since then, or was told that it completed it: that one sends the body. Nothing:
+    /// whatever happened since. Errors: as add_chord_part().
     virtual Awaitable<Result<ChordReturns>> take_chord(std::string group_id, std::string taker,
+                                                       std::optional<std::int64_t> returned,
                                                        Deadline deadline);
     /// Lets the time begin anew after which these records expire.
     virtual Awaitable<Result<void>> keep(std::vector<std::string> task_ids, Deadline deadline);

@@ -2,8 +2,9 @@
 
 #include <algorithm>
 #include <exception>
-#include <iterator>
 #include <optional>
+#include <span>
+#include <string_view>
 #include <unordered_set>
 #include <utility>
 
@@ -28,14 +29,7 @@ constexpr auto kSweepAttempt = 30s;
 /// Chords asked for in one call, and how often at a time while there are some.
 constexpr std::size_t kChordsAtOnce = 16;
 constexpr int kRoundsMost = 128;
-
-/// What is kept for a chord must be made to stay before it expires.
-std::chrono::milliseconds interval_of(const Settings& settings) {
-    const std::chrono::milliseconds wanted = settings.worker_chord_sweep_interval;
-    const std::chrono::milliseconds kept = settings.result_expires.value_or(0s);
-    if (wanted.count() == 0 || kept.count() == 0) return wanted;
-    return std::max<std::chrono::milliseconds>(std::min(wanted, kept / 8), 1ms);
-}
+constexpr std::size_t kStepsAtOnce = 64;
 
 /// What goes wrong with one chord is no concern of the others.
 Awaitable<Result<void>> logged(std::string group_id, Awaitable<Result<void>> care) {
@@ -54,6 +48,17 @@ Awaitable<Result<void>> logged(std::string group_id, Awaitable<Result<void>> car
     co_return Result<void>{};
 }
 
+std::vector<ChordMember> members_but(const std::vector<ChordPart>& counted,
+                                     const std::vector<ChordMember>& members) {
+    std::unordered_set<std::string_view> known;
+    for (const ChordPart& part : counted) known.insert(part.task_id);
+    std::vector<ChordMember> missing;
+    for (const ChordMember& member : members) {
+        if (!known.contains(member.task_id)) missing.push_back(member);
+    }
+    return missing;
+}
+
 Awaitable<void> sleep_for(std::chrono::milliseconds time) {
     asio::steady_timer timer{co_await asio::this_coro::executor, time};
     co_await timer.async_wait(asio::use_awaitable);
@@ -61,20 +66,21 @@ Awaitable<void> sleep_for(std::chrono::milliseconds time) {
 
 }  // namespace
 
-std::vector<UncountedPart> uncounted_parts(
-    const std::vector<ChordMember>& members, const std::vector<std::optional<TaskMeta>>& records,
-    const std::vector<std::vector<std::optional<TaskMeta>>>& before) {
+std::vector<UncountedPart> uncounted_parts(const std::vector<ChordMember>& members,
+                                           std::vector<std::optional<TaskMeta>> records,
+                                           const BadSteps& bad_steps) {
     std::vector<UncountedPart> parts;
     for (std::size_t i = 0; i < members.size(); ++i) {
-        if (records[i] && records[i]->ready()) {
-            parts.push_back({members[i], *records[i], true});
+        if (records[i]) {
+            if (!records[i]->ready()) continue;
+            parts.push_back(
+                {members[i], std::make_shared<const TaskMeta>(std::move(*records[i])), true});
+            continue;
         }
-        if (records[i]) continue;
-        const auto ended_badly = [](const std::optional<TaskMeta>& step) {
-            return step && step->ready() && step->status != states::kSuccess;
-        };
-        const auto step = std::ranges::find_if(before[i], ended_badly);
-        if (step != before[i].end()) parts.push_back({members[i], **step, false});
+        if (bad_steps.empty()) continue;
+        const ChordStep* step = members[i].before.get();
+        while (step != nullptr && !bad_steps.contains(step->task_id)) step = step->before.get();
+        if (step != nullptr) parts.push_back({members[i], bad_steps.at(step->task_id), false});
     }
     return parts;
 }
@@ -92,7 +98,7 @@ ChordSweeper::ChordSweeper(AppCore& core, Workflow& workflow, TaskMetrics& metri
       workflow_{workflow},
       metrics_{metrics},
       name_{std::move(name)},
-      every_{interval_of(core.settings())} {}
+      every_{chord_sweep_interval(core.settings())} {}
 
 Awaitable<void> ChordSweeper::run() {
     if (every_.count() == 0) co_return;
@@ -129,22 +135,20 @@ Awaitable<Result<void>> ChordSweeper::care_for(UnfinishedChord due, Deadline tur
     const Care care{std::move(due), std::move(*watch), turn};
     const UnfinishedChord& chord = care.chord;
     if (chord.keep_results) {
-        std::vector<std::string> ids;
-        for (const ChordMember& member : care.watch.members) {
-            ids.push_back(member.task_id);
-            ids.insert(ids.end(), member.before.begin(), member.before.end());
-        }
+        std::vector<std::string> ids = steps_before(care.watch.members);
+        for (const ChordMember& member : care.watch.members) ids.push_back(member.task_id);
         auto kept = co_await core_.results().keep(std::move(ids), Deadline::in(kSweepAttempt));
         if (!kept) co_return kept;
     }
     if (chord.quiet < every_ * 3 / 2) co_return Result<void>{};
-    auto returns =
-        co_await core_.results().take_chord(chord.group_id, name_, Deadline::in(kSweepAttempt));
+    auto returns = co_await core_.results().take_chord(chord.group_id, name_, chord.returned,
+                                                       Deadline::in(kSweepAttempt));
     if (!returns && returns.error().code != Errc::too_large) {
         co_return std::unexpected{returns.error()};
     }
     if (!returns || returns->complete) co_return co_await finish(&care, returns);
     if (chord.size) co_return co_await count_missing(&care, std::move(returns->parts));
+    if (std::cmp_not_equal(returns->parts.size(), chord.returned)) co_return Result<void>{};
     // Whoever begins a chord may be about to tell: messages are sent before it.
     if (chord.quiet < every_ * 3 || returns->parts.empty()) co_return Result<void>{};
     co_return co_await finish(
@@ -158,23 +162,21 @@ Awaitable<Result<void>> ChordSweeper::care_for(UnfinishedChord due, Deadline tur
 Awaitable<Result<void>> ChordSweeper::count_missing(const Care* care,
                                                     std::vector<ChordPart> counted) {
     const std::string& group_id = care->chord.group_id;
-    std::unordered_set<std::string> known;
-    for (ChordPart& part : counted) known.insert(std::move(part.task_id));
-    std::vector<ChordMember> missing;
-    for (const ChordMember& member : care->watch.members) {
-        if (!known.contains(member.task_id)) missing.push_back(member);
-    }
-    auto over = co_await find_uncounted(missing);
+    auto over = co_await find_uncounted(members_but(counted, care->watch.members));
     if (!over) co_return std::unexpected{over.error()};
     const TimePoint now = wall_clock_now();
     const auto young = [&](const UncountedPart& part) {
-        return is_younger(part.record, every_ / 4, now);
+        return is_younger(*part.record, every_ / 4, now);
     };
     if (std::ranges::any_of(*over, young)) {
         // Who stored them may be about to count them. Counting one twice does no harm, but a
         // failure that is about to be replaced would.
         co_await sleep_for(every_ / 4);
-        over = co_await find_uncounted(std::move(missing));
+        auto now_counted = co_await core_.results().take_chord(
+            group_id, name_, care->chord.returned, Deadline::in(kSweepAttempt));
+        if (!now_counted) co_return std::unexpected{now_counted.error()};
+        if (now_counted->complete) co_return co_await finish(care, std::move(now_counted));
+        over = co_await find_uncounted(members_but(now_counted->parts, care->watch.members));
         if (!over) co_return std::unexpected{over.error()};
     }
     if (over->empty()) co_return Result<void>{};
@@ -185,8 +187,8 @@ Awaitable<Result<void>> ChordSweeper::count_missing(const Care* care,
         if (!done) co_return done;
         metrics_.parts_counted.increment();
     }
-    auto returns =
-        co_await core_.results().take_chord(group_id, name_, Deadline::in(kSweepAttempt));
+    auto returns = co_await core_.results().take_chord(group_id, name_, std::nullopt,
+                                                       Deadline::in(kSweepAttempt));
     if (returns && !returns->complete) co_return Result<void>{};
     if (!returns && returns.error().code != Errc::too_large) {
         co_return std::unexpected{returns.error()};
@@ -200,28 +202,37 @@ Awaitable<Result<std::vector<UncountedPart>>> ChordSweeper::find_uncounted(
     for (const ChordMember& member : missing) ids.push_back(member.task_id);
     auto records = co_await core_.results().get_many(std::move(ids), Deadline::in(kSweepAttempt));
     if (!records) co_return std::unexpected{records.error()};
-    std::vector<std::string> earlier;
+    std::vector<ChordMember> unknown;
     for (std::size_t i = 0; i < missing.size(); ++i) {
-        if ((*records)[i]) continue;
-        earlier.insert(earlier.end(), missing[i].before.begin(), missing[i].before.end());
+        if (!(*records)[i]) unknown.push_back(missing[i]);
     }
-    auto steps = co_await core_.results().get_many(std::move(earlier), Deadline::in(kSweepAttempt));
-    if (!steps) co_return std::unexpected{steps.error()};
-    std::vector<std::vector<std::optional<TaskMeta>>> before(missing.size());
-    auto step = std::make_move_iterator(steps->begin());
-    for (std::size_t i = 0; i < missing.size(); ++i) {
-        if ((*records)[i]) continue;
-        const auto last = step + static_cast<std::ptrdiff_t>(missing[i].before.size());
-        before[i].assign(step, last);
-        step = last;
+    const auto bad_steps = co_await find_bad_steps(steps_before(unknown));
+    if (!bad_steps) co_return std::unexpected{bad_steps.error()};
+    co_return uncounted_parts(missing, std::move(*records), *bad_steps);
+}
+
+Awaitable<Result<BadSteps>> ChordSweeper::find_bad_steps(std::vector<std::string> ids) {
+    BadSteps bad;
+    // A few at a time: results of those that ended well may be large, and are not kept.
+    for (std::size_t at = 0; at < ids.size(); at += kStepsAtOnce) {
+        const auto rest = std::span{ids}.subspan(at);
+        const auto some = rest.first(std::min(kStepsAtOnce, rest.size()));
+        auto records = co_await core_.results().get_many({some.begin(), some.end()},
+                                                         Deadline::in(kSweepAttempt));
+        if (!records) co_return std::unexpected{records.error()};
+        for (std::optional<TaskMeta>& step : *records) {
+            if (!step || !step->ready() || step->status == states::kSuccess) continue;
+            std::string id = step->task_id;
+            bad.emplace(std::move(id), std::make_shared<const TaskMeta>(std::move(*step)));
+        }
     }
-    co_return uncounted_parts(missing, *records, before);
+    co_return bad;
 }
 
 Awaitable<Result<void>> ChordSweeper::count(std::string group_id, UncountedPart part) {
     const Deadline deadline = Deadline::in(kSweepAttempt);
     if (!part.own) {
-        TaskMeta record = part.record;
+        TaskMeta record = *part.record;
         record.task_id = part.member.task_id;
         record.group_id = group_id;
         record.children = Json::array();
@@ -229,7 +240,7 @@ Awaitable<Result<void>> ChordSweeper::count(std::string group_id, UncountedPart 
         if (!stored) co_return std::unexpected{stored.error()};
     }
     ChordPart counted{std::move(group_id), part.member.index, std::move(part.member.task_id),
-                      std::move(part.record.status), std::move(part.record.result)};
+                      part.record->status, part.record->result};
     auto done = co_await core_.results().add_chord_part(std::move(counted), deadline);
     if (!done && done.error().code != Errc::too_large) co_return std::unexpected{done.error()};
     co_return Result<void>{};

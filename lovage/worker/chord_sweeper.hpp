@@ -1,7 +1,10 @@
 #pragma once
 
 #include <chrono>
+#include <memory>
+#include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include <lovage/app/app_core.hpp>
@@ -19,17 +22,21 @@ namespace lovage {
 /// A part of a chord that is over although it was never counted.
 struct UncountedPart {
     ChordMember member;
-    /// Its own record, or that of a step before it that ended badly, so that it will never run.
-    TaskMeta record;
+    /// Its own record, or that of a step before it that ended badly, so that it will never run; all
+    /// that the step leads to share it. Never null.
+    std::shared_ptr<const TaskMeta> record;
     bool own = true;
 };
 
+/// Records of steps that failed or were revoked, by their ids.
+using BadSteps = std::unordered_map<std::string, std::shared_ptr<const TaskMeta>>;
+
 /// Which of these members are over. A record counts when it is final; that of a step before a
-/// member, when it is a failure or a revocation and the member itself has none. `records` and
-/// `before`: what is stored of the members, and of the steps before each.
+/// member, when it ended badly and the member itself has none. `records`: what is stored of the
+/// members.
 [[nodiscard]] std::vector<UncountedPart> uncounted_parts(
-    const std::vector<ChordMember>& members, const std::vector<std::optional<TaskMeta>>& records,
-    const std::vector<std::vector<std::optional<TaskMeta>>>& before);
+    const std::vector<ChordMember>& members, std::vector<std::optional<TaskMeta>> records,
+    const BadSteps& bad_steps);
 
 /// True when the record was written less than `age` ago: its worker may be about to count the part.
 [[nodiscard]] bool is_younger(const TaskMeta& record, std::chrono::milliseconds age, TimePoint now);
@@ -66,6 +73,7 @@ private:
                                                         std::vector<ChordPart> counted);
     [[nodiscard]] Awaitable<Result<std::vector<UncountedPart>>> find_uncounted(
         std::vector<ChordMember> missing);
+    [[nodiscard]] Awaitable<Result<BadSteps>> find_bad_steps(std::vector<std::string> ids);
     [[nodiscard]] Awaitable<Result<void>> count(std::string group_id, UncountedPart part);
     /// With what has returned, or the reason why that cannot be had.
     [[nodiscard]] Awaitable<Result<void>> finish(const Care* care, Result<ChordReturns> returns);

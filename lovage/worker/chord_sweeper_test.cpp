@@ -378,26 +378,29 @@ TEST_F(ChordSweeperTest, ResultsStayAsLongAsTheirChordIsUnfinished) {
 }
 
 TEST(UncountedParts, AreThoseThatAreOver) {
+    const auto step = [](const std::string& id, std::shared_ptr<const ChordStep> before = {}) {
+        return std::make_shared<const ChordStep>(id, std::move(before));
+    };
     const std::vector<ChordMember> members{{"done", 0, {}},
                                            {"runs", 1, {}},
-                                           {"waits", 2, {"step"}},
-                                           {"never", 3, {"well", "badly"}},
-                                           {"ran all the same", 4, {"badly"}}};
+                                           {"waits", 2, step("step")},
+                                           {"never", 3, step("well", step("badly"))},
+                                           {"ran all the same", 4, step("badly")}};
     const std::vector<std::optional<TaskMeta>> records{ended("done", "1"),
                                                        ended("runs", "{}", states::kStarted),
                                                        {},
                                                        {},
                                                        ended("ran all the same", "5")};
-    const TaskMeta badly = ended("badly", R"({"exc_type": "E"})", states::kFailure);
-    const auto parts = uncounted_parts(
-        members, records, {{}, {}, {ended("step", "1")}, {ended("well", "1"), badly}, {badly}});
+    const auto badly =
+        std::make_shared<const TaskMeta>(ended("badly", R"({"exc_type": "E"})", states::kFailure));
+    const auto parts = uncounted_parts(members, records, {{"badly", badly}});
     ASSERT_EQ(parts.size(), 3U);
     EXPECT_EQ(parts[0].member.task_id, "done");
     EXPECT_TRUE(parts[0].own);
     EXPECT_EQ(parts[1].member.task_id, "never");
     EXPECT_FALSE(parts[1].own);
-    EXPECT_EQ(parts[1].record.status, "FAILURE");
-    EXPECT_EQ(parts[2].record.task_id, "ran all the same");
+    EXPECT_EQ(parts[1].record, badly);
+    EXPECT_EQ(parts[2].record->task_id, "ran all the same");
 }
 
 TEST(UncountedParts, ARecordOfAMomentAgoMayBeCountedYet) {
@@ -412,6 +415,20 @@ TEST(UncountedParts, ARecordOfAMomentAgoMayBeCountedYet) {
     EXPECT_FALSE(is_younger(meta, 10s, done));
     meta.date_done.reset();
     EXPECT_FALSE(is_younger(meta, 10s, done));
+}
+
+TEST(ChordSweepInterval, IsShorterThanAChordIsKept) {
+    Settings settings;
+    settings.worker_chord_sweep_interval = 10s;
+    settings.result_expires = 24h;
+    EXPECT_EQ(chord_sweep_interval(settings), 10s);
+    settings.result_expires = 40s;
+    EXPECT_EQ(chord_sweep_interval(settings), 5s);
+    settings.result_expires = std::nullopt;
+    EXPECT_EQ(chord_sweep_interval(settings), 10s);
+    settings.result_expires = 40s;
+    settings.worker_chord_sweep_interval = 0s;
+    EXPECT_EQ(chord_sweep_interval(settings), 0s);
 }
 
 }  // namespace

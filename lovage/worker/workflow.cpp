@@ -1,5 +1,6 @@
 #include <lovage/worker/workflow.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <iterator>
 #include <new>
@@ -307,6 +308,13 @@ Awaitable<bool> Workflow::store_all(std::vector<TaskMeta> records, Wanted wanted
 
 // ---- Chords
 
+std::chrono::milliseconds chord_sweep_interval(const Settings& settings) {
+    const std::chrono::milliseconds wanted = settings.worker_chord_sweep_interval;
+    const std::chrono::milliseconds kept = settings.result_expires.value_or(0s);
+    if (wanted.count() == 0 || kept.count() == 0) return wanted;
+    return std::max<std::chrono::milliseconds>(std::min(wanted, kept / 8), 1ms);
+}
+
 Awaitable<Result<ChordReturns>> Workflow::count_part(ChordPart part) {
     if (failpoint::fails(failpoint::Point::part_uncounted)) {
         co_return fail(Errc::unavailable, "failpoint: the part is not counted");
@@ -321,7 +329,7 @@ Awaitable<Result<ChordReturns>> Workflow::count_part(ChordPart part) {
 Awaitable<bool> Workflow::add_part(ChordPart part, Json body, CanvasPlanner::Caller by,
                                    Wanted wanted) {
     const std::string group_id = part.group_id;
-    const auto turn = core_.settings().worker_chord_sweep_interval;
+    const auto turn = chord_sweep_interval(core_.settings());
     while (true) {
         // Whoever is told that the chord is complete sends the body, unless that takes too long: he
         // asks again then whether it is still his to do, since a sweeper may have taken the chord.

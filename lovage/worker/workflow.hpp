@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -13,6 +14,7 @@
 #include <lovage/core/task_message.hpp>
 #include <lovage/core/task_meta.hpp>
 #include <lovage/results/chord.hpp>
+#include <lovage/runtime/settings.hpp>
 #include <lovage/worker/chord_join.hpp>
 #include <lovage/worker/durable_writer.hpp>
 #include <lovage/worker/task_run.hpp>
@@ -38,6 +40,11 @@ enum class ChordEnd : std::uint8_t {
     sent,
     failed,  ///< It has a ChordError as its result, and its errbacks were called.
 };
+
+/// `worker_chord_sweep_interval`, or an eighth of `result_expires` when that is shorter: what is
+/// kept for a chord must be made to stay before it expires. For about that long a chord is one
+/// worker's, the one that completed it or swept it. 0: nobody sweeps.
+[[nodiscard]] std::chrono::milliseconds chord_sweep_interval(const Settings& settings);
 
 /// Carries a workflow on after one of its tasks has ended: publishes callbacks, chain steps, chord
 /// bodies and errbacks, counts parts of chords, and marks what will never run as failed.

@@ -117,12 +117,15 @@ public:
     }
 
     Result<ChordReturns> take_chord(const std::string& group_id, std::string taker,
+                                    std::optional<std::int64_t> returned,
                                     const MemoryResultsOptions& options) {
         const std::lock_guard lock{mutex_};
         const auto found = chords_.find(group_id);
         if (found == chords_.end()) return ChordReturns{};
         Chord& chord = found->second;
-        if (chord.all_returned()) {
+        const auto count = static_cast<std::int64_t>(chord.parts.size());
+        const bool as_seen = chord.seen == chord.parts.size() && returned == count;
+        if (chord.all_returned() && (!returned || as_seen)) {
             chord.completed_by = std::move(taker);
             return returns_of(chord, options);
         }
@@ -439,9 +442,10 @@ public:
     }
 
     Awaitable<Result<ChordReturns>> take_chord(std::string group_id, std::string taker,
+                                               std::optional<std::int64_t> returned,
                                                Deadline) override {
         if (!connected_) co_return not_connected();
-        co_return records_->take_chord(group_id, std::move(taker), options_);
+        co_return records_->take_chord(group_id, std::move(taker), returned, options_);
     }
 
     Awaitable<Result<void>> keep(std::vector<std::string> task_ids, Deadline) override {

@@ -92,10 +92,16 @@ if redis.call('EXISTS', KEYS[6]) == 0 then return {'unwatched'} end
 return {}
 )lua";
 
-/// ARGV: the most bytes of all entries together, seconds to live (0: for good), who asks.
-/// Returns what `returns` does, or "incomplete" and the ids of what has returned.
+/// ARGV: the most bytes of all entries together, seconds to live (0: for good), who asks, how many
+/// entries that one has seen ("": whatever there is). Returns what `returns` does, or "incomplete"
+/// and the ids of what has returned.
 constexpr const char* kTake = R"lua(
-local complete = returns(ARGV[1], ARGV[2], ARGV[3])
+local as_seen = ARGV[4] == ''
+if not as_seen then
+  local count = tostring(redis.call(list and 'LLEN' or 'ZCARD', KEYS[1]))
+  as_seen = count == ARGV[4] and redis.call('HGET', KEYS[6], 'seen') == count
+end
+local complete = as_seen and returns(ARGV[1], ARGV[2], ARGV[3])
 if complete then return complete end
 local ids = {'incomplete'}
 for _, entry in ipairs(all()) do
@@ -264,12 +270,14 @@ redis::Commands add_chord_part(const RedisKeys& keys, const ChordPart& part,
 }
 
 redis::Commands take_chord(const RedisKeys& keys, std::string_view group_id, std::string_view taker,
-                           std::string_view ttl_seconds, std::size_t together_bytes_max) {
+                           std::optional<std::int64_t> returned, std::string_view ttl_seconds,
+                           std::size_t together_bytes_max) {
     const ChordKeys names{keys, group_id};
+    const std::string seen = returned ? std::to_string(*returned) : std::string{};
     redis::Commands commands;
     commands.add_script(
         take_script(), names.views,
-        std::vector<std::string_view>{redis::Number{together_bytes_max}, ttl_seconds, taker});
+        std::vector<std::string_view>{redis::Number{together_bytes_max}, ttl_seconds, taker, seen});
     return commands;
 }
 

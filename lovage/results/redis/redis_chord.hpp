@@ -40,7 +40,9 @@ namespace lovage::detail {
                                         std::string_view ttl_seconds);
 /// Obeys ResultBackend::take_chord; read_chord_returns() reads the answer.
 [[nodiscard]] redis::Commands take_chord(const RedisKeys& keys, std::string_view group_id,
-                                         std::string_view taker, std::string_view ttl_seconds,
+                                         std::string_view taker,
+                                         std::optional<std::int64_t> returned,
+                                         std::string_view ttl_seconds,
                                          std::size_t together_bytes_max);
 
 /// The mark, in the place of who completed the chord; no task's id.

@@ -147,8 +147,9 @@ public:
         return aged().look_at_chords(look, deadline);
     }
     Awaitable<Result<ChordReturns>> take_chord(std::string group_id, std::string taker,
+                                               std::optional<std::int64_t> returned,
                                                Deadline deadline) override {
-        return aged().take_chord(std::move(group_id), std::move(taker), deadline);
+        return aged().take_chord(std::move(group_id), std::move(taker), returned, deadline);
     }
     Awaitable<Result<void>> keep(std::vector<std::string> task_ids, Deadline deadline) override {
         return aged().keep(std::move(task_ids), deadline);

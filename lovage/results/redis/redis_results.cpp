@@ -104,6 +104,7 @@ public:
     Awaitable<Result<std::vector<UnfinishedChord>>> look_at_chords(ChordLook look,
                                                                    Deadline deadline) override;
     Awaitable<Result<ChordReturns>> take_chord(std::string group_id, std::string taker,
+                                               std::optional<std::int64_t> returned,
                                                Deadline deadline) override;
     Awaitable<Result<void>> keep(std::vector<std::string> task_ids, Deadline deadline) override;
     Awaitable<Result<void>> save_group(std::string group_id, Json result,
@@ -339,10 +340,11 @@ Awaitable<Result<std::vector<UnfinishedChord>>> RedisResults::look_at_chords(Cho
 }
 
 Awaitable<Result<ChordReturns>> RedisResults::take_chord(std::string group_id, std::string taker,
+                                                         std::optional<std::int64_t> returned,
                                                          Deadline deadline) {
-    const auto reply = co_await run(
-        detail::take_chord(keys_, group_id, taker, ttl_seconds_, options_.result_bytes_max),
-        deadline);
+    const auto reply = co_await run(detail::take_chord(keys_, group_id, taker, returned,
+                                                       ttl_seconds_, options_.result_bytes_max),
+                                    deadline);
     if (!reply) co_return std::unexpected{reply.error()};
     co_return detail::read_chord_returns(*reply, group_id);
 }

@@ -357,7 +357,7 @@ TEST(RedisResults, NeedNoMoreRightsThanTheReadmeNames) {
                          "'~celery-task-meta-*' '~celery-taskset-meta-*' '~lovage-*' -@all +get "
                          "+set +del +exists +expire +type +getrange +publish +evalsha "
                          "'+script|load' +zadd +zrem +zcard +sadd +incr +zrange +zrangebyscore "
-                         "+zrangebylex +hset +hsetnx +hget +hmget +lrange +llen +lrem +rpush "
+                         "+zrangebylex +hset +hsetnx +hget +hmget +hdel +lrange +llen +lrem +rpush "
                          "+time +ping +hello "
                          "'+client|setname' +select +subscribe "
                          "+unsubscribe"),
@@ -381,6 +381,7 @@ TEST(RedisResults, NeedNoMoreRightsThanTheReadmeNames) {
     EXPECT_FALSE(results.add_chord_part({"sorted", 1, "another", "SUCCESS", 1})->complete);
     EXPECT_TRUE(results.add_chord_part({"sorted", 0, "task", "FAILURE", 1})->complete);
     EXPECT_TRUE(results.add_chord_part({"sorted", 0, "task", "SUCCESS", 2})->complete);
+    EXPECT_FALSE(results.take_chord("sorted", "sweeper", 2)->complete);
     EXPECT_TRUE(results.end_chord("sorted"));
     ASSERT_EQ(server.cli("-n 1 rpush celery-taskset-meta-list.j '[1, \"task\", \"FAILURE\", 1]'"),
               "1");

@@ -31,19 +31,21 @@ struct Count {
     std::optional<std::int64_t> size;
     std::optional<std::string> completed_by;
     Json structure;
+    std::optional<std::int64_t>
+        seen;  ///< By the latest look, unless who completed it was told since.
 };
 
 Result<Count> count_of(Connection& connection, std::string_view group_id) {
     auto row = connection.query(
         "SELECT returned, size + (SELECT COUNT(*) FROM chord_addition AS a "
-        "WHERE a.group_id = chord.group_id), completed_by, structure FROM chord "
+        "WHERE a.group_id = chord.group_id), completed_by, structure, seen FROM chord "
         "WHERE group_id = ?",
         group_id);
     const auto found = row.step();
     if (!found) return std::unexpected(found.error());
     if (!*found) return Count{};
     Count count{row.integer(0), row.optional_integer(1), std::nullopt,
-                Json::raw(std::string{row.blob(3)})};
+                Json::raw(std::string{row.blob(3)}), row.optional_integer(4)};
     if (!row.is_null(2)) count.completed_by = row.text(2);
     return count;
 }
@@ -205,10 +207,11 @@ Result<ChordReturns> add_part(Connection& connection, const ChordPart& part,
 }
 
 Result<ChordReturns> take(Connection& connection, std::string_view group_id, std::string_view taker,
-                          std::size_t together_bytes_max) {
+                          std::optional<std::int64_t> returned, std::size_t together_bytes_max) {
     auto count = count_of(connection, group_id);
     if (!count) return std::unexpected(count.error());
-    if (count->size && count->returned >= *count->size) {
+    const bool as_seen = count->seen == count->returned && returned == count->returned;
+    if (count->size && count->returned >= *count->size && (!returned || as_seen)) {
         const auto taken =
             connection.run("UPDATE chord SET completed_by = ? WHERE group_id = ?", taker, group_id);
         if (!taken) return std::unexpected(taken.error());

@@ -24,7 +24,9 @@ namespace lovage::detail::chord_table {
                                             std::size_t together_bytes_max);
 /// Obeys ResultBackend::take_chord.
 [[nodiscard]] Result<ChordReturns> take(sqlite::Connection& connection, std::string_view group_id,
-                                        std::string_view taker, std::size_t together_bytes_max);
+                                        std::string_view taker,
+                                        std::optional<std::int64_t> returned,
+                                        std::size_t together_bytes_max);
 /// Obeys ResultBackend::look_at_chords. `result_expires`: zero when nothing does.
 [[nodiscard]] Result<std::vector<UnfinishedChord>> look(sqlite::Connection& connection,
                                                         const ChordLook& look,

@@ -298,12 +298,13 @@ public:
     }
 
     Awaitable<Result<ChordReturns>> take_chord(std::string group_id, std::string taker,
+                                               std::optional<std::int64_t> returned,
                                                Deadline deadline) override {
         if (!live_) co_return not_connected();
         co_return co_await live_->session->run(
-            [group_id = std::move(group_id), taker = std::move(taker),
+            [group_id = std::move(group_id), taker = std::move(taker), returned,
              bytes_max = options_.result_bytes_max](Connection& connection) {
-                return chord_table::take(connection, group_id, taker, bytes_max);
+                return chord_table::take(connection, group_id, taker, returned, bytes_max);
             },
             deadline);
     }
