@@ -140,7 +140,7 @@ lovage::Awaitable<ProjectApi::GroupOfTasks> ProjectApi::sent(Workflow<lovage::Gr
     const GroupOfTasks group{app_.core(), lovage::uuid4(), std::move(work.task_ids)};
     value_or_trouble(co_await group.save_async(Deadline::in(kBackendTime)));
     const auto sending =
-        co_await work.canvas.send({.task_id = group.id(), .trace = std::move(trace)});
+        co_await work.canvas.send({.trace = std::move(trace), .task_id = group.id()});
     if (sending.outcome == lovage::SendOutcome::rejected) {
         (void)co_await group.forget_async(Deadline::in(kBackendTime));
     }

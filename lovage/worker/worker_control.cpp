@@ -93,12 +93,12 @@ RevokedStamps::Stamps Worker::Impl::revoke_stamped(const RevokedStamps::Stamps& 
 }
 
 TaskOptions Worker::Impl::options_of(const TaskDefinition& task) const {
-    TaskOptions options = task.options;
-    if (const auto limit = admission_.replaced_limit(task)) options.rate_limit = limit;
+    TaskOptions in_force = task.options;
+    if (const auto limit = admission_.replaced_limit(task)) in_force.rate_limit = limit;
     const TimeLimits limits = limits_.of(task);
-    options.time_limit = limits.hard;
-    options.soft_time_limit = limits.soft;
-    return options;
+    in_force.time_limit = limits.hard;
+    in_force.soft_time_limit = limits.soft;
+    return in_force;
 }
 
 void Worker::Impl::limit_rate(const TaskDefinition& task, RateLimit limit) {

@@ -98,7 +98,8 @@ class SubCommands(Held):
                 if command != "memsample":  # Text, or nothing where a library is missing.
                     self.assertIsInstance(ours, type(theirs))
         if fleet.programs["worker"]:  # Celery's own need libraries for them that are not there.
-            self.assertRegex(ask("inspect", "memdump"), r"^- rss \(end\): [0-9.]+MB\.$")
+            # With the sample that `memsample` took.
+            self.assertRegex(ask("inspect", "memdump"), r"^- rss \(sample\):\n(?:-    > [0-9.]+MB,\n)+- rss \(end\): [0-9.]+MB\.$")
             self.assertIn("objgraph", ask("inspect", "objgraph")["error"])
 
     def test_every_control(self):
