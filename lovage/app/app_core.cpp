@@ -60,7 +60,7 @@ AppCore::AppCore(std::string name)
       loop_{"lovage-io"} {}
 
 /// In remote_control.cpp.
-Awaitable<void> close_remote_control(AppCore& core, Deadline deadline);
+Awaitable<void> close_remote_control(AppCore* core, Deadline deadline);
 
 AppCore::~AppCore() {
     if (broker_ && !closed_) {
@@ -187,7 +187,7 @@ Awaitable<void> AppCore::close(Deadline deadline) {
     closed_ = true;
     connected_ = false;
     if (!broker_) co_return;
-    co_await close_remote_control(*this, deadline);
+    co_await close_remote_control(this, deadline);
     co_await client_->close(deadline);
     co_await broker_->close(deadline);
     co_await results_->close(deadline);

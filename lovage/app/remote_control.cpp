@@ -257,8 +257,8 @@ Awaitable<Result<NodeReplies>> ask_nodes(Broker& broker, const Settings& setting
     return ask_nodes_with(broker, settings, clock, std::move(command), std::move(options), nullptr);
 }
 
-Awaitable<void> close_remote_control(AppCore& core, Deadline deadline) {
-    auto& kept = core.part<KeptReplyBox>();
+Awaitable<void> close_remote_control(AppCore* core, Deadline deadline) {
+    auto& kept = core->part<KeptReplyBox>();
     kept.closed = true;
     if (!kept.box) co_return;
     const std::unique_ptr<Consumer> consumer = std::move(kept.box->consumer);
