@@ -432,8 +432,8 @@ template <class R, class Start>
 [[nodiscard]] Canvas<detail::GroupValue<R>> starmap(const Canvas<R, Start>& task, Json items) {
     return {task.core(), make_map(task.signature(), std::move(items), true)};
 }
-/// starmap() in tasks of `size` items each: a group of them, which is empty when there are no items.
-/// Throws LovageError when `size` is 0.
+/// starmap() in tasks of `size` items each: a group of them, which is empty when there are no
+/// items. Throws LovageError when `size` is 0.
 ///
 /// Celery differs: in a chain it sends a task that starts the group and is over before it.
 template <class R, class Start>

@@ -46,8 +46,10 @@ public:
     }
     /// Asked on the app's loop.
     WorkerStatus status() {
-        const auto ask = [this]() -> Awaitable<WorkerStatus> { co_return worker_.status(); };
-        return app_.core()->loop().run_blocking(ask());
+        const auto ask = [](Worker* worker) -> Awaitable<WorkerStatus> {
+            co_return worker->status();
+        };
+        return app_.core()->loop().run_blocking(ask(&worker_));
     }
     Worker& worker() { return worker_; }
 
