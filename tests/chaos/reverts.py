@@ -40,7 +40,8 @@ def fails_without(program, line, test):
     started = time.monotonic()
     try:
         done = subprocess.run([program, "--gtest_filter=" + test], env=os.environ | {"LOVAGE_LEAVE_OUT": line},
-                              capture_output=True, text=True, timeout=LONGEST_S, check=False)
+                              capture_output=True, text=True, timeout=LONGEST_S, check=False,
+                              cwd=program.parent)  # servers of its own keep their state where they are started
         failed, text = done.returncode == 1 and "[  FAILED  ]" in done.stdout, done.stdout
     except subprocess.TimeoutExpired:
         failed, text = False, "did not end"
@@ -50,7 +51,7 @@ def fails_without(program, line, test):
 
 
 def main():
-    program, chosen = sys.argv[1], sys.argv[2:]
+    program, chosen = pathlib.Path(sys.argv[1]).resolve(), sys.argv[2:]
     wrong = 0
     for line in chosen or safety_lines():
         tests = runs_of(program, line)
