@@ -30,8 +30,6 @@ namespace {
 using testing::HasSubstr;
 
 constexpr auto kInterval = 150ms;
-/// Long enough for a chord that is swept to have been.
-constexpr auto kTimeForSweeps = kInterval * 15;
 
 Signature call_of(const std::string& name, const std::string& id, const std::string& args = "[]") {
     Signature signature;
@@ -131,6 +129,16 @@ protected:
                })
             .complete;
     }
+    /// Every chord that was due before has been swept by then: twice, one that was begun later was,
+    /// and a sweeper's second sweep begins when all of its first is done.
+    void wait_for_sweeps() {
+        for (int i = 0; i < 2; ++i) {
+            const std::string n = " later " + std::to_string(++later_);
+            start_without_messages(group_of("g" + n, {call_of("part", "a" + n)}), n);
+            EXPECT_TRUE(count("g" + n, 0, ended("a" + n, "1")));
+            EXPECT_EQ(value("body" + n), "SUCCESS 1");
+        }
+    }
     std::string value(const std::string& id) {
         const TaskMeta meta = app_.async_result(id).wait(kLong);
         if (meta.failure()) return meta.failure()->exc_type + ": " + meta.failure()->exc_message;
@@ -138,6 +146,7 @@ protected:
     }
 
     App app_{"test", swept_settings()};
+    int later_ = 0;
     std::mutex mutex_;
     std::map<std::string, int> runs_;
 };
@@ -148,7 +157,7 @@ TEST_F(ChordSweeperTest, ACompleteChordWhoseBodyWasNeverSentGoesOn) {
     EXPECT_TRUE(count("g", 1, ended("b", "2")));  // … and whoever was told died
     RunningWorker worker{app_};
     EXPECT_EQ(value("body"), "SUCCESS 3");
-    std::this_thread::sleep_for(kTimeForSweeps);
+    wait_for_sweeps();
     EXPECT_EQ(runs_of("body"), 1);
     EXPECT_EQ(app_.async_result("body").meta().parent_id, "b");
 }
@@ -169,7 +178,7 @@ TEST_F(ChordSweeperTest, AFailedPartThatWasNotCountedFailsTheBodyOnce) {
     (void)count("g", 1, ended("b", "2"));
     RunningWorker worker{app_};
     EXPECT_EQ(value("body"), "ChordError: Dependency a raised ValueError('no')");
-    std::this_thread::sleep_for(kTimeForSweeps);
+    wait_for_sweeps();
     EXPECT_EQ(runs_of("body"), 0);
     EXPECT_EQ(runs_of("told of body"), 1);
 }
@@ -197,7 +206,7 @@ TEST_F(ChordSweeperTest, AChainThatEndedBeforeItsGroupFailsTheChordOnce) {
     store(ended("x", R"({"exc_type": "ValueError", "exc_message": ["no"]})", states::kFailure));
     RunningWorker worker{app_};
     EXPECT_EQ(value("body"), "ChordError: Dependency a raised ValueError('no')");
-    std::this_thread::sleep_for(kTimeForSweeps);
+    wait_for_sweeps();
     EXPECT_EQ(runs_of("told of body"), 1);
     EXPECT_EQ(app_.async_result("b").state(), "FAILURE");
 }
@@ -218,7 +227,7 @@ TEST_F(ChordSweeperTest, APartThatIsNotOverIsWaitedFor) {
     (void)count("g", 0, ended("a", "1"));
     store(ended("b", "{}", states::kStarted));
     RunningWorker worker{app_};
-    std::this_thread::sleep_for(kTimeForSweeps);
+    wait_for_sweeps();
     EXPECT_EQ(app_.async_result("body").state(), "PENDING");
     store(ended("b", "2"));
     EXPECT_EQ(value("body"), "SUCCESS 3");
@@ -229,7 +238,7 @@ TEST_F(ChordSweeperTest, ABodyThatIsThereAlreadyIsNotSentAgain) {
     EXPECT_TRUE(count("g", 0, ended("a", "1")));
     store(ended("body", "{}", states::kStarted));
     RunningWorker worker{app_};
-    std::this_thread::sleep_for(kTimeForSweeps);
+    wait_for_sweeps();
     EXPECT_EQ(runs_of("body"), 0);
     EXPECT_FALSE(count("g", 0, ended("a", "1")));  // it was forgotten
 }
@@ -268,7 +277,7 @@ TEST_F(ChordSweeperTest, SeveralSweepersEndManyChordsOnceEach) {
     for (int i = 0; i < kChords; ++i) {
         EXPECT_EQ(value("body" + std::to_string(i)), "SUCCESS " + std::to_string(i + 1));
     }
-    std::this_thread::sleep_for(kTimeForSweeps);
+    wait_for_sweeps();
     for (int i = 0; i < kChords; ++i) EXPECT_EQ(runs_of("body" + std::to_string(i)), 1);
 }
 

@@ -483,7 +483,7 @@ TEST_F(Commands, MemdumpPrintsWhatMemsampleTook) {
                                              second + ",\n- rss (end): "));
     EXPECT_THAT(value_of("memdump").as_string(), MatchesRegex("- rss \\(end\\): [0-9.]+MB\\.\n"));
     EXPECT_EQ(value_of("memdump", args(R"({"samples": "many"})")),
-              *error("samples should be a number"));
+              *error("samples should be a whole number of 0 or more"));
 }
 
 TEST_F(Commands, WhatLooksIntoPythonIsAnsweredPolitely) {

@@ -44,7 +44,8 @@ Awaitable<Answer> memdump(Call call) {
     std::size_t count = kUnlessTold;
     if (const Json* const given = call.argument("samples")) {
         const auto number = given->is_integer() ? given->as_int64() : std::nullopt;
-        if (!number || *number < 0) co_return error("samples should be a number");
+        if (!number || *number < 0)
+            co_return error("samples should be a whole number of 0 or more");
         count = static_cast<std::size_t>(*number);
     }
     co_return call.worker->memory_samples().dump(count, read_process_stats().resident_bytes);
