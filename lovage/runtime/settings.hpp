@@ -121,6 +121,8 @@ struct Settings {
     std::chrono::milliseconds worker_progress_timeout{std::chrono::seconds{60}};
     /// How often chords that do not end by themselves are looked for; 0: never. Our own.
     std::chrono::milliseconds worker_chord_sweep_interval{std::chrono::seconds{10}};
+    /// A message that comes again is not run when its task's record is a SUCCESS already.
+    bool worker_deduplicate_successful_tasks = false;
     /// How long a cold stop waits for running tasks before it gives them back.
     std::chrono::milliseconds worker_soft_shutdown_timeout{0};
 

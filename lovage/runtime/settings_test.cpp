@@ -166,6 +166,7 @@ worker_shutdown_timeout = 60
 worker_soft_shutdown_timeout = 5
 worker_progress_timeout = 120
 worker_chord_sweep_interval = 5
+worker_deduplicate_successful_tasks = true
 worker_send_task_events = true
 task_send_sent_event = true
 event_exchange = "ev"
@@ -223,6 +224,7 @@ schedule = "0 4 * * *"
     EXPECT_EQ(settings.worker_soft_shutdown_timeout, 5s);
     EXPECT_EQ(settings.worker_progress_timeout, 120s);
     EXPECT_EQ(settings.worker_chord_sweep_interval, 5s);
+    EXPECT_TRUE(settings.worker_deduplicate_successful_tasks);
     EXPECT_TRUE(settings.worker_send_task_events);
     EXPECT_TRUE(settings.task_send_sent_event);
     EXPECT_EQ(settings.event_exchange, "ev");

@@ -58,6 +58,9 @@ public:
     /// Ends a task without running it, since the unique task `first` is there: REVOKED, too, and
     /// the result says so.
     void end_duplicate(std::shared_ptr<TaskRequest> request, const std::string& first);
+    /// Ends a task that has succeeded before, when its message comes again: without running it, in
+    /// the workflow by that record.
+    void end_done(std::shared_ptr<TaskRequest> request, TaskMeta record);
     /// Keeps the message of a task that has crashed too often to be run again.
     void refuse_crashing(std::shared_ptr<TaskRequest> request, std::size_t crashes);
     /// Keeps a message that cannot become a task. When its id is known, `failure` becomes its
@@ -106,6 +109,7 @@ private:
     Awaitable<void> settle_lost(FinishedTask finished);
     Awaitable<void> keep_crashing(FinishedTask finished, std::size_t crashes);
     Awaitable<void> forget_crashes(std::string task_id, DeliveryTag tag);
+    Awaitable<void> settle_done(std::shared_ptr<TaskRequest> request, TaskMeta record);
     /// What the task reported last is its state for good, so it must be durable.
     Awaitable<void> settle_ignored(FinishedTask finished, StateReport last);
     Awaitable<void> settle_quarantined(Delivery delivery, QuarantineNote note,

@@ -2,6 +2,7 @@
 
 #include <lovage/core/task_error.hpp>
 #include <lovage/runtime/failpoint.hpp>
+#include <lovage/runtime/log.hpp>
 #include <lovage/worker/outcome_log.hpp>
 #include <lovage/worker/settler.hpp>
 #include <lovage/worker/task_record.hpp>
@@ -13,6 +14,8 @@
 namespace lovage {
 
 namespace {
+
+using Clock = std::chrono::steady_clock;
 
 /// What a success becomes when what follows it cannot be sent: Celery's worker, too, fails the task
 /// then.
@@ -99,6 +102,30 @@ Awaitable<bool> Settler::store_step(FinishedTask* finished) {
     if (!stored) co_return false;
     co_return co_await workflow_.conclude(step, std::move(meta), *stored,
                                           calls_errbacks(finished->outcome), held);
+}
+
+void Settler::end_done(std::shared_ptr<TaskRequest> request, TaskMeta record) {
+    log::info("worker", "Task {}[{}] came again after it had succeeded: it is not run",
+              request->message.display_name(), request->message.id);
+    metrics_.did_not_run(request->definition->name, "done_before");
+    if (writer_.giving_up()) return;
+    ++pending_;
+    scope_.spawn("settle", settle_done(std::move(request), std::move(record)));
+}
+
+/// Its record was stored after everything that follows it was sent; what comes after the record may
+/// be missing.
+Awaitable<void> Settler::settle_done(std::shared_ptr<TaskRequest> request, TaskMeta record) {
+    const DeliveryTag tag = request->delivery.tag;
+    if (request->follow_ups) {
+        WorkflowStep step = workflow_step(request->message, request->follow_ups);
+        const bool done = co_await workflow_.conclude(std::move(step), std::move(record),
+                                                      StoreOutcome::stored, false, while_held(tag));
+        if (!done) co_return abandon(tag);
+    }
+    if (Consumer* consumer = hooks_.consumer()) consumer->ack(tag);
+    --pending_;
+    hooks_.settled(nullptr, nullptr, Clock::duration{});
 }
 
 }  // namespace lovage

@@ -14,12 +14,12 @@ namespace lovage {
 ///
 /// lovage_tasks_total{task,outcome}: outcome is success, failure, retry, ignored, rejected,
 /// requeued, terminated, timed_out or slot_lost; for tasks that did not run revoked, expired,
-/// duplicate or quarantined. lovage_task_runtime_seconds{task}, lovage_task_wait_seconds{task}
-/// (from receipt, or from its ETA, to start). lovage_worker_slots, lovage_worker_slots_busy,
-/// lovage_worker_unsettled, lovage_worker_waiting; lovage_worker_delayed_total.
-/// lovage_worker_repairs_total{stage} and lovage_worker_repairs_cured_total{stage}: stage is
-/// consumer, connection or exit. lovage_chords_swept_total{outcome}: finished or failed;
-/// lovage_chord_parts_recovered_total.
+/// duplicate, done_before or quarantined. lovage_task_runtime_seconds{task},
+/// lovage_task_wait_seconds{task} (from receipt, or from its ETA, to start). lovage_worker_slots,
+/// lovage_worker_slots_busy, lovage_worker_unsettled, lovage_worker_waiting;
+/// lovage_worker_delayed_total. lovage_worker_repairs_total{stage} and
+/// lovage_worker_repairs_cured_total{stage}: stage is consumer, connection or exit.
+/// lovage_chords_swept_total{outcome}: finished or failed; lovage_chord_parts_recovered_total.
 class TaskMetrics {
 public:
     using Duration = std::chrono::steady_clock::duration;

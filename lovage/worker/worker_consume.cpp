@@ -142,6 +142,7 @@ Awaitable<void> Worker::Impl::take(std::vector<Delivery> deliveries) {
     const std::uint64_t generation = generation_;
     auto [requests, revoked] = co_await decode_and_look_up(std::move(deliveries));
     if (requests.empty()) co_return;
+    std::vector<std::optional<TaskMeta>> done = co_await look_up_done(requests);
     const std::vector<std::size_t> crashes = co_await look_up_crashes(requests);
     if (generation != generation_) co_return;  // they are redelivered
     if (stops_ != 0) {
@@ -152,7 +153,9 @@ Awaitable<void> Worker::Impl::take(std::vector<Delivery> deliveries) {
     runnable.reserve(requests.size());
     const TimePoint now = wall_clock_now();
     for (std::size_t i = 0; i < requests.size(); ++i) {
-        if (!crashes.empty() && crashes[i] >= kCrashesMost) {
+        if (!done.empty() && done[i]) {
+            settler_.end_done(std::move(requests[i]), std::move(*done[i]));
+        } else if (!crashes.empty() && crashes[i] >= kCrashesMost) {
             settler_.refuse_crashing(std::move(requests[i]), crashes[i]);
         } else {
             triage(std::move(requests[i]), revoked[i], now, runnable);

@@ -44,6 +44,9 @@ std::string id_in_headers(const Message& message) {
     return id->as_string().size() <= kTaskIdBytesMax ? id->as_string() : std::string{};
 }
 
+/// For what the result backend is asked about messages that came again.
+constexpr auto kLookUp = std::chrono::seconds{5};
+
 using Limit = std::optional<std::chrono::milliseconds>;
 
 /// A time limit in force: the message's word, else the task's, else the settings'.
@@ -152,6 +155,34 @@ Worker::Impl::RequestPtr Worker::Impl::decode(Delivery delivery) {
     // Celery differs: of a task that was revoked or has expired it says only that.
     events_.received(*request);
     return request;
+}
+
+Awaitable<std::vector<std::optional<TaskMeta>>> Worker::Impl::look_up_done(
+    std::vector<RequestPtr> requests) {
+    std::vector<std::optional<TaskMeta>> done;
+    if (!app.settings().worker_deduplicate_successful_tasks) co_return done;
+    std::vector<std::string> ids;
+    std::vector<std::size_t> of;
+    for (std::size_t i = 0; i < requests.size(); ++i) {
+        const TaskRequest& request = *requests[i];
+        // What was acknowledged early comes again only when it had not started.
+        if (!request.delivery.redelivered || !request.acknowledge.acks_late) continue;
+        ids.push_back(request.message.id);
+        of.push_back(i);
+    }
+    if (ids.empty()) co_return done;
+    auto found = co_await core->results().get_many(std::move(ids), Deadline::in(kLookUp));
+    if (!found) {
+        log::warning("worker", "results could not be read ({}): tasks that came again run",
+                     found.error().message());
+        co_return done;
+    }
+    done.resize(requests.size());
+    for (std::size_t i = 0; i < of.size(); ++i) {
+        auto& record = (*found)[i];
+        if (record && record->status == states::kSuccess) done[of[i]] = std::move(record);
+    }
+    co_return done;
 }
 
 Awaitable<std::vector<Revocation>> Worker::Impl::look_up_revoked(

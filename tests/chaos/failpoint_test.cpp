@@ -16,6 +16,7 @@
 #include <vector>
 
 #include <fmt/format.h>
+#include <gmock/gmock.h>
 #include <signal.h>
 
 namespace lovage::chaos {
@@ -134,6 +135,44 @@ TEST_P(Failpoint, LosesNothing) {
     expect_ends();
 }
 
+/// A worker dies when it has stored results and acknowledged nothing; its messages come again.
+class DiedBeforeTheAck : public Failpoint {
+protected:
+    /// How often those tasks ran that had succeeded when it died.
+    std::vector<std::uint32_t> runs_of_succeeded();
+};
+
+std::vector<std::uint32_t> DiedBeforeTheAck::runs_of_succeeded() {
+    const auto& [broker, point, action] = GetParam();
+    const auto begin = Clock::now();
+    start_worker("worker", {{"LOVAGE_FAILPOINT", fmt::format("{}={}", to_string(point), action)},
+                            {"LOVAGE_FAILPOINT_FILE", folder_.path() / "evidence"}});
+    start_producer(kGently, 2ms);
+    expect_killed(*worker_);
+    std::vector<std::uint32_t> succeeded;
+    for (const auto& [task, state] : states(results_)) {
+        if (state == lovage::states::kSuccess) succeeded.push_back(task);
+    }
+    start_worker("successor");
+    wait_for_progress(kFullSecond);
+    note_fault(begin);
+    expect_contract();
+    std::vector<std::uint32_t> runs;
+    runs.reserve(succeeded.size());
+    for (const std::uint32_t task : succeeded) runs.push_back(ledger_.started(task));
+    return runs;
+}
+
+TEST_P(DiedBeforeTheAck, WhatHasSucceededRunsAgain) {
+    EXPECT_THAT(runs_of_succeeded(), testing::Contains(2U));
+}
+
+TEST_P(DiedBeforeTheAck, WhatHasSucceededDoesNotRunAgainWhenThatIsAskedFor) {
+    set("CELERY_WORKER_DEDUPLICATE_SUCCESSFUL_TASKS", "true");
+    EXPECT_THAT(runs_of_succeeded(),
+                testing::AllOf(testing::Not(testing::IsEmpty()), testing::Each(1U)));
+}
+
 /// An ack is only noted where it is given; sends of follow-ups fail at the points of their sends.
 bool can_fail(Point point) {
     return point != Point::acknowledged && point != Point::follow_ups_unsent &&
@@ -163,6 +202,10 @@ std::string name_of(const testing::TestParamInfo<Case>& info) {
 
 INSTANTIATE_TEST_SUITE_P(Sample, Failpoint,
                          testing::ValuesIn(cases({"sqlite", "rabbitmq"}, {"kill"})), name_of);
+INSTANTIATE_TEST_SUITE_P(On, DiedBeforeTheAck,
+                         testing::Values(Case{"sqlite", Point::result_stored, "kill"},
+                                         Case{"rabbitmq", Point::result_stored, "kill"}),
+                         name_of);
 INSTANTIATE_TEST_SUITE_P(SampleOfErrors, Failpoint, testing::ValuesIn(cases({"sqlite"}, {"error"})),
                          name_of);
 INSTANTIATE_TEST_SUITE_P(Long, Failpoint,

@@ -254,6 +254,10 @@ std::vector<Setting> worker_rows() {
                 "How often a worker looks for chords that do not end by themselves; one that is "
                 "stuck is ended after four times this long, or six.",
                 "never"),
+        boolean("worker_deduplicate_successful_tasks", Owner::celery,
+                &S::worker_deduplicate_successful_tasks,
+                "A message that the broker delivers again is not run when its task has succeeded "
+                "already: its record says so. For tasks that are acknowledged late."),
         seconds("worker_soft_shutdown_timeout", Owner::celery, &S::worker_soft_shutdown_timeout,
                 "How long a cold stop (SIGQUIT) waits for running tasks before it gives them "
                 "back."),

@@ -163,6 +163,9 @@ private:
     Awaitable<std::vector<Revocation>> look_up_revoked(const std::vector<RequestPtr>& requests);
     /// Begins to note which tasks run, after charging those that ran when other workers died.
     Awaitable<void> open_journal();
+    /// The records of tasks that come again after they have succeeded
+    /// (`worker_deduplicate_successful_tasks`); empty when none was delivered before.
+    Awaitable<std::vector<std::optional<TaskMeta>>> look_up_done(std::vector<RequestPtr> requests);
     /// How often each of the tasks has crashed; empty when none was delivered before.
     Awaitable<std::vector<std::size_t>> look_up_crashes(std::vector<RequestPtr> requests);
     /// Expired, revoked, waiting for its time, its turn or its place, or put into `runnable`.
