@@ -17,7 +17,7 @@ import sys
 import tempfile
 
 EXAMPLE = re.compile(r"<!-- example: (\S+) -->\n+```\w*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-COMMAND_SECONDS = 240
+COMMAND_SECONDS = 600
 
 
 def session(text):
@@ -50,7 +50,7 @@ def run_session(commands, folder, environment):
                 sys.exit(f"the page promises {expected!r}")
         for process in background:
             process.send_signal(signal.SIGTERM)
-            if process.wait(timeout=30) != 0:
+            if process.wait(timeout=120) != 0:
                 sys.exit(f"after SIGTERM, exit status {process.returncode}: {process.args[-1]}")
     finally:
         for process in background:
