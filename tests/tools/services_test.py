@@ -185,7 +185,7 @@ class Servers(InFolder):
             command, redis = int(line.split()[1]), self.redis.main.pid()
             running.send_signal(number)
             running.stdout.close()  # Nor does it mind that nobody listens any more.
-            self.assertEqual(running.wait(20), -signal.SIGINT)
+            self.assertEqual(running.wait(60), -signal.SIGINT)
             self.assertFalse(is_alive(command))
             self.assertFalse(is_alive(redis))
 
