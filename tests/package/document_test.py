@@ -60,7 +60,8 @@ def run_session(commands, folder, environment):
 
 
 def celery_environment(python):
-    """The two URLs a reader exports, for the servers of ./dev test."""
+    """The two URLs a reader exports, for the servers of ./dev test. Nobody else uses that database: workers of other tests would
+    look after the chords in it, too."""
     if not (python.parent / "celery").exists():
         sys.exit(f"there is no Celery beside {python}; ./dev test makes it")
     for variable in ("LOVAGE_TEST_AMQP_URL", "LOVAGE_TEST_REDIS_URL"):
@@ -68,7 +69,7 @@ def celery_environment(python):
             sys.exit(f"{variable} is not set: run this test through ./dev test")
     return {"PATH": f"{python.parent}:{os.environ['PATH']}",
             "CELERY_BROKER_URL": os.environ["LOVAGE_TEST_AMQP_URL"].replace("amqp://", "pyamqp://"),
-            "CELERY_RESULT_BACKEND_URL": os.environ["LOVAGE_TEST_REDIS_URL"]}
+            "CELERY_RESULT_BACKEND_URL": os.environ["LOVAGE_TEST_REDIS_URL"].rpartition("/")[0] + "/15"}
 
 
 def main():

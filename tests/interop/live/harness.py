@@ -65,7 +65,7 @@ class Database:
 
     def __init__(self, url: urllib.parse.SplitResult, owner: str):
         self.common = redis.Redis.from_url(url.geturl())
-        self.number = until(lambda: next((number for number in range(1, 16) if self._claim(number, owner)), None),
+        self.number = until(lambda: next((number for number in range(1, 15) if self._claim(number, owner)), None),
                             "one of Redis' databases is nobody's")
         self.url = url._replace(path=f"/{self.number}").geturl()
         self._empty()
