@@ -304,7 +304,7 @@ class Control(unittest.TestCase):
             mingler = fleet.stack.start(f"mingler-{uuid.uuid4()}", [sys.executable, "-B", "-m", "celery", "-A", "tasks", "worker",
                                                                     "-Q", "none", "-c", 1, "-n", "mingler@%h", "-l", "info"])
             until(mingler.says_ready, "the neighbour is ready")
-            fleet.stack.stop(mingler)
+            fleet.stack.stop_at_once(mingler)
             return "sync with 2 nodes" in mingler.log.read_text()
         until(synced, "the neighbour has heard both")
         self.assertEqual(set(ask("hello", from_node="mingler", revoked=None)), {"revoked", "clock"})

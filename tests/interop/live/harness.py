@@ -110,11 +110,15 @@ class Stack:
         return child
 
     def stop(self, worker: "Child"):
-        """Ends a worker, once it is ready: Celery's hangs at times when it is told to stop while it starts."""
+        """Ends a worker, once it is ready. Celery's hangs at times when it is told to stop while it starts, or soon after."""
         until(worker.says_ready, f"{worker.name} is ready")
         self.children.remove(worker)
         worker.process.terminate()
-        worker.await_end()
+        if worker.ours:
+            worker.await_end()
+        else:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                worker.process.wait(10)
         worker.kill()
 
     def stop_at_once(self, child: "Child"):
