@@ -17,7 +17,7 @@ import sys
 import tempfile
 
 EXAMPLE = re.compile(r"<!-- example: (\S+) -->\n+```\w*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-COMMAND_SECONDS = 240
+COMMAND_SECONDS = 600
 
 
 def session(text):
@@ -50,7 +50,7 @@ def run_session(commands, folder, environment):
                 sys.exit(f"the page promises {expected!r}")
         for process in background:
             process.send_signal(signal.SIGTERM)
-            if process.wait(timeout=30) != 0:
+            if process.wait(timeout=120) != 0:
                 sys.exit(f"after SIGTERM, exit status {process.returncode}: {process.args[-1]}")
     finally:
         for process in background:
@@ -60,7 +60,8 @@ def run_session(commands, folder, environment):
 
 
 def celery_environment(python):
-    """The two URLs a reader exports, for the servers of ./dev test."""
+    """The two URLs a reader exports, for the servers of ./dev test. Nobody else uses that database: workers of other tests would
+    look after the chords in it, too."""
     if not (python.parent / "celery").exists():
         sys.exit(f"there is no Celery beside {python}; ./dev test makes it")
     for variable in ("LOVAGE_TEST_AMQP_URL", "LOVAGE_TEST_REDIS_URL"):
@@ -68,7 +69,7 @@ def celery_environment(python):
             sys.exit(f"{variable} is not set: run this test through ./dev test")
     return {"PATH": f"{python.parent}:{os.environ['PATH']}",
             "CELERY_BROKER_URL": os.environ["LOVAGE_TEST_AMQP_URL"].replace("amqp://", "pyamqp://"),
-            "CELERY_RESULT_BACKEND_URL": os.environ["LOVAGE_TEST_REDIS_URL"]}
+            "CELERY_RESULT_BACKEND_URL": os.environ["LOVAGE_TEST_REDIS_URL"].rpartition("/")[0] + "/15"}
 
 
 def main():

@@ -88,14 +88,18 @@ class Processes(InFolder):
     def test_end_with_their_helpers(self):
         server = self.start("sh", "-c", "(setsid sh -c 'echo $$ >helper; exec sleep 60' & ) ; setsid sleep 60 & "
                             "echo $! >child; wait")
-        until((self.folder / "child").exists)
-        child = int((self.folder / "child").read_text())
+        child, helper = (self.await_number(name) for name in ("child", "helper"))
         server.stop()
         self.assertFalse(is_alive(child))
         # A process that left the family is nobody's helper.
-        helper = int((self.folder / "helper").read_text())
         self.assertTrue(is_alive(helper))
         os.kill(helper, signal.SIGKILL)
+
+    def await_number(self, name) -> int:
+        """What a process writes into that file; at first the file is not there, and then it is empty."""
+        path = self.folder / name
+        until(lambda: path.exists() and path.read_text().endswith("\n"))
+        return int(path.read_text())
 
     def test_that_are_temporary_end_with_their_starter(self):
         code = ("import os, pathlib, process, sys\n"
@@ -181,7 +185,7 @@ class Servers(InFolder):
             command, redis = int(line.split()[1]), self.redis.main.pid()
             running.send_signal(number)
             running.stdout.close()  # Nor does it mind that nobody listens any more.
-            self.assertEqual(running.wait(20), -signal.SIGINT)
+            self.assertEqual(running.wait(60), -signal.SIGINT)
             self.assertFalse(is_alive(command))
             self.assertFalse(is_alive(redis))
 

@@ -48,13 +48,33 @@ def is_free(port: int) -> bool:
             return False
 
 
-def free_port(taken: set[int]) -> int:
+def claim(port: int) -> socket.socket | None:
+    """Until that is closed, or its process ends, no other of the project's programs chooses the port: a server that starts takes
+    seconds to listen. None when another has claimed it. The same name is used by tests/support/free_port.cpp and
+    tests/interop/live/harness.py."""
+    mark = socket.socket(socket.AF_UNIX)
+    try:
+        mark.bind(f"\0lovage-port-{port}")
+        return mark
+    except OSError:
+        mark.close()
+        return None
+
+
+claims: list[socket.socket] = []  # They last as long as this command, which waits until its servers answer.
+
+
+def free_port() -> int:
     """A port below the kernel's ephemeral range. Within it, a client that connects again and again to a server that is
     down ends up connected to itself, and an outgoing connection may hold the port when the server comes back."""
     for _ in range(1000):
         port = random.randrange(20000, 32000)
-        if port not in taken and is_free(port):
+        mark = claim(port)
+        if mark and is_free(port):
+            claims.append(mark)
             return port
+        if mark:
+            mark.close()
     raise Fault("no port between 20000 and 32000 is free on 127.0.0.1")
 
 
@@ -84,7 +104,7 @@ class Server:
         if set(self.ports) != set(self.port_names) or not self._ports_come_free():
             self.ports = {}
             for name in self.port_names:
-                self.ports[name] = free_port(set(self.ports.values()))
+                self.ports[name] = free_port()
             (self.folder / "ports.json").write_text(json.dumps(self.ports))
 
     def _ports_come_free(self) -> bool:

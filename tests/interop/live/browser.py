@@ -12,6 +12,8 @@ import time
 from harness import PATIENCE, Child, Stack, until
 
 PROGRAM = "chromium"
+# What Chromium says when it is asked of a page that a link or a script leads away from.
+BETWEEN_PAGES = ("Inspected target navigated or closed", "Execution context was destroyed", "Cannot find default execution context")
 
 
 def require():
@@ -95,7 +97,15 @@ class Browser:
         until(lambda: self.evaluate("document.readyState") == "complete" and self.evaluate("location.href") == url, f"{url} is loaded")
 
     def evaluate(self, expression: str):
-        result = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+        """In the page that is there, or the one that is about to be when the last has just gone."""
+        def answered():
+            try:
+                return self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+            except AssertionError as error:
+                if not any(words in str(error) for words in BETWEEN_PAGES):
+                    raise
+                return None
+        result = until(answered, f"there is a page to evaluate {expression} in")
         if "exceptionDetails" in result:
             raise AssertionError(f"{expression}: {result['exceptionDetails']}")
         return result["result"].get("value")

@@ -8,14 +8,23 @@ import sys
 import threading
 import time
 import unittest
+import urllib.error
 import uuid
 
 import fleet
 from harness import HERE, PATIENCE, until
 
-setUpModule, tearDownModule = fleet.set_up, fleet.tear_down
-
 LOVAGE, PYTHON = (f"{name}@{socket.gethostname()}" for name in ("lovage", "python"))
+
+
+def setUpModule():
+    fleet.set_up()
+    # They listen for commands a moment after they consume.
+    for node in (LOVAGE, PYTHON):
+        until(lambda: fleet.tasks.app.control.ping(destination=[node], timeout=1), f"{node} answers")
+
+
+tearDownModule = fleet.tear_down
 
 
 def celery(*words, node=LOVAGE):
@@ -70,12 +79,13 @@ def revoke(ids):
 
 
 class Pings:
-    """Asks a worker all the time, over a connection of its own."""
+    """Asks a worker all the time, over a connection of its own: once before it begins, and then as long as it lasts."""
 
     def __enter__(self):
         self.seconds, self.missed, self.over = [], 0, threading.Event()
         self.thread = threading.Thread(target=self.ask)
         self.thread.start()
+        until(lambda: self.seconds, "the first answer")
         return self
 
     def ask(self):
@@ -94,6 +104,17 @@ class Pings:
         test.assertEqual(self.missed, 0)
         test.assertGreater(len(self.seconds), 1)
         test.assertLess(statistics.median(self.seconds), 1)
+
+
+def quick(question):
+    """Its answer, which takes less than a second. A machine may hold up one, or two; if stuck slots did, it would be every one."""
+    for _ in range(5):
+        began = time.monotonic()
+        answer = question()
+        took = time.monotonic() - began
+        if took < 1:
+            return answer
+    raise AssertionError(f"the answer took {took:.1f} s, for the fifth time")
 
 
 class Inspect(unittest.TestCase):
@@ -142,9 +163,7 @@ class Inspect(unittest.TestCase):
         try:
             await_running(2)
             ids = {result.id for result in results}
-            began = time.monotonic()
-            tasks = ask("active")
-            self.assertLess(time.monotonic() - began, 1)
+            tasks = quick(lambda: ask("active"))
             self.assertLessEqual({task["id"] for task in tasks}, ids)
             for task in tasks:
                 self.assertEqual((task["name"], task["args"], task["hostname"]), ("tasks.hold", [gate], LOVAGE))
@@ -170,7 +189,7 @@ class Inspect(unittest.TestCase):
         self.assertEqual(inspect("scheduled"), scheduled)
         later.revoke()
         until(lambda: later.id in ask("revoked"), "it is revoked")
-        self.assertIn(later.id, inspect("revoked"))
+        until(lambda: later.id in inspect("revoked"), "Celery's program says so, too")
 
 
 class Control(unittest.TestCase):
@@ -231,9 +250,12 @@ class Control(unittest.TestCase):
         pings.check(self)
         self.all_revoked(ids)
         if fleet.programs["worker"]:
-            again = [fleet.programs["worker"], "control", "revoke", "-j", "-t", "30", "-d", LOVAGE, *ids]
-            done = subprocess.run(again, cwd=HERE, env=os.environ, capture_output=True, text=True, timeout=PATIENCE)
-            self.assertEqual((done.returncode, json.loads(done.stdout)), (0, [{LOVAGE: answer}]))
+            words = [fleet.programs["worker"], "control", "revoke", "-j", "-t", "30", "-d", LOVAGE, *ids]
+
+            def again():
+                done = subprocess.run(words, cwd=HERE, env=os.environ, capture_output=True, text=True, timeout=PATIENCE)
+                return done.returncode == 0 and done
+            self.assertEqual(json.loads(until(again, "all are stored").stdout), [{LOVAGE: answer}])
 
     def test_ten_thousand_are_revoked_one_by_one(self):
         ids = [str(uuid.uuid4()) for _ in range(MANY)]
@@ -246,7 +268,8 @@ class Control(unittest.TestCase):
         self.all_revoked(ids)
 
     def all_revoked(self, ids):
-        self.assertLessEqual(set(ids), set(ask("revoked")))
+        # A list that cannot be read from the store within a second, as the machine is busy, is said to be an error.
+        until(lambda: set(ids) <= set(ask("revoked")), "all are listed")
         gate = str(uuid.uuid4())
         for task_id in (ids[0], ids[MANY // 2], ids[-1]):
             fleet.tasks.mark.apply_async((f"{gate}-{task_id}",), queue="cpp", task_id=task_id)
@@ -255,7 +278,8 @@ class Control(unittest.TestCase):
         self.assertEqual(fleet.tasks.add.apply_async((1, 2), queue="cpp").get(timeout=PATIENCE), 3)
         self.assertEqual([mark for mark in fleet.stack.marks() if mark.startswith(gate)], [])
         if fleet.programs["worker"]:  # Celery's worker stores it when the task comes, or, in 5.6, at once.
-            records = fleet.tasks.app.backend.client.mget([f"celery-task-meta-{task_id}" for task_id in ids])
+            keys = [f"celery-task-meta-{task_id}" for task_id in ids]
+            records = until(lambda: all(found := fleet.tasks.app.backend.client.mget(keys)) and found, "all have a record")
             self.assertEqual({json.loads(record)["status"] for record in records}, {"REVOKED"})
 
     def test_errors_have_celerys_words(self):
@@ -265,20 +289,26 @@ class Control(unittest.TestCase):
             self.assertEqual(ask(command, **arguments), ask(command, node=PYTHON, **arguments))
 
     def test_patterns_choose_workers(self):
-        def names(**who):
-            return {name for reply in fleet.tasks.app.control.broadcast("ping", reply=True, timeout=1, **who) for name in reply}
-        self.assertEqual(names(pattern="lov*", matcher="glob"), {LOVAGE})
-        self.assertEqual(names(pattern="^(lov|py)", matcher="pcre"), {LOVAGE, PYTHON})
-        self.assertEqual(names(pattern="nobody*", matcher="glob"), set())
+        def names(expected, **who):
+            """Those who answer within a second, which is short on a busy machine; nobody else does at any time."""
+            found = {name for reply in fleet.tasks.app.control.broadcast("ping", reply=True, timeout=1, **who) for name in reply}
+            self.assertLessEqual(found, expected)
+            return found == expected
+        until(lambda: names({LOVAGE}, pattern="lov*", matcher="glob"), "ours answers to a glob")
+        until(lambda: names({LOVAGE, PYTHON}, pattern="^(lov|py)", matcher="pcre"), "both answer to an expression")
+        self.assertTrue(names(set(), pattern="nobody*", matcher="glob"))
 
     def test_neighbours_that_mingle_start(self):
-        mingler = fleet.stack.start("mingler", [sys.executable, "-B", "-m", "celery", "-A", "tasks", "worker", "-Q", "none", "-c", 1,
-                                                "-n", "mingler@%h", "-l", "info"])
-        until(mingler.says_ready, "the neighbour is ready")
-        self.assertIn("sync with 2 nodes", mingler.log.read_text())
+        def synced():
+            """It waits a second for their answers, which is short on a busy machine."""
+            mingler = fleet.stack.start(f"mingler-{uuid.uuid4()}", [sys.executable, "-B", "-m", "celery", "-A", "tasks", "worker",
+                                                                    "-Q", "none", "-c", 1, "-n", "mingler@%h", "-l", "info"])
+            until(mingler.says_ready, "the neighbour is ready")
+            fleet.stack.stop_at_once(mingler)
+            return "sync with 2 nodes" in mingler.log.read_text()
+        until(synced, "the neighbour has heard both")
         self.assertEqual(set(ask("hello", from_node="mingler", revoked=None)), {"revoked", "clock"})
         self.assertIsNone(ask("election", id="e", topic="task", action=None))
-        fleet.stack.stop(mingler)
 
     def test_shutdown_ends_a_worker(self):
         other = fleet.start_lovage("other", "elsewhere")
@@ -294,7 +324,10 @@ class Control(unittest.TestCase):
         if fleet.programs["worker"] is None:
             self.skipTest("its connections are not ours")
         for name in until(connections, "RabbitMQ lists the connections"):
-            fleet.stack._manage("DELETE", "connections/" + name.replace(" ", "%20").replace(">", "%3E"))
+            try:
+                fleet.stack._manage("DELETE", "connections/" + name.replace(" ", "%20").replace(">", "%3E"))
+            except urllib.error.HTTPError as error:
+                self.assertEqual(error.code, 404)  # Its other end was quicker.
         until(lambda: fleet.tasks.app.control.broadcast("ping", reply=True, destination=[LOVAGE], timeout=1), "it answers")
         until(lambda: ask("active_queues"), "it consumes")
 

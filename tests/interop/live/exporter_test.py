@@ -51,7 +51,8 @@ class Exporter(unittest.TestCase):
         self.await_sample(2, "celery_workers")
         (worker,) = (child for child in fleet.stack.children if child.name == "lovage")
         until(lambda: any(text in worker.log.read_text() for text in EVENTS_ARE_ON), "it has asked for events")
-        until(lambda: any(name.startswith("celeryev.") for name in fleet.stack.queue_names()), "it receives events")
+        # It has declared its queue before it binds it, and until then it misses events.
+        until(lambda: any(queue.startswith("celeryev.") for queue in fleet.stack.bound_to("celeryev")), "it receives events")
         runs = 5
         for _ in range(runs):
             fleet.tasks.who.apply_async(queue="cpp").get(timeout=PATIENCE)

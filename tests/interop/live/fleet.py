@@ -50,9 +50,11 @@ def tear_down():
 
 
 def start_celery(name, queues, slots=2, *arguments, **environment):
-    return stack.start(name, [sys.executable, "-B", "-m", "celery", "-A", "tasks", "worker", "-Q", queues, "-c", slots,
-                              "-n", f"{name}@%h", "-l", "info", "--without-gossip", "--without-mingle", *arguments],
-                       **environment)
+    child = stack.start(name, [sys.executable, "-B", "-m", "celery", "-A", "tasks", "worker", "-Q", queues, "-c", slots,
+                               "-n", f"{name}@%h", "-l", "info", "--without-gossip", "--without-mingle", *arguments],
+                        **environment)
+    child.ours = False
+    return child
 
 
 def start_lovage(name, queues, slots=2, *arguments, **environment):

@@ -88,9 +88,10 @@ class OnlyOurs(Watched):
         def row(node):
             return next((row for row in browsing.rows("#workers-table") if row and row[0] == node), None)
 
-        def complete():  # A heartbeat, which tells what runs, is two seconds old at most.
+        def complete():  # A heartbeat, which tells what runs, is two seconds old at most; with one of four, Flower calls it offline.
             rows = [row(node) for node in self.nodes()]
-            return all(rows) and all(row[2] == "2" for row in rows) and rows
+            online = browsing.text("#workers-online") == str(len(rows))
+            return online and all(rows) and all(row[1:3] == ["Online", "2"] for row in rows) and rows
         for cells in self.show("workers", complete, "the workers are listed with what runs"):
             with self.subTest(cells[0]):
                 _, status, active, processed, failed, succeeded, load = cells
@@ -162,6 +163,7 @@ class OnlyOurs(Watched):
             browsing.click(f"#worker-pool-{button}")
             until(lambda: words in browsing.text(), f"the page says: {words}")
         self.picture("shrinking")
+        until(lambda: len(self.facts()["stats"]["pool"]["processes"]) == 2, "the slot has gone")
 
     # ---- Tasks
 

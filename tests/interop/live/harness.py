@@ -17,9 +17,12 @@ import time
 import urllib.parse
 import urllib.request
 
+import redis
+
 PATIENCE = 60  # Nothing here takes that long unless it hangs.
 HERE = pathlib.Path(__file__).resolve().parent
 _libc = ctypes.CDLL(None)
+_claims: list[socket.socket] = []
 
 
 def _die_with_parent():
@@ -37,8 +40,16 @@ def until(condition, what: str):
 
 
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return listening.getsockname()[1]
+    """Below those that the kernel lends to outgoing connections: one of these would be gone at times, when the server that is to
+    listen there has at last been started. Claimed until this process ends, as tools/services/servers.py does it."""
+    while True:
+        port, claim = random.randrange(20000, 32000), socket.socket(socket.AF_UNIX)
+        with contextlib.suppress(OSError):
+            claim.bind(f"\0lovage-port-{port}")
+            socket.create_server(("127.0.0.1", port)).close()
+            _claims.append(claim)
+            return port
+        claim.close()
 
 
 def _service(variable: str) -> str:
@@ -46,6 +57,35 @@ def _service(variable: str) -> str:
         sys.exit(f"{variable} is not set; ./dev test starts the servers that tests need, and for a test run by hand there is:\n"
                  "    ./dev services up && source build/services/env")
     return os.environ[variable]
+
+
+class Database:
+    """A database of the tests' Redis, empty, and nobody else's until it is closed: ours keep there whatever was revoked, and all
+    chords that a worker looks after, of whichever virtual host."""
+
+    def __init__(self, url: urllib.parse.SplitResult, owner: str):
+        self.common = redis.Redis.from_url(url.geturl())
+        self.number = until(lambda: next((number for number in range(1, 15) if self._claim(number, owner)), None),
+                            "one of Redis' databases is nobody's")
+        self.url = url._replace(path=f"/{self.number}").geturl()
+        self._empty()
+
+    def close(self):
+        self._empty()
+        self.common.delete(self._name(self.number))
+        self.common.close()
+
+    def _claim(self, number, owner):
+        # A test that was killed keeps its one for an hour.
+        return self.common.set(self._name(number), owner, nx=True, ex=3600)
+
+    def _empty(self):
+        with contextlib.closing(redis.Redis.from_url(self.url)) as own:
+            own.flushdb()
+
+    @staticmethod
+    def _name(number):
+        return f"interop-database-{number}"
 
 
 class Stack:
@@ -57,10 +97,9 @@ class Stack:
         self._manage("PUT", f"vhosts/{self.virtual_host}")
         self._manage("PUT", f"permissions/{self.virtual_host}/guest", {"configure": ".*", "write": ".*", "read": ".*"})
         broker = urllib.parse.urlsplit(_service("LOVAGE_TEST_AMQP_URL"))
-        redis = urllib.parse.urlsplit(_service("LOVAGE_TEST_REDIS_URL"))
         self.broker_url = broker._replace(path="/" + self.virtual_host).geturl()
-        # Celery's keys hold task ids, so that runs at the same time may share a database.
-        self.redis_url = redis._replace(path=f"/{random.randrange(1, 16)}").geturl()
+        self.database = Database(urllib.parse.urlsplit(_service("LOVAGE_TEST_REDIS_URL")), self.virtual_host)
+        self.redis_url = self.database.url
         os.environ.update(CELERY_BROKER_URL=self.broker_url, CELERY_RESULT_BACKEND_URL=self.redis_url,
                           INTEROP_FOLDER=str(self.folder))
         self.children: list[Child] = []
@@ -71,11 +110,15 @@ class Stack:
         return child
 
     def stop(self, worker: "Child"):
-        """Ends a worker, once it is ready: Celery's hangs at times when it is told to stop while it starts."""
+        """Ends a worker, once it is ready. Celery's hangs at times when it is told to stop while it starts, or soon after."""
         until(worker.says_ready, f"{worker.name} is ready")
         self.children.remove(worker)
         worker.process.terminate()
-        worker.await_end()
+        if worker.ours:
+            worker.await_end()
+        else:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                worker.process.wait(10)
         worker.kill()
 
     def stop_at_once(self, child: "Child"):
@@ -84,17 +127,24 @@ class Stack:
         child.kill()
 
     def close(self, failed: bool = False):
-        """Stops everything; when nothing has `failed`, workers must end by themselves, with 0."""
+        """Stops everything; when nothing has `failed`, workers of ours must end by themselves, with 0. Celery's hang at times."""
         try:
             for child in self.children:
                 child.process.terminate()
             for child in self.children:
-                if not failed:
+                if child.ours and not failed:
                     child.await_end()
                 child.kill()
         finally:
             self._manage("DELETE", f"vhosts/{self.virtual_host}")
+            self.database.close()
+            until(self._removed, f"{self.folder} is removed")
+
+    def _removed(self) -> bool:
+        """A process that was killed may be about to write its last file there."""
+        with contextlib.suppress(OSError):
             shutil.rmtree(self.folder)
+        return not self.folder.exists()
 
     def marks(self) -> list[str]:
         """What tasks.mark wrote, in order."""
@@ -107,6 +157,11 @@ class Stack:
     def queue_names(self) -> set[str]:
         with self._open("GET", f"queues/{self.virtual_host}?columns=name") as reply:
             return {queue["name"] for queue in json.load(reply)}
+
+    def bound_to(self, exchange: str) -> set[str]:
+        """The names of queues."""
+        with self._open("GET", f"bindings/{self.virtual_host}") as reply:
+            return {binding["destination"] for binding in json.load(reply) if binding["source"] == exchange}
 
     def _manage(self, method: str, path: str, body=None):
         self._open(method, path, body).close()
@@ -159,7 +214,7 @@ class Child:
     """A process in a group of its own."""
 
     def __init__(self, name, command, folder, environment, **pipes):
-        self.name = name
+        self.name, self.ours = name, True
         self.log = folder / f"{name}.log"
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen([str(word) for word in command], cwd=HERE, env=dict(os.environ, **environment),

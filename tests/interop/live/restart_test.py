@@ -40,9 +40,9 @@ def celery(*words):
     return done.stdout if done.returncode == 0 else None
 
 
-def asked(*words):
-    """Of our worker, as JSON; None when it did not answer."""
-    said = celery(*words[:1], "-j", "-t", "3", "-d", LOVAGE, *words[1:])
+def asked(*words, wait=30):
+    """Of our worker, as JSON; None when it did not answer. As it is one that is asked, its answer is the end of waiting."""
+    said = celery(*words[:1], "-j", "-t", str(wait), "-d", LOVAGE, *words[1:])
     if said is None:
         return None
     reply = json.loads(said)
@@ -64,7 +64,7 @@ class Restart(unittest.TestCase):
         server.stop()
         server.start()
 
-        until(lambda: asked("inspect", "ping") == {"ok": "pong"}, "our worker answers again")
+        until(lambda: asked("inspect", "ping", wait=3) == {"ok": "pong"}, "our worker answers again")
         self.assertEqual({queue["name"] for queue in asked("inspect", "active_queues")}, {"cpp", "mixed", "extra"})
         after = asked("inspect", "stats")
         self.assertEqual((after["pid"], after["pool"]["processes"]), (before["pid"], before["pool"]["processes"]))
@@ -75,7 +75,7 @@ class Restart(unittest.TestCase):
         until(lambda: asked("inspect", "stats")["pool"]["max-concurrency"] == 3, "it has grown")
         self.assertEqual(asked("control", "pool_shrink", "1"), {"ok": "pool will shrink"})
         until(lambda: LOVAGE in (said := celery("status", "-t", "3") or "") and PYTHON in said, "status lists both workers")
-        self.assertIn("OK", celery("status", "-t", "3", "-d", LOVAGE))
+        self.assertIn("OK", celery("status", "-t", "30", "-d", LOVAGE))
 
         # What ran goes on, and what comes runs.
         fleet.stack.open_gate(gate)

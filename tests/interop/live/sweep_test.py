@@ -76,7 +76,7 @@ class Stuck(unittest.TestCase):
         redis = fleet.tasks.app.backend.client
         prefix = b"lovage-chord-watch-"
         group, = [key[len(prefix):].decode() for key in redis.keys(prefix + b"*")
-                  if started.encode() in redis.hget(key, "watch")]
+                  if started.encode() in (redis.hget(key, "watch") or b"")]  # Others end meanwhile.
         until(lambda: redis.exists(f"celery-taskset-meta-{group}.j"), "the first part's return")
         # What a Redis that was restarted without its data does to it.
         redis.delete(prefix.decode() + group, *redis.keys(f"celery-taskset-meta-{group}*"))
