@@ -129,10 +129,16 @@ TEST_F(ReplacedTaskTest, ByAGroupOfNothingHasAnEmptyList) {
     RunningWorker worker{app_, 2};
     EXPECT_EQ(to_json_text(call.delay().get(10s)), "[]");
     EXPECT_EQ((call | app_.signature("sum")).delay().get(10s), 0);
-    const auto added = it([this](TaskContext& context) {
+    EXPECT_TRUE(worker.stop());
+}
+
+TEST_F(ReplacedTaskTest, AGroupOfNothingIsAPartOfAChordAsAnEmptyList) {
+    const auto call = it([this](TaskContext& context) {
         context.add_to_chord(chunks(app_.signature("add"), Json::array(), 10));
     });
-    EXPECT_EQ(to_json_text(chord({added}, app_.signature("seen")).delay().get(10s)), "[1, []]");
+    RunningWorker worker{app_, 2};
+    const auto parts = chord({call}, app_.signature("seen")).delay().get(10s);
+    EXPECT_THAT(to_json_text(parts), testing::AnyOf("[1, []]", "[[], 1]"));
     EXPECT_TRUE(worker.stop());
 }
 
