@@ -4,8 +4,8 @@
 #include <lovage/app/client.hpp>
 #include <lovage/app/on_loop.hpp>
 #include <lovage/app/read_graph.hpp>
+#include <lovage/app/revoke_tasks.hpp>
 #include <lovage/core/task_context.hpp>
-#include <lovage/runtime/for_each.hpp>
 
 namespace lovage {
 
@@ -18,7 +18,6 @@ constexpr auto kReadTimeout = 30s;
 
 /// A task that waits for another one notices a stop within that time.
 constexpr auto kCheckpointEvery = 500ms;
-constexpr std::size_t kRevokedAtOnce = 128;
 
 Awaitable<Result<TaskMeta>> read_meta(std::shared_ptr<AppCore> core, std::string id,
                                       Deadline deadline) {
@@ -47,12 +46,6 @@ Awaitable<Result<void>> forget_on_loop(std::shared_ptr<AppCore> core, std::strin
     co_return co_await core->client().forget(std::move(id), deadline);
 }
 
-Awaitable<Result<void>> revoke_on_loop(std::shared_ptr<AppCore> core, std::string id,
-                                       RevokeOptions options, Deadline deadline) {
-    if (auto connected = co_await core->connect(deadline); !connected) co_return connected;
-    co_return co_await core->client().revoke(std::move(id), options, deadline);
-}
-
 Awaitable<Result<std::optional<std::string>>> read_parent(std::shared_ptr<AppCore> core,
                                                           std::string id, Deadline deadline) {
     auto meta = co_await read_meta(std::move(core), std::move(id), deadline);
@@ -73,15 +66,12 @@ Awaitable<Result<void>> revoke_all(std::shared_ptr<AppCore> core, std::string id
     if (!graph && graph.error().code != Errc::not_found) {
         co_return std::unexpected{std::move(graph.error())};
     }
-    if (!graph) co_return co_await revoke_on_loop(core, std::move(id), options, deadline);
     std::vector<std::string> ids;
-    for (const ResultGraph::Node& node : graph->nodes) {
+    if (!graph) ids.push_back(std::move(id));
+    for (const ResultGraph::Node& node : graph ? graph->nodes : std::vector<ResultGraph::Node>{}) {
         if (!node.group && !states::is_ready(node.state)) ids.push_back(node.id);
     }
-    const auto revoke_one = [&](std::size_t i) {
-        return core->client().revoke(ids[i], options, deadline);
-    };
-    co_return co_await for_each_index(ids.size(), kRevokedAtOnce, revoke_one, OnFailure::cancel);
+    co_return co_await detail::revoke_tasks(std::move(core), std::move(ids), options, deadline);
 }
 
 Awaitable<Result<bool>> is_known_on_loop(std::shared_ptr<AppCore> core, std::string id,
@@ -105,7 +95,7 @@ Awaitable<Result<void>> AsyncResultBase::forget_async(Deadline deadline) const {
 }
 Awaitable<Result<void>> AsyncResultBase::revoke_async(Deadline deadline,
                                                       RevokeOptions options) const {
-    return on_loop(core_, revoke_on_loop(core_, id_, options, deadline));
+    return on_loop(core_, detail::revoke_tasks(core_, {id_}, options, deadline));
 }
 Awaitable<Result<std::optional<std::string>>> AsyncResultBase::parent_async(
     Deadline deadline) const {

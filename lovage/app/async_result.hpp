@@ -41,8 +41,8 @@ public:
     [[nodiscard]] Awaitable<Result<TaskMeta>> wait_async(Deadline deadline) const;
     [[nodiscard]] Awaitable<Result<void>> forget_async(Deadline deadline) const;
     /// The task shall not start; it reads as REVOKED unless it is ready already. The wish is
-    /// stored: it holds while no worker is there, and reaches what waits or runs within two
-    /// seconds.
+    /// stored: it holds while no worker of ours is there, and reaches what waits or runs within two
+    /// seconds. Python's workers that run now are told; when that fails it is only logged.
     [[nodiscard]] Awaitable<Result<void>> revoke_async(Deadline deadline,
                                                        RevokeOptions options = {}) const;
     /// The task that has sent this one; nothing when none has, or when nothing is stored of this

@@ -398,7 +398,8 @@ template <class R, class Start>
     return group(std::vector<Canvas<R, Start>>(members));
 }
 
-/// `body` is called with the list of the results of `header`.
+/// `body` is called with the list of the results of `header`; at once, and with an empty list, when
+/// that has no members.
 template <class T, class Start, AnyCanvas Body>
 [[nodiscard]] auto chord(const Group<T, Start>& header, const Body& body) {
     Body::template check_follows<typename Group<T, Start>::Value>();
@@ -407,6 +408,8 @@ template <class T, class Start, AnyCanvas Body>
 }
 template <class R, class Start, AnyCanvas Body>
 [[nodiscard]] auto chord(const std::vector<Canvas<R, Start>>& header, const Body& body) {
+    // The app, which a group of nothing has not, is the body's.
+    if (header.empty()) return chord(Group<R, Start>{body.core(), make_group({})}, body);
     return chord(group(header), body);
 }
 template <class R, class Start, AnyCanvas Body>

@@ -33,7 +33,8 @@ namespace control {
 [[nodiscard]] ControlCommand query_task(const std::vector<std::string>& task_ids);
 
 /// The tasks shall not start and, with RevokeOptions::terminate, shall stop where they run. A
-/// worker remembers it until it ends; AsyncResult::revoke() stores it for those that come later.
+/// worker remembers it until it ends; AsyncResult::revoke() sends this, too, and stores it for
+/// workers of ours that come later.
 [[nodiscard]] ControlCommand revoke(const std::vector<std::string>& task_ids,
                                     const RevokeOptions& options = {});
 /// `rate` is "10/s", "5/m", "100/h"; empty: no limit.

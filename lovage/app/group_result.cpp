@@ -9,6 +9,7 @@
 #include <lovage/app/canvas_send.hpp>
 #include <lovage/app/on_loop.hpp>
 #include <lovage/app/read_graph.hpp>
+#include <lovage/app/revoke_tasks.hpp>
 #include <lovage/core/canvas.hpp>
 #include <lovage/core/detail/signature_options.hpp>
 #include <lovage/core/python_repr.hpp>
@@ -142,18 +143,6 @@ Awaitable<Result<GroupCounts>> count_group(GroupRequest request) {
     co_return counts;
 }
 
-Awaitable<Result<void>> revoke_group(GroupRequest request, RevokeOptions options) {
-    co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation{});
-    if (auto connected = co_await request.core->connect(request.deadline); !connected) {
-        co_return connected;
-    }
-    const auto revoke_one = [&](std::size_t i) {
-        return request.core->client().revoke(request.ids[i], options, request.deadline);
-    };
-    co_return co_await for_each_index(request.ids.size(), kMembersAtOnce, revoke_one,
-                                      OnFailure::cancel);
-}
-
 Awaitable<Result<void>> forget_group(GroupRequest request, std::string group_id) {
     co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation{});
     if (auto connected = co_await request.core->connect(request.deadline); !connected) {
@@ -207,7 +196,7 @@ Awaitable<Result<GroupCounts>> GroupResultBase::counts_async(Deadline deadline) 
 }
 Awaitable<Result<void>> GroupResultBase::revoke_async(Deadline deadline,
                                                       RevokeOptions options) const {
-    return on_loop(core_, revoke_group({core_, members_, deadline}, options));
+    return on_loop(core_, detail::revoke_tasks(core_, members_, options, deadline));
 }
 Awaitable<Result<void>> GroupResultBase::forget_async(Deadline deadline) const {
     return on_loop(core_, forget_group({core_, members_, deadline}, id_));

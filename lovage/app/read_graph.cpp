@@ -59,16 +59,16 @@ public:
     GraphReader(std::shared_ptr<AppCore> core, Deadline deadline)
         : core_{std::move(core)}, deadline_{deadline} {}
 
-    /// The oldest ancestor that is stored.
+    /// The oldest ancestor that is stored. Remembers the way to it.
     Awaitable<Result<std::string>> root_of(std::string task_id) {
         for (std::size_t i = 0; i < kAncestorsMost; ++i) {
             auto record = co_await core_->client().result(task_id, deadline_);
             if (!record) co_return std::unexpected{std::move(record.error())};
             if (!*record) {
-                if (i > 0) co_return child_;
+                if (i > 0) co_return way_.back();
                 co_return fail(Errc::not_found, "nothing is stored of task " + task_id);
             }
-            child_ = task_id;
+            way_.push_back(task_id);
             if (!(*record)->parent_id) co_return task_id;
             task_id = *(*record)->parent_id;
         }
@@ -87,6 +87,20 @@ public:
     }
 
     Awaitable<Result<ResultGraph>> read() {
+        auto done = co_await read_below();
+        // A chord's body that no part is known to lead to is known to have a parent.
+        for (std::size_t i = way_.size(); done && i-- > 1;) {
+            if (places_.contains(way_[i - 1])) continue;
+            const std::size_t parent = place_of(way_[i], false);
+            connect(parent, place_of(way_[i - 1], false));
+            done = co_await read_below();
+        }
+        if (!done) co_return std::unexpected{std::move(done.error())};
+        co_return std::move(graph_);
+    }
+
+    /// Everything that what is there leads to.
+    Awaitable<Result<void>> read_below() {
         while (!next_.empty() || !groups_.empty()) {
             for (std::string& group : std::exchange(groups_, {})) {
                 auto known = co_await know_chord(std::move(group));
@@ -107,7 +121,7 @@ public:
                 if (!followed) co_return std::unexpected{std::move(followed.error())};
             }
         }
-        co_return std::move(graph_);
+        co_return Result<void>{};
     }
 
     /// Reads what was noted of a chord, if the group is one; true: its parts are in the graph.
@@ -220,7 +234,7 @@ private:
     std::unordered_map<std::string, Chord> chords_;
     std::vector<std::size_t> next_;
     std::vector<std::string> groups_;  ///< Noted as chords, perhaps; to be looked at.
-    std::string child_;
+    std::vector<std::string> way_;     ///< From the task that was asked for to its root.
 };
 
 }  // namespace

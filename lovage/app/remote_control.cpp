@@ -219,12 +219,17 @@ Awaitable<Result<NodeReplies>> call(Exchanges on, ControlTopology fresh, Control
     co_return std::move(replies).take();
 }
 
-Awaitable<Result<NodeReplies>> cast(Exchanges on, ControlRequest request) {
-    const Deadline deadline = Deadline::in(kBrokerPatience);
+Awaitable<Result<void>> cast(Exchanges on, ControlRequest request, Deadline deadline) {
     auto declared = co_await declare_mailboxes(on, deadline);
-    if (!declared) co_return std::unexpected{std::move(declared.error())};
+    if (!declared) co_return declared;
     auto heard = co_await publish_request(on, &request, deadline);
     if (!heard) co_return std::unexpected{std::move(heard.error())};
+    co_return Result<void>{};
+}
+
+Awaitable<Result<NodeReplies>> cast_unanswered(Exchanges on, ControlRequest request) {
+    auto done = co_await cast(on, std::move(request), Deadline::in(kBrokerPatience));
+    if (!done) co_return std::unexpected{std::move(done.error())};
     co_return NodeReplies{};
 }
 
@@ -233,7 +238,7 @@ Awaitable<Result<NodeReplies>> ask_nodes_with(Broker& broker, const Settings& se
                                               ControlOptions options, KeptReplyBox* kept) {
     const Exchanges on{&broker, ControlNames{settings.control_exchange}};
     ControlRequest request = request_of(std::move(command), options, clock);
-    if (!options.reply) return cast(on, std::move(request));
+    if (!options.reply) return cast_unanswered(on, std::move(request));
     // A queue of its own for each call, so that calls made at the same time need not share one.
     ControlTopology box = on.names.reply_box(
         uuid4(), {.ttl = settings.control_queue_ttl, .expires = settings.control_queue_expires});
@@ -255,6 +260,12 @@ Awaitable<Result<NodeReplies>> ask_nodes(Broker& broker, const Settings& setting
                                          LamportClock& clock, ControlCommand command,
                                          ControlOptions options) {
     return ask_nodes_with(broker, settings, clock, std::move(command), std::move(options), nullptr);
+}
+
+Awaitable<Result<void>> tell_nodes(Broker& broker, const Settings& settings, LamportClock& clock,
+                                   ControlCommand command, Deadline deadline) {
+    const Exchanges on{&broker, ControlNames{settings.control_exchange}};
+    return cast(on, request_of(std::move(command), {.reply = false}, clock), deadline);
 }
 
 Awaitable<void> close_remote_control(AppCore* core, Deadline deadline) {

@@ -14,6 +14,7 @@
 #include <lovage/control/lamport_clock.hpp>
 #include <lovage/control/node_pattern.hpp>
 #include <lovage/core/error.hpp>
+#include <lovage/runtime/deadline.hpp>
 #include <lovage/runtime/settings.hpp>
 
 namespace lovage {
@@ -68,5 +69,12 @@ private:
 [[nodiscard]] Awaitable<Result<NodeReplies>> ask_nodes(Broker& broker, const Settings& settings,
                                                        LamportClock& clock, ControlCommand command,
                                                        ControlOptions options);
+
+/// Tells all workers; nobody answers. Ends when the broker has the command, a broker without
+/// workers included. Errors: those of the broker's operations.
+/// Lifetime: `broker`, `settings` and `clock` must outlive the returned Awaitable.
+[[nodiscard]] Awaitable<Result<void>> tell_nodes(Broker& broker, const Settings& settings,
+                                                 LamportClock& clock, ControlCommand command,
+                                                 Deadline deadline);
 
 }  // namespace lovage

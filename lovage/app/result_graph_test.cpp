@@ -129,6 +129,23 @@ TEST_F(ResultGraphTest, AGroupHasItsMembersBelowIt) {
     EXPECT_THAT(edges_of(group.graph()), ElementsAre("g > a", "g > b"));
 }
 
+/// Python's workers tell nobody which body their chord leads to; only its record names its parent.
+TEST_F(ResultGraphTest, TheTaskThatIsAskedIsInItWithTheWayToIt) {
+    store(
+        {.id = "start",
+         .children = R"([[["g", ["start", null]], [[["a", null], null], [["b", null], null]]]])"});
+    store({.id = "a", .parent = "start", .group = "g"});
+    store({.id = "b", .parent = "start", .group = "g"});
+    store({.id = "body", .parent = "b", .children = R"([[["last", null], null]])"});
+    store({.id = "last", .parent = "body"});
+    for (const auto* const id : {"body", "last"}) {
+        EXPECT_THAT(edges_of(app_.async_result(id).graph()),
+                    ElementsAre("start > g", "g > a", "g > b", "b > body", "body > last"));
+    }
+    EXPECT_THAT(edges_of(app_.async_result("a").graph()),
+                ElementsAre("start > g", "g > a", "g > b"));
+}
+
 TEST_F(ResultGraphTest, WhatNobodyKnowsIsNotFound) {
     try {
         (void)app_.async_result("nobody").graph();

@@ -1,4 +1,5 @@
 #include <lovage/app/app_core.hpp>
+#include <lovage/app/client.hpp>
 #include <lovage/cli/commands.hpp>
 #include <lovage/runtime/detail/printable.hpp>
 #include <lovage/runtime/for_each.hpp>
@@ -46,7 +47,9 @@ Awaitable<Result<void>> revoke_one(Block* block, std::size_t index) {
     AsyncResultBase task = block->app->async_result(block->task_ids[index]);
     auto before = co_await ended_as(task, deadline);
     if (!before) co_return std::unexpected{std::move(before.error())};
-    auto stored = co_await task.revoke_async(deadline, block->options);
+    // Workers are told of all of them in one command, tell_workers().
+    Client& client = block->app->core()->client();
+    auto stored = co_await client.revoke(task.id(), block->options, deadline);
     if (!stored) co_return std::unexpected{std::move(stored.error())};
     block->ended_as[index] = std::move(*before);
     co_return Result<void>{};

@@ -119,12 +119,10 @@ std::string position_of(const TaskMessage& message) {
 
 Result<void> check_replacement(const Signature& signature) {
     if (signature.option("chord") != nullptr) return cannot_replace("a part of another chord");
-    if (signature.type != SignatureType::chain && signature.type != SignatureType::group) return {};
+    if (signature.type != SignatureType::chain) return {};
     auto tasks = tasks_of(signature);
     if (!tasks) return std::unexpected{std::move(tasks.error())};
-    if (tasks->empty()) {
-        return cannot_replace(fmt::format("a {} of nothing", to_string(signature.type)));
-    }
+    if (tasks->empty()) return cannot_replace("a chain of nothing");
     return {};
 }
 

@@ -211,12 +211,18 @@ TEST(Replace, GivesOtherIdsEachTime) {
     EXPECT_NE(first.chords[0].group_id, task.replaced_by(group).chords[0].group_id);
 }
 
+TEST(Replace, AGroupOfNothingIsReplacedByTheListOfItsResults) {
+    const CanvasPlan plan = Running{}.replaced_by(make_group({}));
+    EXPECT_THAT(shown(plan), ElementsAre("celery.accumulate own - - 1"));
+    EXPECT_EQ(to_json_text(plan.calls[0].message.args), "[[]]");
+}
+
 TEST(Replace, RefusesWhatCannotStandInForATask) {
     EXPECT_THAT(what_is_wrong(call_of("t")), IsEmpty());
     Signature part = call_of("t");
     part.options.set("chord", encode_signature(call_of("body")));
     EXPECT_THAT(what_is_wrong(part), HasSubstr("a part of another chord"));
-    EXPECT_THAT(what_is_wrong(make_group({})), HasSubstr("a group of nothing"));
+    EXPECT_THAT(what_is_wrong(make_group({})), IsEmpty()) << "its results are an empty list";
     Signature chain = make_group({});
     chain.task = "celery.chain";
     chain.type = SignatureType::chain;

@@ -64,9 +64,9 @@ public:
 
     /// Ends this attempt: `signature` runs in the task's place, under its id, and whatever waits
     /// for the task, follows it or counts it waits for that. Celery's Task.replace(). A group gives
-    /// the list of its results. Never returns: throws what the worker understands. Throws
-    /// std::invalid_argument for a signature that cannot stand in for a task: one that is a part of
-    /// a chord itself, an empty chain or group.
+    /// the list of its results, one of nothing an empty list. Never returns: throws what the worker
+    /// understands. Throws std::invalid_argument for a signature that cannot stand in for a task:
+    /// one that is a part of a chord itself, an empty chain.
     ///
     ///     if (pages.size() > 100) context.replace(group(parts) | merge.s());
     [[noreturn]] void replace(const Signature& signature) const;

@@ -122,6 +122,26 @@ TEST_F(ReplacedTaskTest, ByAGroupHasTheListOfItsResults) {
     EXPECT_TRUE(worker.stop());
 }
 
+TEST_F(ReplacedTaskTest, ByAGroupOfNothingHasAnEmptyList) {
+    const auto call = it([this](TaskContext& context) {
+        context.replace(chunks(app_.signature("add"), Json::array(), 10));
+    });
+    RunningWorker worker{app_, 2};
+    EXPECT_EQ(to_json_text(call.delay().get(10s)), "[]");
+    EXPECT_EQ((call | app_.signature("sum")).delay().get(10s), 0);
+    EXPECT_TRUE(worker.stop());
+}
+
+TEST_F(ReplacedTaskTest, AGroupOfNothingIsAPartOfAChordAsAnEmptyList) {
+    const auto call = it([this](TaskContext& context) {
+        context.add_to_chord(chunks(app_.signature("add"), Json::array(), 10));
+    });
+    RunningWorker worker{app_, 2};
+    const auto parts = chord({call}, app_.signature("seen")).delay().get(10s);
+    EXPECT_THAT(to_json_text(parts), testing::AnyOf("[1, []]", "[[], 1]"));
+    EXPECT_TRUE(worker.stop());
+}
+
 TEST_F(ReplacedTaskTest, MayReplaceItselfUntilItIsDone) {
     const auto call = it([this](TaskContext& context) {
         if (context.request().replaced_task_nesting < 3) context.replace(app_.signature("it"));
@@ -144,13 +164,15 @@ TEST_F(ReplacedTaskTest, FailsAsItsReplacementDoes) {
 TEST_F(ReplacedTaskTest, FailsByWhatCannotStandInForIt) {
     const auto call = it([](TaskContext& context) {
         Signature nothing = make_group({});
+        nothing.task = "celery.chain";
+        nothing.type = SignatureType::chain;
         context.replace(nothing);
     });
     RunningWorker worker{app_, 2};
     const auto failure = app_.async_result(call.delay().id()).wait(10s).failure();
     ASSERT_TRUE(failure);
     EXPECT_EQ(failure->exc_type, "ValueError");
-    EXPECT_THAT(failure->exc_message, HasSubstr("a group of nothing"));
+    EXPECT_THAT(failure->exc_message, HasSubstr("a chain of nothing"));
     EXPECT_TRUE(worker.stop());
 }
 

@@ -1,5 +1,6 @@
 #include <lovage/worker/prefork/slot_process.hpp>
 
+#include <lovage/app/revoke_tasks.hpp>
 #include <lovage/runtime/log.hpp>
 #include <lovage/runtime/settings.hpp>
 #include <lovage/worker/prefork/slot_start.hpp>
@@ -302,7 +303,10 @@ Awaitable<Answer> SlotProcess::carry_out(Call call) {
             break;
         }
         case Call::Kind::revoke:
-            note(co_await client.revoke(std::move(call.task_id), call.revoke, deadline));
+            if (note(co_await client.revoke(call.task_id, call.revoke, deadline))) {
+                co_await lovage::detail::tell_of_revoked(&core_, {std::move(call.task_id)},
+                                                         call.revoke, deadline);
+            }
             break;
     }
     co_return answer;

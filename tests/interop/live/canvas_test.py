@@ -118,6 +118,14 @@ class Canvases(unittest.TestCase):
         theirs.save()
         self.assertEqual(fleet.client.ask("restore", id=theirs.id), [part.id for part in theirs.results])
 
+    def test_workers_of_both_hear_what_is_revoked(self):
+        """Python's cannot look it up anywhere."""
+        started = self.start({"group": [on(queue, "echo", 1, countdown=600) for queue in ("py", "cpp")]})
+        fleet.client.ask("revoke", id=started["id"], members=started["members"])
+        refused = fleet.tasks.app.control.inspect().revoked
+        until(lambda: all(set(started["members"]) <= set(ids) for ids in (refused() or {"nobody": []}).values()),
+              "both workers refuse them")
+
     def test_it_has_the_id_it_is_sent_under(self):
         task_id = str(uuid.uuid4())
         steps = [on("cpp", "add", 1, 1), on("py", "add", 5)]

@@ -135,6 +135,13 @@ Json apply_canvas(const lovage::App& app, const Json& request) {
     return Json::object({{"id", result.id()}, {"members", ids_of(result)}});
 }
 
+/// A group by its members.
+lovage::GroupResult<> group_of(const lovage::App& app, const Json& request) {
+    std::vector<std::string> members;
+    for (const Json& id : member(request, "members").as_array()) members.push_back(id.as_string());
+    return {app.core(), text(request, "id"), std::move(members)};
+}
+
 Json answer(const lovage::App& app, const Json& request) {
     const std::string what = text(request, "do");
     if (what == "send") {
@@ -144,6 +151,10 @@ Json answer(const lovage::App& app, const Json& request) {
             .id();
     }
     if (what == "canvas") return apply_canvas(app, request);
+    if (what == "revoke") {
+        group_of(app, request).revoke();
+        return {};
+    }
     if (what == "restore") return ids_of(app.group_result(text(request, "id")));
     const auto result = app.async_result(text(request, "id"));
     if (what == "get") return value(app, request);

@@ -13,7 +13,7 @@ import tasks
 
 def canvas(wanted):
     """A canvas as tests describe it; see client.cpp."""
-    options = {name: wanted[name] for name in ("queue", "task_id") if name in wanted}
+    options = {name: wanted[name] for name in ("queue", "task_id", "countdown") if name in wanted}
     if "chain" in wanted:
         return celery.chain(*map(canvas, wanted["chain"]), app=tasks.app)
     if "group" in wanted:
@@ -52,6 +52,8 @@ def answer(request):
         return tasks.app.send_task(request["task"], tuple(request["args"]), request["kwargs"], **options).id
     if request["do"] == "restore":
         return [part.id for part in GroupResult.restore(request["id"], app=tasks.app).results]
+    if request["do"] == "revoke":
+        return GroupResult(request["id"], [AsyncResult(one, app=tasks.app) for one in request["members"]], app=tasks.app).revoke()
     result = AsyncResult(request["id"], app=tasks.app)
     if request["do"] == "get":
         value = result.get(timeout=request["timeout"])
