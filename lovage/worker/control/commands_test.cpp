@@ -308,6 +308,36 @@ TEST_F(Commands, QueuesAndExchangesHaveNames) {
               *ok("add consumer q"));
 }
 
+TEST_F(Commands, AddConsumerTakesTheOptionsOfAQueue) {
+    EXPECT_EQ(value_of("add_consumer", args(R"({"queue": "q", "exchange_type": "topic",
+                  "durable": false, "auto_delete": true, "exchange_auto_delete": false,
+                  "exclusive": null, "queue_arguments": {"x-max-length": 10}, "no_ack": false,
+                  "bindings": [], "alias": "other"})")),
+              *ok("add consumer q"));
+    const Json shown = value_of("active_queues").as_array().back();
+    EXPECT_EQ(*shown.find("durable"), Json{false});
+    EXPECT_EQ(*shown.find("auto_delete"), Json{true});
+    EXPECT_EQ(*shown.find("exclusive"), Json{false});
+    EXPECT_EQ(*shown.find("queue_arguments"), args(R"({"x-max-length": 10})"));
+    EXPECT_EQ(*shown.find("exchange")->find("durable"), Json{false});
+    EXPECT_EQ(*shown.find("exchange")->find("auto_delete"), Json{false});
+}
+
+TEST_F(Commands, AddConsumerRefusesOptionsItCannotHonour) {
+    const std::vector<std::pair<std::string, std::string>> cases{
+        {R"({"queue": "q", "durable": "no"})", "durable should be true or false"},
+        {R"({"queue": "q", "queue_arguments": 5})", "queue_arguments should be a map"},
+        {R"({"queue": "q", "no_ack": true})", "no_ack is not possible here"},
+        {R"({"queue": "q", "bindings": [{}]})", "bindings is not possible here"},
+        {R"({"queue": "q", "consumer_arguments": {"x-priority": 1}})",
+         "consumer_arguments is not possible here"},
+    };
+    for (const auto& [arguments, words] : cases) {
+        EXPECT_EQ(value_of("add_consumer", args(arguments)), *error(words));
+    }
+    EXPECT_EQ(worker.queue_sources.size(), 1U);
+}
+
 TEST_F(Commands, EventsAreSwitchedWithCelerysWords) {
     EXPECT_EQ(value_of("enable_events"), *error("event dispatcher unavailable"));
     worker.dispatcher.emplace();
