@@ -5,6 +5,7 @@
 #include <lovage/app/app_core.hpp>
 #include <lovage/app/drivers.hpp>
 #include <lovage/app/queues.hpp>
+#include <lovage/brokers/memory/memory_broker.hpp>
 #include <lovage/cli/default_drivers.hpp>
 #include <lovage/core/json.hpp>
 #include <lovage/runtime/log.hpp>
@@ -25,6 +26,7 @@
 #include <vector>
 
 #include <tests/support/fake_node.hpp>
+#include <tests/support/wrapped_broker.hpp>
 
 namespace lovage::cli {
 namespace {
@@ -218,6 +220,57 @@ TEST_F(Commands, StatusShowsNodesServersAndQueues) {
               HasSubstr("node  answer\nw@h   pong\n\n1 node online.\n"), HasSubstr("\n\nqueue "),
               HasSubstr("queue   ready  delayed  unsettled  consumers\n"
                         "celery      1        0          0          0\n")));
+}
+
+/// As RabbitMQ, which lists no queues; and one of them belongs to another connection.
+class ReticentBroker final : public WrappedBroker {
+public:
+    using WrappedBroker::WrappedBroker;
+
+    Awaitable<Result<std::vector<std::string>>> list_queues(Deadline) override {
+        co_return std::vector<std::string>{};
+    }
+    Awaitable<Result<QueueStatus>> queue_status(std::string queue, Deadline deadline) override {
+        if (queue == "private") co_return lovage::fail(Errc::conflict, "exclusive");
+        co_return co_await WrappedBroker::queue_status(std::move(queue), deadline);
+    }
+};
+
+TEST_F(Commands, StatusShowsTheQueuesThatWorkersConsume) {
+    register_broker_driver(
+        "reticent", {[](Executor executor, const std::string& url, const Settings&) {
+            return std::make_unique<ReticentBroker>(make_memory_broker(std::move(executor), url));
+        }});
+    Settings settings = app.settings();
+    settings.broker_url.replace(0, settings.broker_url.find(':'), "reticent");
+    App asking{"asking", settings};
+    const FakeNode node{asking, "w@h", [](const ControlRequest& request) -> std::vector<Json> {
+                            if (request.method != "active_queues") return pong(request);
+                            return {*parse_json(R"([{"name": "mail"}, {"name": "private"}, {}])")};
+                        }};
+    const auto declare = [](std::shared_ptr<AppCore> core) -> Awaitable<void> {
+        for (const char* name : {"mail", "private"}) {
+            QueueDeclaration queue{.name = name};
+            (void)co_await core->broker().declare_queue(std::move(queue), Deadline::in(10s));
+        }
+    };
+    asking.core()->loop().run_blocking(declare(asking.core()));
+    EXPECT_EQ(run_status(asking, {.destination = {"w@h"}}, console), kSuccess);
+    EXPECT_THAT(out.str(), AllOf(HasSubstr("\nmail "), Not(HasSubstr("private"))));
+}
+
+TEST_F(Commands, StatusKeepsTheQueuesOfToolsToItself) {
+    const auto declare = [](std::shared_ptr<AppCore> core) -> Awaitable<void> {
+        for (const char* name : {"w@h.celery.pidbox", "celeryev.1", "celeryevents"}) {
+            QueueDeclaration queue{.name = name};
+            (void)co_await core->broker().declare_queue(std::move(queue), Deadline::in(10s));
+        }
+    };
+    const FakeNode node{app, "w@h", pong};
+    app.core()->loop().run_blocking(declare(app.core()));
+    EXPECT_EQ(run_status(app, {.destination = {"w@h"}}, console), kSuccess);
+    EXPECT_THAT(out.str(), AllOf(HasSubstr("celeryevents"), Not(HasSubstr("pidbox")),
+                                 Not(HasSubstr("celeryev.1"))));
 }
 
 TEST_F(Commands, StatusFailsWithoutNodes) {

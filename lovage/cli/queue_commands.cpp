@@ -36,25 +36,46 @@ struct Report {
 
 using CorePtr = std::shared_ptr<AppCore>;
 
-/// How the names of remote control's queues end.
-std::string mailbox_suffix(const Settings& settings) {
-    return '.' + ControlNames{settings.control_exchange}.request_exchange();
+/// Whether a queue is one of remote control or of somebody who follows events.
+bool is_of_tools(const std::string& queue, const Settings& settings) {
+    return queue.ends_with('.' + ControlNames{settings.control_exchange}.request_exchange()) ||
+           queue.starts_with(settings.event_queue_prefix + '.');
 }
 
-/// All queues the broker lists and those the app knows of, with their counts; a queue that does not
-/// exist is left out, and so are those whose name ends in `mailboxes`: they are remote control's.
-Awaitable<Result<void>> read_queues(Broker* broker, std::vector<std::string> known,
-                                    std::string mailboxes, Report* report, Deadline deadline) {
+/// What the nodes of a reply to `ping` consume: not every broker lists its queues.
+Awaitable<std::set<std::string>> consumed_queues(Broker* broker, CorePtr core, NodeReplies nodes,
+                                                 std::chrono::milliseconds timeout) {
+    std::set<std::string> names;
+    if (nodes.empty()) co_return names;
+    ControlOptions asking{.timeout = timeout};
+    for (const auto& [node, pong] : nodes) asking.destination.push_back(node);
+    const auto replies = co_await ask_nodes(*broker, core->settings(), core->clock(),
+                                            control::inspect("active_queues"), std::move(asking));
+    if (!replies) co_return names;
+    for (const auto& [node, queues] : *replies) {
+        if (!queues.is_array()) continue;
+        for (const Json& queue : queues.as_array()) {
+            const Json* const name = queue.find("name");
+            if (name != nullptr && name->is_string()) names.insert(name->as_string());
+        }
+    }
+    co_return names;
+}
+
+/// The queues of these names, and all that the broker lists, with their counts; a queue that does
+/// not exist is left out, and so is one that another connection has for itself.
+Awaitable<Result<void>> read_queues(Broker* broker, CorePtr core, std::set<std::string> names,
+                                    Report* report, Deadline deadline) {
     auto listed = co_await broker->list_queues(deadline);
     if (!listed) co_return std::unexpected{std::move(listed.error())};
-    std::set<std::string> names{listed->begin(), listed->end()};
-    names.insert(known.begin(), known.end());
+    names.insert(listed->begin(), listed->end());
     for (const std::string& name : names) {
-        if (name.ends_with(mailboxes)) continue;
+        if (is_of_tools(name, core->settings())) continue;
         const auto status = co_await broker->queue_status(name, deadline);
         if (status) {
             report->queues.emplace_back(name, *status);
-        } else if (status.error().code != Errc::not_found) {
+        } else if (status.error().code != Errc::not_found &&
+                   status.error().code != Errc::conflict) {
             co_return std::unexpected{status.error()};
         }
     }
@@ -73,20 +94,19 @@ Awaitable<Report> read_report(CorePtr core, std::vector<std::string> known,
     // Both before either connects: an unknown scheme throws.
     const auto broker = make_broker(core->loop().executor(), settings);
     const auto results = make_results(core->loop().executor(), settings);
-    const Deadline for_broker = Deadline::in(wanted.timeout);
-    Result<void> done = co_await broker->connect(for_broker);
-    if (done) {
-        done = co_await read_queues(broker.get(), std::move(known), mailbox_suffix(settings),
-                                    &report, for_broker);
-    }
+    Result<void> done = co_await broker->connect(Deadline::in(wanted.timeout));
     if (done) {
         ControlOptions asking{.destination = std::move(wanted.destination),
                               .timeout = wanted.node_timeout};
         report.nodes = co_await ask_nodes(*broker, settings, core->clock(), control::ping(),
                                           std::move(asking));
-    } else {
-        report.broker.problem = std::move(done.error());
+        auto names = co_await consumed_queues(
+            broker.get(), core, report.nodes.value_or(NodeReplies{}), wanted.node_timeout);
+        names.insert(known.begin(), known.end());
+        done = co_await read_queues(broker.get(), core, std::move(names), &report,
+                                    Deadline::in(wanted.timeout));
     }
+    if (!done) report.broker.problem = std::move(done.error());
 
     const Deadline for_results = Deadline::in(wanted.timeout);
     done = co_await results->connect(for_results);

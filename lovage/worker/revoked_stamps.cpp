@@ -1,22 +1,23 @@
 #include <lovage/worker/revoked_stamps.hpp>
 
-#include <vector>
-
 namespace lovage {
 namespace {
 
-/// A stamp's value: one text, or a list of them.
-std::vector<std::string> values_of(const Json& stamp) {
-    if (stamp.is_string()) return {stamp.as_string()};
-    std::vector<std::string> values;
-    if (!stamp.is_array()) return values;
-    for (const Json& value : stamp.as_array()) {
-        if (value.is_string()) values.push_back(value.as_string());
-    }
-    return values;
+bool is_value(const Json& stamp) {
+    return stamp.is_string() || stamp.is_integer() || stamp.is_real() || stamp.is_bool();
 }
 
 }  // namespace
+
+std::vector<std::string> RevokedStamps::values_of(const Json& stamp) {
+    if (is_value(stamp)) return {to_json_text(stamp)};
+    std::vector<std::string> values;
+    if (!stamp.is_array()) return values;
+    for (const Json& value : stamp.as_array()) {
+        if (is_value(value)) values.push_back(to_json_text(value));
+    }
+    return values;
+}
 
 void RevokedStamps::add(const Stamps& stamps) {
     for (const auto& [header, values] : stamps) {

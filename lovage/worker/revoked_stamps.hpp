@@ -6,6 +6,7 @@
 #include <set>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <lovage/core/task_message.hpp>
 
@@ -19,6 +20,7 @@ public:
     /// The most values that are remembered; further ones take the oldest's places.
     static constexpr std::size_t kValuesMost = 10'000;
 
+    /// Values by header, each as JSON text: 7 and "7" are two.
     using Stamps = std::map<std::string, std::set<std::string>>;
 
     RevokedStamps() = default;
@@ -30,6 +32,10 @@ public:
     [[nodiscard]] bool revokes(const TaskMessage& message) const {
         return !stamps_.empty() && !common(message, stamps_).empty();
     }
+
+    /// Of a stamp: a text, a number or a boolean, or a list of them. What else there is, is left
+    /// out.
+    [[nodiscard]] static std::vector<std::string> values_of(const Json& stamp);
 
     /// Which of `stamps` the message carries.
     [[nodiscard]] static Stamps common(const TaskMessage& message, const Stamps& stamps);

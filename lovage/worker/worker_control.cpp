@@ -1,6 +1,5 @@
 // What remote control sees of a worker and does to it.
 
-#include <lovage/app/queues.hpp>
 #include <lovage/runtime/log.hpp>
 #include <lovage/worker/detail/worker_impl.hpp>
 
@@ -117,18 +116,14 @@ void Worker::Impl::limit_time(const TaskDefinition& task, TimeLimits limits) {
 
 Awaitable<Result<void>> Worker::Impl::declare(QueueSource source, Deadline deadline) {
     Broker& broker = core->broker();
-    auto declared = co_await declare_task_queue(broker, app.settings(), source.queue, deadline);
+    QueueDeclaration queue = queue_of(source, app.settings());
+    auto declared = co_await broker.declare_queue(std::move(queue), deadline);
     if (!declared) co_return declared;
-    const std::string& exchange = source.exchange.empty() ? source.queue : source.exchange;
-    const std::string& key = source.routing_key.empty() ? source.queue : source.routing_key;
-    // The queue has its own exchange and binding already.
-    if (exchange == source.queue && key == source.queue) co_return declared;
-    ExchangeDeclaration other;
-    other.name = exchange;
-    other.type = source.exchange_type;
-    declared = co_await broker.declare_exchange(std::move(other), deadline);
+    // No exchange of the queue's name beside another one: that name may be taken.
+    ExchangeDeclaration exchange = exchange_of(source);
+    declared = co_await broker.declare_exchange(std::move(exchange), deadline);
     if (!declared) co_return declared;
-    Binding binding{source.queue, exchange, key};
+    Binding binding = binding_of(source);
     co_return co_await broker.bind(std::move(binding), deadline);
 }
 

@@ -180,11 +180,11 @@ TEST_F(Commands, RevokeByStampedHeadersAnswersAsCelery56) {
     EXPECT_EQ(value_of("revoke_by_stamped_headers",
                        args(R"({"headers": {"monitoring_id": ["m-8"]}, "terminate": false})")),
               captured_value("revoke_by_stamped_headers_no_terminate", "5.6.3"));
-    EXPECT_EQ(worker.revoked_stamps, (RevokedStamps::Stamps{{"monitoring_id", {"m-8"}}}));
+    EXPECT_EQ(worker.revoked_stamps, (RevokedStamps::Stamps{{"monitoring_id", {R"("m-8")"}}}));
     EXPECT_EQ(value_of("revoke_by_stamped_headers",
                        args(R"({"headers": ["monitoring_id=m-7"], "terminate": true})")),
               captured_value("revoke_by_stamped_headers_list", "5.6.3"));
-    worker.held_stamps = {{"monitoring_id", {"m-9"}}};
+    worker.held_stamps = {{"monitoring_id", {R"("m-9")"}}};
     EXPECT_EQ(value_of("revoke_by_stamped_headers",
                        args(R"({"headers": {"monitoring_id": ["m-9"]}, "terminate": true,
                                 "signal": "SIGKILL"})")),
@@ -192,6 +192,23 @@ TEST_F(Commands, RevokeByStampedHeadersAnswersAsCelery56) {
     EXPECT_EQ(worker.signal, SIGKILL);
     EXPECT_THAT(to_json_text(value_of("revoke_by_stamped_headers", args(R"({"headers": ["x"]})"))),
                 HasSubstr("name=value"));
+}
+
+TEST_F(Commands, StampsMayBeNumbers) {
+    EXPECT_EQ(value_of("revoke_by_stamped_headers", args(R"({"headers": {"order": [7, "7"]}})")),
+              *ok("headers {'order': [7, '7']} flagged as revoked, but not terminated"));
+    EXPECT_EQ(worker.revoked_stamps, (RevokedStamps::Stamps{{"order", {"7", R"("7")"}}}));
+    worker.held_stamps = {{"order", {"7"}}};
+    EXPECT_EQ(value_of("revoke_by_stamped_headers",
+                       args(R"({"headers": {"order": 7}, "terminate": true})")),
+              *ok("headers defaultdict(<class 'set'>, {'order': {7}}) revoked"));
+}
+
+TEST_F(Commands, RevokeNamesEachTaskOnce) {
+    EXPECT_EQ(value_of("revoke", args(R"({"task_id": ["a", "b", "a"]})")),
+              *ok("tasks {'a', 'b'} flagged as revoked"));
+    EXPECT_EQ(value_of("revoke", args(R"({"task_id": []})")),
+              *ok("tasks set() flagged as revoked"));
 }
 
 TEST_F(Commands, ARevocationThatIsNotStoredIsAnError) {
@@ -273,10 +290,12 @@ TEST_F(Commands, RevokeRefusesWhatItCannotMean) {
     for (const Json& ids : wrong) {
         EXPECT_EQ(value_of("revoke", Json::object({{"task_id", ids}})),
                   *error("task_id should be a text, or a list of at most 10000 texts"));
-        if (ids.is_null()) continue;
+    }
+    for (const Json& values : {many, args("[{}]"), args("{}"), args("null")}) {
         EXPECT_EQ(value_of("revoke_by_stamped_headers",
-                           Json::object({{"headers", Json::object({{"order", ids}})}})),
-                  *error("header 'order' should be a text, or a list of at most 10000 texts"));
+                           Json::object({{"headers", Json::object({{"order", values}})}})),
+                  *error("header 'order' should be a text, a number, or a list of at most 10000 of "
+                         "them"));
     }
     EXPECT_THAT(worker.revoked_stamps, IsEmpty());
     EXPECT_EQ(value_of("revoke_by_stamped_headers",
@@ -306,6 +325,36 @@ TEST_F(Commands, QueuesAndExchangesHaveNames) {
     EXPECT_EQ(value_of("add_consumer", args(R"({"queue": "q", "exchange": "x",
                                                 "exchange_type": "topic", "routing_key": "#"})")),
               *ok("add consumer q"));
+}
+
+TEST_F(Commands, AddConsumerTakesTheOptionsOfAQueue) {
+    EXPECT_EQ(value_of("add_consumer", args(R"({"queue": "q", "exchange_type": "topic",
+                  "durable": false, "auto_delete": true, "exchange_auto_delete": false,
+                  "exclusive": null, "queue_arguments": {"x-max-length": 10}, "no_ack": false,
+                  "bindings": [], "alias": "other"})")),
+              *ok("add consumer q"));
+    const Json shown = value_of("active_queues").as_array().back();
+    EXPECT_EQ(*shown.find("durable"), Json{false});
+    EXPECT_EQ(*shown.find("auto_delete"), Json{true});
+    EXPECT_EQ(*shown.find("exclusive"), Json{false});
+    EXPECT_EQ(*shown.find("queue_arguments"), args(R"({"x-max-length": 10})"));
+    EXPECT_EQ(*shown.find("exchange")->find("durable"), Json{false});
+    EXPECT_EQ(*shown.find("exchange")->find("auto_delete"), Json{false});
+}
+
+TEST_F(Commands, AddConsumerRefusesOptionsItCannotHonour) {
+    const std::vector<std::pair<std::string, std::string>> cases{
+        {R"({"queue": "q", "durable": "no"})", "durable should be true or false"},
+        {R"({"queue": "q", "queue_arguments": 5})", "queue_arguments should be a map"},
+        {R"({"queue": "q", "no_ack": true})", "no_ack is not possible here"},
+        {R"({"queue": "q", "bindings": [{}]})", "bindings is not possible here"},
+        {R"({"queue": "q", "consumer_arguments": {"x-priority": 1}})",
+         "consumer_arguments is not possible here"},
+    };
+    for (const auto& [arguments, words] : cases) {
+        EXPECT_EQ(value_of("add_consumer", args(arguments)), *error(words));
+    }
+    EXPECT_EQ(worker.queue_sources.size(), 1U);
 }
 
 TEST_F(Commands, EventsAreSwitchedWithCelerysWords) {

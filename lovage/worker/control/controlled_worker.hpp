@@ -17,18 +17,11 @@
 #include <lovage/worker/control/memory_samples.hpp>
 #include <lovage/worker/event_control.hpp>
 #include <lovage/worker/pool.hpp>
+#include <lovage/worker/queue_source.hpp>
 #include <lovage/worker/revoked_stamps.hpp>
 #include <lovage/worker/task_limits.hpp>
 
 namespace lovage {
-
-/// A queue that a worker shall consume, by whatever exchange its messages come.
-struct QueueSource {
-    std::string queue;
-    std::string exchange;  ///< Empty: one of the queue's name.
-    ExchangeType exchange_type = ExchangeType::direct;
-    std::string routing_key;  ///< Empty: the queue's name.
-};
 
 /// What remote control sees of a worker and does to it; the worker itself, and in tests a fake.
 ///

@@ -329,6 +329,45 @@ TEST_P(RemoteControl, AddsAndCancelsQueues) {
     EXPECT_EQ(unserved.get(kLong), 42);
 }
 
+Awaitable<void> publish_to(std::shared_ptr<AppCore> core, std::string exchange, std::string key) {
+    Publication publication{.exchange = std::move(exchange), .routing_key = std::move(key)};
+    publication.message.body = "{}";
+    value_or_throw(co_await core->broker().publish(std::move(publication), Deadline::in(kLong)));
+}
+
+TEST_P(RemoteControl, AddsAQueueWhoseOwnExchangeIsOfAnotherType) {
+    App app{"test", settings()};
+    RunningWorker worker{app, 1};
+    const Json arguments = Json::object({{"queue", "reports"},
+                                         {"exchange", "reports"},
+                                         {"exchange_type", "topic"},
+                                         {"routing_key", "reports.#"}});
+    for (int time = 0; time < 2; ++time) {
+        EXPECT_EQ(ask(app, "add_consumer", arguments),
+                  Json::object({{"ok", "add consumer reports"}}));
+    }
+    (void)ask(app, "cancel_consumer", Json::object({{"queue", "reports"}}));
+    app.core()->loop().run_blocking(publish_to(app.core(), "reports", "reports.daily"));
+    EXPECT_EQ(status_of(app, "reports").ready, 1U);
+}
+
+TEST_P(RemoteControl, AddsAQueueThatIsThereWithOptions) {
+    App app{"test", settings()};
+    RunningWorker worker{app, 1};
+    const auto declare = [](std::shared_ptr<AppCore> core) -> Awaitable<void> {
+        QueueDeclaration queue{.name = "brief"};
+        queue.durable = false;
+        value_or_throw(
+            co_await core->broker().declare_queue(std::move(queue), Deadline::in(kLong)));
+    };
+    app.core()->loop().run_blocking(declare(app.core()));
+    EXPECT_THAT(to_json_text(ask(app, "add_consumer", Json::object({{"queue", "brief"}}))),
+                HasSubstr("conflict"));
+    EXPECT_EQ(ask(app, "add_consumer", Json::object({{"queue", "brief"}, {"durable", false}})),
+              Json::object({{"ok", "add consumer brief"}}));
+    EXPECT_EQ(status_of(app, "brief").consumers, 1U);
+}
+
 TEST_P(RemoteControl, ChangesTheRateOfATaskForThoseThatWait) {
     App app{"test", settings()};
     auto slow = app.task("slow", [] { return 1; });

@@ -44,6 +44,57 @@ std::optional<ExchangeType> exchange_type(const Call& call) {
     return std::nullopt;
 }
 
+/// The first of the two names under which something is given. Errors: no boolean.
+Result<std::optional<bool>> flag_argument(const Call& call, std::string_view name,
+                                          std::string_view other = {}) {
+    for (const std::string_view given : {name, other}) {
+        const Json* const value = given.empty() ? nullptr : call.argument(given);
+        if (value == nullptr) continue;
+        if (value->is_bool()) return value->as_bool();
+        return fail(Errc::invalid_argument, fmt::format("{} should be true or false", given));
+    }
+    return std::nullopt;
+}
+
+/// What a queue cannot be added with: to leave it out would be to consume another queue.
+constexpr std::string_view kNotPossible[]{"exchange_arguments", "binding_arguments",
+                                          "consumer_arguments", "bindings", "no_ack"};
+
+bool is_empty(const Json& value) {
+    return (value.is_bool() && !value.as_bool()) ||
+           (value.is_array() && value.as_array().empty()) ||
+           (value.is_object() && value.as_object().empty());
+}
+
+/// By kombu's names (`Queue.from_dict`).
+Result<QueueSource::Options> queue_options(const Call& call) {
+    for (const std::string_view name : kNotPossible) {
+        const Json* const value = call.argument(name);
+        if (value == nullptr || is_empty(*value)) continue;
+        return fail(Errc::invalid_argument, fmt::format("{} is not possible here", name));
+    }
+    const auto durable = flag_argument(call, "queue_durable", "durable");
+    const auto auto_delete = flag_argument(call, "queue_auto_delete", "auto_delete");
+    const auto exclusive = flag_argument(call, "exclusive");
+    const auto exchange_durable = flag_argument(call, "exchange_durable", "durable");
+    const auto exchange_auto_delete = flag_argument(call, "exchange_auto_delete", "auto_delete");
+    for (const auto* const flag :
+         {&durable, &auto_delete, &exclusive, &exchange_durable, &exchange_auto_delete}) {
+        if (!*flag) return std::unexpected{flag->error()};
+    }
+    QueueSource::Options options{.durable = *durable,
+                                 .auto_delete = *auto_delete,
+                                 .exclusive = exclusive->value_or(false),
+                                 .exchange_durable = *exchange_durable,
+                                 .exchange_auto_delete = *exchange_auto_delete};
+    if (const Json* const arguments = call.argument("queue_arguments")) {
+        if (!arguments->is_object())
+            return fail(Errc::invalid_argument, "queue_arguments should be a map");
+        options.arguments = *arguments;
+    }
+    return options;
+}
+
 /// Celery differs: it answers before it has tried.
 Awaitable<Answer> add_consumer(Call call) {
     const auto type = exchange_type(call);
@@ -54,7 +105,9 @@ Awaitable<Answer> add_consumer(Call call) {
     for (const auto* const name : {&queue, &exchange, &key}) {
         if (!*name) co_return error(name->error().detail);
     }
-    QueueSource source{*queue, std::move(*exchange), *type, std::move(*key)};
+    auto options = queue_options(call);
+    if (!options) co_return error(options.error().detail);
+    QueueSource source{*queue, std::move(*exchange), *type, std::move(*key), std::move(*options)};
     auto added = co_await call.worker->add_queue(std::move(source), Deadline::in(kQueueDone));
     if (!added) co_return error(added.error().message());
     co_return ok("add consumer " + *queue);

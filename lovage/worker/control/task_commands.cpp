@@ -6,6 +6,8 @@
 #include <csignal>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -80,9 +82,15 @@ Awaitable<Answer> revoke_tasks(ControlledWorker* worker, std::vector<std::string
         co_await store_revocations(&worker->client(), ids, options, Deadline::in(kStored));
     if (!unstored.task_ids.empty()) co_return not_stored(unstored, ids.size());
     if (!options.terminate) {
+        // Wire: Python's text for a set.
         std::vector<std::string> shown;
-        for (const std::string& id : ids) shown.push_back(python_repr(id));
-        co_return ok(fmt::format("tasks {{{}}} flagged as revoked", fmt::join(shown, ", ")));
+        std::unordered_set<std::string_view> known;
+        for (const std::string& id : ids) {
+            if (known.insert(id).second) shown.push_back(python_repr(id));
+        }
+        co_return ok(
+            fmt::format("tasks {} flagged as revoked",
+                        shown.empty() ? "set()" : fmt::format("{{{}}}", fmt::join(shown, ", "))));
     }
     if (held.empty()) co_return ok("terminate: tasks unknown");
     co_return ok(fmt::format("terminate: {}", fmt::join(held, ", ")));
@@ -135,17 +143,19 @@ std::optional<Json> stamped_headers(const Json* value) {
     return headers;
 }
 
-/// Errors: a header without a text or texts, which would revoke nothing.
+/// Errors: a header without values, or with one of another kind, which would revoke nothing.
 Result<RevokedStamps::Stamps> stamps_of(const Json& headers) {
     RevokedStamps::Stamps stamps;
     for (const auto& [header, value] : headers.as_object()) {
-        const auto values = texts_of(&value);
-        if (!values) {
+        const std::size_t given = value.is_array() ? value.as_array().size() : 1;
+        const std::vector<std::string> values = RevokedStamps::values_of(value);
+        if (values.size() != given || given > kTextsMost) {
             return fail(Errc::invalid_argument,
-                        fmt::format("header {} should be {}", python_repr(header.substr(0, 100)),
-                                    kTextsWanted));
+                        fmt::format("header {} should be a text, a number, or a list of at most "
+                                    "{} of them",
+                                    python_repr(header.substr(0, 100)), kTextsMost));
         }
-        stamps[header].insert(values->begin(), values->end());
+        stamps[header].insert(values.begin(), values.end());
     }
     return stamps;
 }
@@ -155,7 +165,9 @@ std::string shown_stamps(const RevokedStamps::Stamps& stamps) {
     std::vector<std::string> parts;
     for (const auto& [header, values] : stamps) {
         std::vector<std::string> shown;
-        for (const std::string& value : values) shown.push_back(python_repr(value));
+        for (const std::string& value : values) {
+            shown.push_back(python_repr(parse_json(value).value_or(Json{value})));
+        }
         parts.push_back(fmt::format("{}: {{{}}}", python_repr(header), fmt::join(shown, ", ")));
     }
     return fmt::format("{{{}}}", fmt::join(parts, ", "));

@@ -3,7 +3,6 @@
 #include <chrono>
 #include <utility>
 
-#include <lovage/app/queues.hpp>
 #include <lovage/core/python_repr.hpp>
 #include <lovage/core/time.hpp>
 
@@ -80,23 +79,21 @@ Json task_info(const RunningTask& task, std::string_view node, Arguments argumen
 }
 
 Json queue_info(const QueueSource& source, const Settings& settings) {
-    const std::string& name = source.queue;
-    const QueueDeclaration queue = task_queue(settings, name);
+    const QueueDeclaration queue = queue_of(source, settings);
+    const ExchangeDeclaration exchange = exchange_of(source);
     Json arguments;
     if (!queue.arguments.as_object().empty()) arguments = queue.arguments;
-    const std::string& exchange = source.exchange.empty() ? name : source.exchange;
-    const std::string& key = source.routing_key.empty() ? name : source.routing_key;
     return Json::object(
-        {{"name", name},
-         {"exchange", Json::object({{"name", exchange},
-                                    {"type", to_string(source.exchange_type)},
+        {{"name", queue.name},
+         {"exchange", Json::object({{"name", exchange.name},
+                                    {"type", to_string(exchange.type)},
                                     {"arguments", Json{}},
-                                    {"durable", true},
+                                    {"durable", exchange.durable},
                                     {"passive", false},
-                                    {"auto_delete", false},
+                                    {"auto_delete", exchange.auto_delete},
                                     {"delivery_mode", Json{}},
                                     {"no_declare", false}})},
-         {"routing_key", key},
+         {"routing_key", binding_of(source).routing_key},
          {"queue_arguments", std::move(arguments)},
          {"binding_arguments", Json{}},
          {"consumer_arguments", Json{}},

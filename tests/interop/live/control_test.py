@@ -224,6 +224,20 @@ class Control(unittest.TestCase):
         self.assertEqual(control("cancel_consumer", "extra"), {"ok": "no longer consuming from extra"})
         until(lambda: "extra" not in [queue["name"] for queue in ask("active_queues")], "it is cancelled")
 
+    def test_a_queue_behind_an_exchange_of_another_type_is_added(self):
+        for name, options in (("figures", {}), ("sums", {"durable": False, "queue_arguments": {"x-max-length": 100}})):
+            for node in (LOVAGE, PYTHON):  # Both declare it alike, or the second one is refused.
+                with self.subTest(name, node=node):
+                    self.assertEqual(ask("add_consumer", node=node, queue=name, exchange=name, exchange_type="topic",
+                                         routing_key=f"{name}.#", **options), {"ok": f"add consumer {name}"})
+                    until(lambda: name in [queue["name"] for queue in ask("active_queues", node=node)], "it is consumed")
+            ours, theirs = ([queue for queue in ask("active_queues", node=node) if queue["name"] == name] for node in (LOVAGE, PYTHON))
+            self.assertEqual(ours, theirs)
+            control("cancel_consumer", name, node=PYTHON)
+            sent = fleet.tasks.who.apply_async(exchange=name, routing_key=f"{name}.daily")
+            self.assertEqual(sent.get(timeout=PATIENCE), "c++" if fleet.programs["worker"] else "python")
+            control("cancel_consumer", name)
+
     def test_what_runs_is_terminated(self):
         spinning = fleet.tasks.spin.apply_async(queue="cpp")
         await_running(1)

@@ -266,6 +266,8 @@ class StatusAndRevoke(Remote):
         status = json.loads(self.ours("status", "--json", "-d", node, *WAIT))
         self.assertEqual(status["nodes"][node], {"ok": "pong"})
         self.assertTrue(status["broker"]["reachable"])
+        # Queues of which only the workers know.
+        self.assertLessEqual({"py", "mixed", "cpp"}, {queue["name"] for queue in status["queues"]})
 
     def test_nobody_there(self):
         for words in (["status"], ["inspect", "ping"], ["control", "heartbeat"]):
