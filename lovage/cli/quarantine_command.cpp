@@ -33,6 +33,8 @@ constexpr std::uint64_t kActMax = 500;
 /// For what comes before the first message, for each message acted on, and for the end.
 constexpr auto kQuarantinePatience = 30s;
 constexpr auto kReceivePatience = 2s;
+/// How often the channel may go in one visit.
+constexpr int kBeginAgainMost = 3;
 
 /// A kept message with what people call it by.
 struct Kept {
@@ -156,9 +158,18 @@ Awaitable<Result<void>> act(CorePtr core, Consumer* consumer, Kept kept, Action 
 Awaitable<Visit> take(CorePtr core, Consumer* consumer, QuarantineArguments arguments,
                       std::uint64_t expected) {
     Visit visit;
+    int begun_again = 0;
     for (std::uint64_t seen = 0; seen < expected;) {
         auto deliveries = co_await consumer->receive(Deadline::in(kReceivePatience));
         if (!deliveries) {
+            // RabbitMQ closes the channel of one that does not know yet that a queue is a quorum
+            // queue. The consumer has asked again by itself, in the way such queues want; what
+            // it had comes again, but for what was acted on.
+            if (deliveries.error().code == Errc::disconnected && begun_again++ < kBeginAgainMost) {
+                if (visit.done == 0) visit.messages.clear();
+                seen = visit.done;
+                continue;
+            }
             // Another visitor has them.
             if (deliveries.error().code != Errc::deadline_exceeded)
                 visit.problem = deliveries.error();

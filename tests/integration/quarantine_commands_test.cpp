@@ -73,6 +73,18 @@ TEST_P(QuarantineCommands, FindWhatWorkersKept) {
     EXPECT_EQ(messages_in(app, "celery"), 1U);
 }
 
+TEST_P(QuarantineCommands, FindWhatIsKeptInQuorumQueues) {
+    const auto others = keep(1, "a-classic-queue");
+    settings_.delivery = DeliveryProfile::quorum;
+    const auto ids = keep(2);
+    EXPECT_EQ(quarantine({.action = KeptAction::list, .queues = {"a-classic-queue", "celery"}}), 0)
+        << err_.str();
+    EXPECT_THAT(out_.str(), AllOf(HasSubstr(ids[0]), HasSubstr(ids[1]), HasSubstr(others[0]),
+                                  HasSubstr("3 messages")));
+    EXPECT_EQ(quarantine({.action = KeptAction::replay, .ids = {ids[0]}}), 0) << err_.str();
+    EXPECT_EQ(out_.str(), "Replayed 1 message.\n") << err_.str();
+}
+
 TEST_P(QuarantineCommands, AnotherQueueIsNamedOrListedByTheBroker) {
     const auto ids = keep(1, "mail");
     EXPECT_EQ(quarantine({.action = KeptAction::list, .queues = {"mail"}}), 0) << err_.str();
