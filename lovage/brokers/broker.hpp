@@ -185,6 +185,9 @@ public:
     /// returns those declared here.
     virtual Awaitable<Result<std::vector<std::string>>> list_queues(Deadline deadline) = 0;
 
+    /// Whether list_queues() knows all queues, or only those declared over this connection.
+    [[nodiscard]] virtual bool lists_all_queues() const noexcept { return true; }
+
     /// Whether the broker would take a message now, for health checks. Errors: disconnected (a
     /// connection is down and being made again), unavailable (an alarm, a full disk).
     virtual Awaitable<Result<void>> ping(Deadline deadline) = 0;

@@ -124,7 +124,9 @@ void Grammar::Builder::add_quarantine() {
     const auto add_action = [&](const char* name, const char* what,
                                 QuarantineArguments::Action action) {
         CLI::App* const parser = quarantine->add_subcommand(name, what);
-        add_queues(*parser, "Only what came from these queues");
+        add_queues(
+            *parser,
+            "Only what came from these queues; on RabbitMQ the default is those the program knows");
         if (action != list) parser->add_option("ID", texts_.ids, "Task ids, or their beginnings");
         if (action == replay || action == drop)
             parser->add_flag("--all", texts_.all, "Every message");

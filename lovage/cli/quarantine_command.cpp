@@ -11,10 +11,11 @@
 #include <cstdint>
 #include <optional>
 #include <ostream>
+#include <set>
 #include <string_view>
 #include <utility>
 
-#include <fmt/core.h>
+#include <fmt/format.h>
 
 namespace lovage::cli {
 
@@ -32,6 +33,8 @@ constexpr std::uint64_t kActMax = 500;
 /// For what comes before the first message, for each message acted on, and for the end.
 constexpr auto kQuarantinePatience = 30s;
 constexpr auto kReceivePatience = 2s;
+/// How often the channel may go in one visit.
+constexpr int kBeginAgainMost = 3;
 
 /// A kept message with what people call it by.
 struct Kept {
@@ -89,22 +92,38 @@ struct Visit {
     std::vector<Kept> messages;  ///< Those that were asked for.
     std::uint64_t done = 0;      ///< Replayed or dropped.
     bool more = false;           ///< There are more than one visit takes.
+    /// Whose quarantines were looked into, when there may be others that the broker does not tell.
+    std::vector<std::string> only_of;
     std::optional<Error> problem;
 };
 
-/// The quarantines to look into: those named, or all the broker has.
+/// Whose quarantines `arguments` mean, as far as that can be known without asking the broker.
+std::vector<std::string> queues_meant(App& app, const QuarantineArguments& arguments) {
+    return arguments.queues.empty() ? known_queues(app) : arguments.queues;
+}
+
+/// The quarantines of `queues` that are there; with `others`, also all that the broker lists.
 Awaitable<Result<std::vector<std::string>>> quarantines(CorePtr core,
                                                         std::vector<std::string> queues,
-                                                        Deadline deadline) {
-    auto listed = co_await core->broker().list_queues(deadline);
-    if (!listed) co_return listed;
-    std::erase_if(*listed, [&](const std::string& name) {
-        if (!name.ends_with(kSuffix)) return true;
-        const std::string_view from =
-            std::string_view{name}.substr(0, name.size() - kSuffix.size());
-        return !queues.empty() && std::ranges::find(queues, from) == queues.end();
-    });
-    co_return listed;
+                                                        bool others, Deadline deadline) {
+    std::set<std::string> names;
+    for (const std::string& queue : queues) names.insert(quarantine_queue(queue));
+    if (others) {
+        auto listed = co_await core->broker().list_queues(deadline);
+        if (!listed) co_return listed;
+        std::erase_if(*listed, [](const std::string& name) { return !name.ends_with(kSuffix); });
+        names.insert(listed->begin(), listed->end());
+    }
+    std::vector<std::string> found;
+    for (const std::string& name : names) {
+        const auto status = co_await core->broker().queue_status(name, deadline);
+        if (status) {
+            found.push_back(name);
+        } else if (status.error().code != Errc::not_found) {
+            co_return std::unexpected{status.error()};
+        }
+    }
+    co_return found;
 }
 
 Awaitable<Result<std::uint64_t>> count_ready(CorePtr core, std::vector<std::string> queues,
@@ -139,9 +158,18 @@ Awaitable<Result<void>> act(CorePtr core, Consumer* consumer, Kept kept, Action 
 Awaitable<Visit> take(CorePtr core, Consumer* consumer, QuarantineArguments arguments,
                       std::uint64_t expected) {
     Visit visit;
+    int begun_again = 0;
     for (std::uint64_t seen = 0; seen < expected;) {
         auto deliveries = co_await consumer->receive(Deadline::in(kReceivePatience));
         if (!deliveries) {
+            // RabbitMQ closes the channel of one that does not know yet that a queue is a quorum
+            // queue. The consumer has asked again by itself, in the way such queues want; what
+            // it had comes again, but for what was acted on.
+            if (deliveries.error().code == Errc::disconnected && begun_again++ < kBeginAgainMost) {
+                if (visit.done == 0) visit.messages.clear();
+                seen = visit.done;
+                continue;
+            }
             // Another visitor has them.
             if (deliveries.error().code != Errc::deadline_exceeded)
                 visit.problem = deliveries.error();
@@ -165,16 +193,20 @@ Awaitable<Visit> take(CorePtr core, Consumer* consumer, QuarantineArguments argu
     co_return visit;
 }
 
-Awaitable<Result<Visit>> visit_quarantines(CorePtr core, QuarantineArguments arguments) {
+/// `arguments.queues` are those that queues_meant() says; `others`: and whatever the broker lists.
+Awaitable<Result<Visit>> visit_quarantines(CorePtr core, QuarantineArguments arguments,
+                                           bool others) {
     const Deadline deadline = Deadline::in(kQuarantinePatience);
     if (auto connected = co_await core->connect(deadline); !connected) {
         co_return std::unexpected{std::move(connected.error())};
     }
-    auto queues = co_await quarantines(core, arguments.queues, deadline);
+    auto queues = co_await quarantines(core, arguments.queues, others, deadline);
     if (!queues) co_return std::unexpected{std::move(queues.error())};
     const auto ready = co_await count_ready(core, *queues, deadline);
     if (!ready) co_return std::unexpected{ready.error()};
-    if (*ready == 0) co_return Visit{};
+    std::vector<std::string> only_of;
+    if (others && !core->broker().lists_all_queues()) only_of = arguments.queues;
+    if (*ready == 0) co_return Visit{.only_of = std::move(only_of)};
 
     const bool acts_on_all =
         arguments.all && (arguments.action == Action::replay || arguments.action == Action::drop);
@@ -184,16 +216,27 @@ Awaitable<Result<Visit>> visit_quarantines(CorePtr core, QuarantineArguments arg
     if (!consumer) co_return std::unexpected{std::move(consumer.error())};
     Visit visit = co_await take(core, consumer->get(), std::move(arguments), expected);
     visit.more = *ready > expected;
+    visit.only_of = std::move(only_of);
     auto closed = co_await (*consumer)->close(Deadline::in(kQuarantinePatience));
     if (!closed && !visit.problem) visit.problem = std::move(closed.error());
     co_return visit;
 }
 
+/// A broker that does not tell its queues' names leaves it to the user to name some.
+void print_where(std::ostream& out, const Visit& visit) {
+    if (visit.only_of.empty()) return;
+    out << "The broker does not list its queues; this is about "
+        << lovage::detail::printable_line(fmt::format("{}", fmt::join(visit.only_of, ", ")))
+        << ". Name others with -Q.\n";
+}
+
+void print_nothing(Console& console, const Visit& visit) {
+    console.out << "Nothing is in quarantine.\n";
+    print_where(console.out, visit);
+}
+
 void print_list(Console& console, const Visit& visit) {
-    if (visit.messages.empty()) {
-        console.out << "Nothing is in quarantine.\n";
-        return;
-    }
+    if (visit.messages.empty()) return print_nothing(console, visit);
     Table table{{{"time"}, {"reason"}, {"queue"}, {"task"}, {"id"}}};
     for (const Kept& kept : visit.messages) {
         table.add_row({to_iso8601(std::chrono::floor<std::chrono::seconds>(kept.note.time)),
@@ -204,6 +247,7 @@ void print_list(Console& console, const Visit& visit) {
         << count_of(visit.messages.size(), "message") << " in quarantine"
         << (visit.more ? ", and more" : "")
         << ". `quarantine show ID` shows one, `replay ID` sends it again, `drop ID` erases it.\n";
+    print_where(console.out, visit);
 }
 
 void print_message(Console& console, const Kept& kept) {
@@ -245,6 +289,7 @@ void print(Console& console, const QuarantineArguments& arguments, const Visit& 
             console.out << "Dropped " << count_of(visit.done, "message") << ".\n";
             break;
     }
+    if (arguments.all) print_where(console.out, visit);
 }
 
 /// True when every id that was given belongs to a message; names those that do not.
@@ -258,21 +303,27 @@ bool all_found(Console& console, const QuarantineArguments& arguments, const Vis
                     << "' is in quarantine\n";
         found_all = false;
     }
+    if (!found_all) print_where(console.err, visit);
     return found_all;
 }
 
 }  // namespace
 
 int run_quarantine(App& app, const QuarantineArguments& arguments, Console& console) {
-    Loop& loop = app.core()->loop();
+    const auto visit_once = [&app](QuarantineArguments wanted) {
+        const bool others = wanted.queues.empty();
+        wanted.queues = queues_meant(app, wanted);
+        return app.core()->loop().run_blocking(
+            visit_quarantines(app.core(), std::move(wanted), others));
+    };
     if (arguments.action == Action::drop && arguments.all && !arguments.force) {
         QuarantineArguments look = arguments;
         look.action = Action::list;
-        const auto there = loop.run_blocking(visit_quarantines(app.core(), std::move(look)));
+        const auto there = visit_once(std::move(look));
         if (!there) return report(console, there.error());
         if (there->problem) return report(console, *there->problem);
         if (there->messages.empty()) {
-            console.out << "Nothing is in quarantine.\n";
+            print_nothing(console, *there);
             return kSuccess;
         }
         if (!confirm(console, fmt::format("Erase {} for good?",
@@ -281,11 +332,11 @@ int run_quarantine(App& app, const QuarantineArguments& arguments, Console& cons
             return kFailure;
         }
     }
-    auto visit = loop.run_blocking(visit_quarantines(app.core(), arguments));
+    auto visit = visit_once(arguments);
     // "All" may be more than one visit takes.
     while (visit && arguments.all && visit->more && visit->done != 0 && !visit->problem) {
         const std::uint64_t done = visit->done;
-        visit = loop.run_blocking(visit_quarantines(app.core(), arguments));
+        visit = visit_once(arguments);
         if (visit) visit->done += done;
     }
     if (!visit) return report(console, visit.error());

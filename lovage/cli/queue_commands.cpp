@@ -3,6 +3,7 @@
 
 #include <lovage/app/app_core.hpp>
 #include <lovage/app/drivers.hpp>
+#include <lovage/app/queues.hpp>
 #include <lovage/cli/remote_text.hpp>
 #include <lovage/cli/table.hpp>
 #include <lovage/control/control_names.hpp>
@@ -234,8 +235,10 @@ bool confirm_purge(Console& console, const std::vector<Waiting>& queues) {
 }  // namespace
 
 int run_status(App& app, const StatusArguments& arguments, Console& console) {
+    std::vector<std::string> queues = known_queues(app);
+    for (const std::string& queue : known_queues(app)) queues.push_back(quarantine_queue(queue));
     const Report found =
-        app.core()->loop().run_blocking(read_report(app.core(), known_queues(app), arguments));
+        app.core()->loop().run_blocking(read_report(app.core(), std::move(queues), arguments));
     console.out << (arguments.json ? to_json_text(report_json(found)) + '\n' : report_text(found));
     if (found.broker.problem || found.results.problem) return kUnreachable;
     if (!found.nodes) return report(console, found.nodes.error());

@@ -42,6 +42,20 @@ std::string named(const Settings& settings, std::string_view name) {
                        origin == settings.origins.end() ? "program" : origin->second);
 }
 
+/// Replacing a slot, and ending one that takes too much memory, is for slots that are processes.
+Result<void> check_slot_limits(const Settings& settings, const Pool& pool) {
+    if (pool.keeps_hard_limits()) return {};
+    const auto refuse = [&](std::string_view name) -> Result<void> {
+        return fail(Errc::invalid_argument,
+                    fmt::format("{}: the slots of the pool '{}' are no processes; use --pool "
+                                "prefork, or leave it out",
+                                named(settings, name), pool.name()));
+    };
+    if (settings.worker_max_memory_per_child != 0) return refuse("worker_max_memory_per_child");
+    if (settings.worker_max_tasks_per_child != 0) return refuse("worker_max_tasks_per_child");
+    return {};
+}
+
 std::unexpected<Error> too_many_slots(const std::string& what, const Pool& pool) {
     return fail(Errc::invalid_argument, fmt::format("{}: the pool '{}' has {} slots at most", what,
                                                     pool.name(), pool.slots_most()));
@@ -63,6 +77,7 @@ Result<void> check_start(const Settings& settings, const TaskRegistry& tasks, co
     if (settings.worker_concurrency > pool.slots_most()) {
         return too_many_slots(named(settings, "worker_concurrency"), pool);
     }
+    if (auto fine = check_slot_limits(settings, pool); !fine) return fine;
     auto fine = check_limits(named(settings, "task_time_limit"), settings.task_time_limit,
                              settings.task_soft_time_limit, pool);
     if (!fine) return fine;

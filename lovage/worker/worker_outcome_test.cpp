@@ -285,6 +285,23 @@ TEST(HardLimit, IsRefusedAtTheStartByAPoolThatCannotKeepIt) {
     EXPECT_THAT(ended.error().detail, HasSubstr("'threads'"));
 }
 
+TEST(SlotLimits, AreRefusedAtTheStartByAPoolWithoutProcesses) {
+    for (const std::string pool : {"threads", "coroutine", "solo"}) {
+        for (const bool memory : {true, false}) {
+            Settings settings = memory_settings();
+            (memory ? settings.worker_max_memory_per_child : settings.worker_max_tasks_per_child) =
+                100'000;
+            App app{"test", settings};
+            Worker worker{app, {.pool = pool}};
+            const auto ended = app.core()->loop().run_blocking(worker.run());
+            ASSERT_FALSE(ended) << pool;
+            EXPECT_THAT(ended.error().detail, HasSubstr(memory ? "worker_max_memory_per_child"
+                                                               : "worker_max_tasks_per_child"));
+            EXPECT_THAT(ended.error().detail, HasSubstr("'" + pool + "'"));
+        }
+    }
+}
+
 TEST(HardLimit, OfAMessageIsASoftOneThere) {
     App app{"test", memory_settings()};
     auto endless = app.task("endless", [](TaskContext& context) {

@@ -49,6 +49,9 @@ public:
     Awaitable<Result<std::vector<std::string>>> list_queues(Deadline deadline) override {
         return inner_->list_queues(deadline);
     }
+    [[nodiscard]] bool lists_all_queues() const noexcept override {
+        return inner_->lists_all_queues();
+    }
     Awaitable<Result<void>> ping(Deadline deadline) override { return inner_->ping(deadline); }
     Awaitable<Result<void>> renew(Deadline deadline) override { return inner_->renew(deadline); }
     [[nodiscard]] std::string display_url() const override { return inner_->display_url(); }

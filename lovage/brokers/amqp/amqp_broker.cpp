@@ -266,6 +266,8 @@ public:
         co_return names;
     }
 
+    [[nodiscard]] bool lists_all_queues() const noexcept override { return false; }
+
     Awaitable<Result<void>> ping(Deadline) override {
         // Heartbeats notice a silent server, so that the connections' states are the answer.
         if (!worker_.connected() || !producer_.connected()) {
