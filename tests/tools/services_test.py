@@ -88,12 +88,13 @@ class Processes(InFolder):
     def test_end_with_their_helpers(self):
         server = self.start("sh", "-c", "(setsid sh -c 'echo $$ >helper; exec sleep 60' & ) ; setsid sleep 60 & "
                             "echo $! >child; wait")
-        until((self.folder / "child").exists)
+        for name in ("child", "helper"):  # a file is there before what is written to it
+            until(lambda: (self.folder / name).exists() and (self.folder / name).read_text().endswith("\n"))
         child = int((self.folder / "child").read_text())
+        helper = int((self.folder / "helper").read_text())
         server.stop()
         self.assertFalse(is_alive(child))
         # A process that left the family is nobody's helper.
-        helper = int((self.folder / "helper").read_text())
         self.assertTrue(is_alive(helper))
         os.kill(helper, signal.SIGKILL)
 
