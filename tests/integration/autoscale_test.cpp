@@ -21,7 +21,7 @@ protected:
     }
     bool log_says(const std::string& text, std::size_t times = 1) {
         for (const Deadline end = soon(); !end.passed();) {
-            const std::string log = logs();
+            const std::string log = log_of("worker");
             std::size_t found = 0;
             for (std::size_t at = log.find(text); at != std::string::npos; ++found) {
                 at = log.find(text, at + 1);
