@@ -88,10 +88,10 @@ class Processes(InFolder):
     def test_end_with_their_helpers(self):
         server = self.start("sh", "-c", "(setsid sh -c 'echo $$ >helper; exec sleep 60' & ) ; setsid sleep 60 & "
                             "echo $! >child; wait")
-        for name in ("child", "helper"):  # a file is there before what is written to it
-            until(lambda: (self.folder / name).exists() and (self.folder / name).read_text().endswith("\n"))
-        child = int((self.folder / "child").read_text())
-        helper = int((self.folder / "helper").read_text())
+        files = [self.folder / "child", self.folder / "helper"]
+        # A file is there before what is written to it.
+        until(lambda: all(file.exists() and file.read_text().endswith("\n") for file in files))
+        child, helper = (int(file.read_text()) for file in files)
         server.stop()
         self.assertFalse(is_alive(child))
         # A process that left the family is nobody's helper.
