@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 #include <utility>
 
 namespace lovage {
@@ -68,10 +69,12 @@ Awaitable<Result<UniqueClaims::Claim>> UniqueClaims::claim(const TaskSend* task,
     UniqueRecord record{task->task_id, std::string{UniqueRecord::kSending}, call.sent,
                         core_.client_id()};
     Error problem;
+    std::optional<Error> under_way;  // by another sender, as it was at the last look
     while (true) {
         auto view =
             co_await look_at_unique(&core_, call, task->task_id, deadline.no_later_than(kPatience));
         if (!view) {
+            if (under_way && deadline.passed()) co_return std::unexpected{std::move(*under_way)};
             problem = std::move(view.error());
             break;
         }
@@ -97,12 +100,11 @@ Awaitable<Result<UniqueClaims::Claim>> UniqueClaims::claim(const TaskSend* task,
             }
             continue;  // somebody was first
         }
-        if (deadline.remaining() <= kLookAgain) {
-            co_return fail(Errc::deadline_exceeded,
-                           "task " + view->record->task_id +
-                               ", which is like it, is being sent, and nobody knows yet how that "
-                               "goes");
-        }
+        under_way = Error{Errc::deadline_exceeded,
+                          "task " + view->record->task_id +
+                              ", which is like it, is being sent, and nobody knows yet how that "
+                              "goes"};
+        if (deadline.remaining() <= kLookAgain) co_return std::unexpected{std::move(*under_way)};
         co_await pause(kLookAgain);
     }
     if (!std::exchange(told_of_trouble_, true)) {

@@ -150,13 +150,21 @@ void Beat::Impl::report(const Error& error) {
 
 Beat::Beat(App& app, BeatOptions options)
     : impl_{std::make_shared<Impl>(app, std::move(options))} {}
-Beat::~Beat() = default;
+
+Beat::~Beat() {
+    // A stop may have been asked for after the end of run(). While the loop works on that it holds
+    // the beat and with it the app, and the last to let go of an app waits for the end of its loop.
+    Loop& loop = impl_->core()->loop();
+    if (!loop.on_loop_thread()) loop.call([] {});
+}
 
 Awaitable<Result<void>> Beat::run() {
     return impl_->run();
 }
 void Beat::request_stop() noexcept {
-    impl_->core()->loop().post([impl = impl_] { impl->stop(); });
+    impl_->core()->loop().post([impl = std::weak_ptr{impl_}] {
+        if (const auto beat = impl.lock()) beat->stop();
+    });
 }
 BeatStatus Beat::status() const {
     return impl_->status();

@@ -2,9 +2,12 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
+#include <semaphore>
 #include <set>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include <gmock/gmock.h>
@@ -82,6 +85,24 @@ TEST(BeatMessage, IsCelerys) {
     (void)run_now(app, elsewhere);
     expect_as_captured(app.core()->loop().run_blocking(take_message(app.core(), "other")),
                        captured_message("producer/beat#1"));
+}
+
+TEST(BeatStop, ThatIsAskedForAfterTheEndKeepsNeitherBeatNorApp) {
+    auto app = std::make_unique<App>("test", memory_settings());
+    std::optional<Beat> beat{std::in_place, *app};
+    beat->request_stop();
+    EXPECT_TRUE(app->core()->loop().run_blocking(beat->run()));
+    std::binary_semaphore held{0};
+    app->core()->loop().post([&held] {
+        held.release();
+        std::this_thread::sleep_for(100ms);  // the loop is busy: what comes now is still on its way
+    });
+    held.acquire();
+    beat->request_stop();
+    const std::weak_ptr<AppCore> core = app->core();
+    beat.reset();
+    app.reset();
+    EXPECT_TRUE(core.expired()) << "the last reference would go on the app's own loop";
 }
 
 }  // namespace

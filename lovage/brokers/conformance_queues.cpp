@@ -138,9 +138,9 @@ TEST_P(BrokerConformance, AnExclusiveQueueIsItsConnectionsOwnAndGoesWithIt) {
 
 TEST_P(BrokerConformance, AnUnusedQueueExpiresAndAUsedOneDoesNot) {
     Client client{*store_};
-    ASSERT_TRUE(client.declare({.name = "used", .expires = 1000ms}));
+    ASSERT_TRUE(client.declare({.name = "used", .expires = 2000ms}));
     const auto consumer = client.consume({"used"}, 1);
-    ASSERT_TRUE(client.declare({.name = "unused", .expires = 1000ms}));
+    ASSERT_TRUE(client.declare({.name = "unused", .expires = 2000ms}));
     const Deadline limit = soon();
     // Looking at a queue is using it, for RabbitMQ; publishing to it is not.
     Result<void> sent;

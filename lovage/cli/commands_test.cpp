@@ -294,7 +294,9 @@ TEST_F(Commands, InspectPrintsATableAndHowManyNodesThereAre) {
     const FakeNode one{app, "one@h", pong};
     const FakeNode two{app, "two@h", pong};
     EXPECT_EQ(
-        run_remote(app, {.command = control::ping(), .destination = {"one@h", "two@h"}}, console),
+        run_remote(app,
+                   {.command = control::ping(), .timeout = 20s, .destination = {"one@h", "two@h"}},
+                   console),
         kSuccess);
     EXPECT_EQ(out.str(), "node   answer\none@h  pong\ntwo@h  pong\n\n2 nodes online.\n");
     EXPECT_EQ(err.str(), "");
@@ -303,8 +305,10 @@ TEST_F(Commands, InspectPrintsATableAndHowManyNodesThereAre) {
 TEST_F(Commands, InspectAndControlPrintCelerysJson) {
     const FakeNode one{app, "one@h", pong};
     const FakeNode two{app, "two@h", pong};
-    RemoteArguments arguments{
-        .command = control::ping(), .destination = {"one@h", "two@h"}, .json = true};
+    RemoteArguments arguments{.command = control::ping(),
+                              .timeout = 20s,
+                              .destination = {"one@h", "two@h"},
+                              .json = true};
     EXPECT_EQ(run_remote(app, arguments, console), kSuccess);
     EXPECT_EQ(out.str(), "{\"one@h\": {\"ok\": \"pong\"}, \"two@h\": {\"ok\": \"pong\"}}\n");
     out.str("");
@@ -320,7 +324,7 @@ TEST_F(Commands, RemoteCommandsSayWhoDidNotReply) {
     const FakeNode node{app, "w@h", pong};
     EXPECT_EQ(
         run_remote(app,
-                   {.command = control::ping(), .timeout = 20ms, .destination = {"w@h", "gone@h"}},
+                   {.command = control::ping(), .timeout = 2s, .destination = {"w@h", "gone@h"}},
                    console),
         kSuccess);
     EXPECT_EQ(err.str(), "No reply from gone@h\n");
@@ -333,6 +337,7 @@ TEST_F(Commands, ARefusalIsAFailure) {
     EXPECT_EQ(run_remote(app,
                          {.kind = RemoteKind::control,
                           .command = control::rate_limit("no-such-task", "5/m"),
+                          .timeout = 20s,
                           .destination = {"w@h"}},
                          console),
               kFailure);
@@ -343,12 +348,13 @@ TEST_F(Commands, ShutdownTellsWhomItReached) {
     const FakeNode node{app, "w@h", [](const ControlRequest& request) {
                             return request.method == "ping" ? pong(request) : std::vector<Json>{};
                         }};
-    EXPECT_EQ(
-        run_remote(
-            app,
-            {.kind = RemoteKind::control, .command = control::shutdown(), .destination = {"w@h"}},
-            console),
-        kSuccess);
+    EXPECT_EQ(run_remote(app,
+                         {.kind = RemoteKind::control,
+                          .command = control::shutdown(),
+                          .timeout = 20s,
+                          .destination = {"w@h"}},
+                         console),
+              kSuccess);
     EXPECT_EQ(out.str(), "->  w@h: OK\n    told to shut down\n");
     // What comes behind it in the mailbox is answered, so it has arrived.
     (void)app.control().broadcast(control::ping(), {.destination = {"w@h"}, .timeout = 20s});

@@ -221,7 +221,7 @@ TEST_F(ServerTest, TheReplyToABadRequestArrivesAlthoughTheClientGoesOnSending) {
 }
 
 TEST_F(ServerTest, ASlowHeadEndsInATimeout) {
-    start({.header_time = 10ms});
+    start({.header_time = 500ms});
     auto wire = connect();
     wire.send("GET / HTTP/1.1\r\nHos");
     EXPECT_THAT(wire.rest(), StartsWith("HTTP/1.1 408 "));

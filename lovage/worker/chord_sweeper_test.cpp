@@ -267,10 +267,13 @@ TEST_F(ChordSweeperTest, SeveralSweepersEndManyChordsOnceEach) {
             store(ended("b" + n, "1"));
         }
     }
+    Settings slower = app_.settings();
+    slower.worker_chord_sweep_interval =
+        1s;  // so that a pause of the machine is none of the test's
     std::vector<std::unique_ptr<App>> apps;
     std::vector<std::unique_ptr<RunningWorker>> workers;
     for (int i = 0; i < 3; ++i) {
-        apps.push_back(std::make_unique<App>("test", app_.settings()));
+        apps.push_back(std::make_unique<App>("test", slower));
         add_tasks(*apps.back());
         workers.push_back(std::make_unique<RunningWorker>(*apps.back(), 2));
     }
@@ -361,7 +364,7 @@ TEST_F(ChordSweeperTest, ResultsStayAsLongAsTheirChordIsUnfinished) {
     static int next = 0;
     const std::string name = "memory://short-lived-" + std::to_string(++next);
     settings.broker_url = settings.result_backend = name;
-    settings.result_expires = 1s;
+    settings.result_expires = 3s;
     register_result_driver("memory",
                            {[](Executor executor, const std::string& url, const Settings& given) {
                                 MemoryResultsOptions options;
@@ -375,7 +378,7 @@ TEST_F(ChordSweeperTest, ResultsStayAsLongAsTheirChordIsUnfinished) {
     add_tasks(app);
     app.task("quick", [] { return std::int64_t{1}; });
     app.task("slow", [] {
-        std::this_thread::sleep_for(3s);
+        std::this_thread::sleep_for(5s);
         return std::int64_t{2};
     });
     RunningWorker worker{app, 2};

@@ -158,7 +158,7 @@ TEST_F(CoroutinePoolTest, TenThousandWaitTogether) {
     pool_->submit(std::move(requests));
     wait_for(10'000);
     // One after the other it would be three hours. Optimised builds need little more than a second.
-    EXPECT_LT(std::chrono::steady_clock::now() - begin, 20s);
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, 60s);
 }
 
 TEST_F(CoroutinePoolTest, PlainFunctionsDoNotHoldCoroutinesUp) {

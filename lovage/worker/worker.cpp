@@ -358,14 +358,23 @@ void Worker::Impl::withdraw_unstarted() {
 
 Worker::Worker(App& app, WorkerOptions options)
     : impl_{std::make_shared<Impl>(app, std::move(options))} {}
-Worker::~Worker() = default;
+
+Worker::~Worker() {
+    // A stop may have been asked for after the end of run(). While the loop works on that it holds
+    // the worker and with it the app, and the last to let go of an app waits for the end of its
+    // loop.
+    Loop& loop = impl_->core->loop();
+    if (!loop.on_loop_thread()) loop.call([] {});
+}
 
 Awaitable<Result<void>> Worker::run() {
     return impl_->run();
 }
 
 void Worker::request_stop() {
-    impl_->core->loop().post([impl = impl_] { impl->stop_requested(); });
+    impl_->core->loop().post([impl = std::weak_ptr{impl_}] {
+        if (const auto worker = impl.lock()) worker->stop_requested();
+    });
 }
 
 Result<void> Worker::grow(std::size_t slots) {
@@ -382,7 +391,9 @@ Result<void> Worker::restart_pool() {
 }
 
 void Worker::request_cold_stop() {
-    impl_->core->loop().post([impl = impl_] { impl->cold_stop_requested(); });
+    impl_->core->loop().post([impl = std::weak_ptr{impl_}] {
+        if (const auto worker = impl.lock()) worker->cold_stop_requested();
+    });
 }
 
 std::size_t Worker::left_behind() const noexcept {

@@ -8,6 +8,7 @@
 #include <future>
 #include <latch>
 #include <memory>
+#include <optional>
 #include <semaphore>
 #include <string>
 #include <thread>
@@ -104,6 +105,23 @@ TEST(WorkerStop, WhileTheBrokerIsAwayNothingIsConsumedWhenItIsBack) {
     EXPECT_EQ(status_of(app, "celery").consumers, 0U);
     go.release();
     EXPECT_TRUE(worker.wait_stopped());
+}
+
+TEST(WorkerStop, ThatIsAskedForAfterTheEndKeepsNeitherWorkerNorApp) {
+    auto app = std::make_unique<App>("test", memory_settings());
+    std::optional<RunningWorker> worker{std::in_place, *app};
+    EXPECT_TRUE(worker->stop());
+    std::binary_semaphore held{0};
+    app->core()->loop().post([&held] {
+        held.release();
+        std::this_thread::sleep_for(100ms);  // the loop is busy: what comes now is still on its way
+    });
+    held.acquire();
+    worker->request_stop();
+    const std::weak_ptr<AppCore> core = app->core();
+    worker.reset();
+    app.reset();
+    EXPECT_TRUE(core.expired()) << "the last reference would go on the app's own loop";
 }
 
 TEST(WorkerRequeue, AQuorumQueuesMessageIsSentAnewRatherThanGivenBackAgainAndAgain) {

@@ -21,7 +21,7 @@ protected:
     }
     bool log_says(const std::string& text, std::size_t times = 1) {
         for (const Deadline end = soon(); !end.passed();) {
-            const std::string log = logs();
+            const std::string log = log_of("worker");
             std::size_t found = 0;
             for (std::size_t at = log.find(text); at != std::string::npos; ++found) {
                 at = log.find(text, at + 1);
@@ -44,7 +44,8 @@ TEST_P(AutoscaleOf, GrowsUnderLoadAndShrinksWithoutLosingATask) {
             << logs();
         for (int i = 0; i < 8; ++i) ledger_.open_gate(key(i));
         for (const auto& task : sent) EXPECT_EQ(task.wait(kPatience).status, states::kSuccess);
-        EXPECT_TRUE(log_says("Scaling down 3 slots: 1 of at most 4", round + 1)) << logs();
+        // At once, or in steps where the last tasks took their time.
+        EXPECT_TRUE(log_says(" slots: 1 of at most 4", round + 1)) << logs();
     }
     if (std::string{GetParam()} == "prefork") {
         for (const Deadline end = soon(); children_of(worker.pid()).size() > 1;) {

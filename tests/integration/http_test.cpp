@@ -3,6 +3,7 @@
 #include "http_client.hpp"
 #include "notify_socket.hpp"
 #include "process.hpp"
+#include "stopped_process.hpp"
 
 #include <lovage/clients/sqlite/test_folder.hpp>
 #include <lovage/runtime/deadline.hpp>
@@ -257,7 +258,7 @@ TEST_F(Stack, ASecondWorkerFinishesWhatAKilledOneLeft) {
     Process first = start_worker("first");
     EXPECT_THAT(wait_for_text(file("first.err"), " ready.", soon()), HasSubstr(" ready."));
     // Stopped, it cannot be faster than our sending; afterwards it is killed with its hands full.
-    first.signal(SIGSTOP);
+    stop_outside_a_transaction(first, folder_.path() / ".lovage");
     constexpr int kTasks = 100;
     std::vector<std::string> ids;
     for (int integer = 0; integer < kTasks; ++integer) ids.push_back(send(integer));

@@ -23,7 +23,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto kPatience = 60s;
-constexpr auto kLease = 3s;
+constexpr auto kLease = 6s;
 
 class KeyHolders : public BothStacks {
 protected:

@@ -130,7 +130,7 @@ TEST_P(ConcurrencyLimits, APlaceThatComesBackGoesToTheNextAtOnce) {
     for (int n = 0; n < 50; ++n) results.push_back(program.limited.delay("a", n));
     for (const auto& each : results) each.get(kLong);
     // Those that learn of a free place by asking for one do so once a second.
-    EXPECT_LE(Clock::now() - begin, 10s);
+    EXPECT_LE(Clock::now() - begin, 40s);
     EXPECT_EQ(barrier_.most("a"), 1);
 }
 
@@ -179,7 +179,7 @@ TEST_P(ConcurrencyLimits, AWorkerWithManyTasksLeavesAPlaceToAnother) {
 }
 
 TEST_P(ConcurrencyLimits, ALeaseIsRenewedWhileATaskRuns) {
-    settings_.worker_lease = 1s;
+    settings_.worker_lease = 3s;
     Program one{settings_, barrier_, 1};
     settings_.task_default_queue = "other";
     Program two{settings_, barrier_, 1};
@@ -188,8 +188,8 @@ TEST_P(ConcurrencyLimits, ALeaseIsRenewedWhileATaskRuns) {
     const auto held = one.limited.delay("a", 1);
     ASSERT_TRUE(barrier_.wait_for(1));
     const auto waiting = two.limited.delay("a", 2);
-    // Other tasks go through for three leases' time.
-    const auto until = Clock::now() + 3s;
+    // Other tasks go through for longer than a lease lasts.
+    const auto until = Clock::now() + 4500ms;
     while (Clock::now() < until) two.quick.delay().get(kLong);
     EXPECT_EQ(barrier_.passed(), 1);
     barrier_.open();
@@ -260,7 +260,7 @@ TEST_P(ConcurrencyLimits, TasksThatWaitForAPlaceTakeNoTurnsUnderARateLimit) {
     const auto begin = Clock::now();
     const auto other = program.limited.delay("b", 0);
     ASSERT_TRUE(barrier_.wait_for(2));
-    EXPECT_LE(Clock::now() - begin, 10s);
+    EXPECT_LE(Clock::now() - begin, 15s);
     EXPECT_EQ(barrier_.most("b"), 1);
     // A place that comes back is taken at the next turn.
     barrier_.let_one_go();
@@ -268,7 +268,7 @@ TEST_P(ConcurrencyLimits, TasksThatWaitForAPlaceTakeNoTurnsUnderARateLimit) {
     first.get(kLong);
     other.get(kLong);
     EXPECT_TRUE(barrier_.wait_for(3));
-    EXPECT_LE(Clock::now() - begin, 15s);
+    EXPECT_LE(Clock::now() - begin, 25s);
     barrier_.open();
 }
 
@@ -340,7 +340,8 @@ protected:
         return id;
     }
 
-    /// What a sender leaves behind that dies before it says that task `id`, ("a"), was sent.
+    /// What a sender leaves behind that dies before it says that task `id`, ("a"), was sent: it
+    /// lasts four seconds.
     static bool claim(App& app, const std::string& id) {
         const auto call = unique_call(*app.tasks().find("unique"), Json::array({"a"}),
                                       Json::object(), wall_clock_now());
@@ -349,7 +350,7 @@ protected:
                               std::string value) -> Awaitable<bool> {
             const Deadline deadline = Deadline::in(5s);
             (void)co_await core->connect(deadline);
-            auto written = co_await core->state().compare_and_set(key, 0, value, 2s, deadline);
+            auto written = co_await core->state().compare_and_set(key, 0, value, 4s, deadline);
             co_return written.has_value();
         };
         return app.core()->loop().run_blocking(write(app.core(), call->key, record.to_text()));
@@ -500,8 +501,9 @@ TEST_P(UniqueTasks, KeepTheirKeyWhileTheyAskAgain) {
 TEST_P(UniqueTasks, ASenderThatDiedHoldsNobodyUpForLong) {
     Program program{settings_, barrier_};
     barrier_.open();
+    EXPECT_TRUE(program.send("other").accepted());  // the queue is there
     ASSERT_TRUE(claim(program.app, "never sent"));
-    const auto impatient = program.send("a", 0, {.timeout = 200ms});
+    const auto impatient = program.send("a", 0, {.timeout = 2s});
     EXPECT_EQ(impatient.outcome, SendOutcome::rejected);
     EXPECT_THAT(impatient.error->detail, HasSubstr("never sent"));
     const auto sent = program.send("a");
@@ -516,10 +518,10 @@ TEST_P(UniqueTasks, ThatWaitKeepTheirKeyWhenTheirSenderDied) {
     barrier_.open();
     const RunningWorker worker{program.app};
     ASSERT_TRUE(claim(program.app, "sent"));
-    send_as_python(program.app, "sent", Json::array({"a"}), wall_clock_now() + 4s);
-    const auto until = Clock::now() + 3s;  // longer than the claim lasts
+    send_as_python(program.app, "sent", Json::array({"a"}), wall_clock_now() + 8s);
+    const auto until = Clock::now() + 5s;  // longer than the claim lasts
     while (Clock::now() < until) {
-        const auto another = program.send("a", 0, {.timeout = 500ms});
+        const auto another = program.send("a", 0, {.timeout = 2s});
         EXPECT_TRUE(another.duplicate || !another.accepted());
     }
     EXPECT_EQ(program.send("a").result.id(), "sent");

@@ -1,4 +1,5 @@
 #include "project.hpp"
+#include "stopped_process.hpp"
 
 #include <lovage/app/app_core.hpp>
 
@@ -225,9 +226,7 @@ TEST_F(Kill, TasksOfAStoppedWorkerGoToALivingOneAfterItsLease) {
     Process stopped = start_worker("stopped", 1);
     const auto held = send_hold("held");
     ASSERT_TRUE(ledger_.wait_for("start", "held", soon())) << logs();
-    // Not in the middle of a write: it would keep SQLite's lock for as long as it is stopped.
-    std::this_thread::sleep_for(500ms);
-    stopped.signal(SIGSTOP);
+    stop_outside_a_transaction(stopped, folder_.path() / "store");
     Process other = start_worker("other", 1);
     ASSERT_TRUE(ledger_.wait_until([&] { return ledger_.count("start", "held") == 2; }, soon()))
         << logs();

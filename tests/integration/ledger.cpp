@@ -14,6 +14,13 @@
 
 namespace lovage::integration {
 
+namespace {
+
+/// How often a condition is looked at while nothing is written: it may be about something else.
+constexpr std::chrono::milliseconds kLook{50};
+
+}  // namespace
+
 Ledger::Ledger(std::filesystem::path file) : file_{std::move(file)} {
     descriptor_ = open(file_.c_str(), O_RDONLY | O_CREAT | O_CLOEXEC, 0600);
     inotify_ = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
@@ -70,7 +77,7 @@ bool Ledger::wait_until(const std::function<bool()>& condition, Deadline deadlin
         const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline.remaining());
         if (left.count() == 0) return false;
         pollfd changed{.fd = inotify_, .events = POLLIN, .revents = 0};
-        poll(&changed, 1, static_cast<int>(left.count()));
+        poll(&changed, 1, static_cast<int>(std::min<std::int64_t>(left.count(), kLook.count())));
         std::array<char, 4096> events;
         while (::read(inotify_, events.data(), events.size()) > 0) {
         }

@@ -40,8 +40,8 @@ public:
     /// The entries of one event by key, in the order written.
     [[nodiscard]] std::map<std::string, std::vector<Entry>> by_key(std::string_view event);
 
-    /// Waits until `condition` holds, looking again whenever something is written; false at the
-    /// deadline.
+    /// Waits until `condition` holds, looking again whenever something is written, and every 50 ms
+    /// for what is not in the ledger; false at the deadline.
     [[nodiscard]] bool wait_until(const std::function<bool()>& condition, Deadline deadline);
     /// Waits for an event of a key.
     [[nodiscard]] bool wait_for(std::string_view event, std::string_view key, Deadline deadline);

@@ -27,7 +27,7 @@ void await_state(const AsyncResultBase& result, std::string_view state) {
 
 TEST_P(Outcome, ARetryOutlivesTheWorkerThatAskedForIt) {
     const auto flaky = [](TaskContext& context) {
-        if (context.retries() == 0) context.retry({.countdown = 1s});
+        if (context.retries() == 0) context.retry({.countdown = 4s});
         return context.request().hostname;
     };
     std::string id;
@@ -68,14 +68,14 @@ TEST_P(Outcome, ARevocationHoldsForARetryThatWaits) {
     std::atomic<int> runs{0};
     auto task = app.task("task", [&](TaskContext& context) {
         ++runs;
-        context.retry({.countdown = 500ms});
+        context.retry({.countdown = 3s});
     });
     auto later = app.task("later", [] {});
     RunningWorker worker{app};
     const auto result = task.delay();
     await_state(result, "RETRY");
     result.revoke();
-    later.apply_async({}, {.countdown = 1s}).get(kLong);
+    later.apply_async({}, {.countdown = 4s}).get(kLong);
     EXPECT_EQ(runs, 1);
     EXPECT_EQ(result.state(), "REVOKED");
 }

@@ -122,8 +122,8 @@ TEST_F(Prefork, ATaskThatBlocksSignalsIsKilledForItsMemoryAllTheSame) {
 
 TEST_F(Prefork, ATaskIsToldOfItsSoftLimitAndTellsItsProgress) {
     Process worker = start_worker("worker");
-    const auto sent = app_.send_task("ledger.progress", Json::array(), Json::object(),
-                                     {.soft_time_limit = 700ms});
+    const auto sent =
+        app_.send_task("ledger.progress", Json::array(), Json::object(), {.soft_time_limit = 3s});
     while (sent.state() == states::kPending) std::this_thread::yield();
     EXPECT_EQ(sent.state(), "PROGRESS");
     const TaskMeta meta = sent.wait(kPatience);

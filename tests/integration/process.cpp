@@ -115,22 +115,24 @@ void Process::kill() {
 
 std::vector<pid_t> children_of(pid_t parent) {
     std::vector<pid_t> children;
-    // A thread that ends meanwhile takes its folder along.
+    // A thread that ends meanwhile takes its folder along, and a process that does so the whole
+    // list.
     std::error_code ended;
     const auto threads = "/proc/" + std::to_string(parent) + "/task";
-    for (const auto& thread : std::filesystem::directory_iterator{threads, ended}) {
-        std::ifstream file{thread.path() / "children"};
+    for (std::filesystem::directory_iterator thread{threads, ended}, end; !ended && thread != end;
+         thread.increment(ended)) {
+        std::ifstream file{thread->path() / "children"};
         children.insert(children.end(), std::istream_iterator<pid_t>{file}, {});
     }
     return children;
 }
 
 bool all_children_ended() {
-    const Deadline deadline = Deadline::in(std::chrono::seconds{5});
+    const Deadline deadline = Deadline::in(std::chrono::seconds{30});
     while (!deadline.passed()) {
         const pid_t ended = waitpid(-1, nullptr, WNOHANG);
         if (ended < 0) return true;
-        if (ended == 0) std::this_thread::yield();
+        if (ended == 0) std::this_thread::sleep_for(std::chrono::milliseconds{1});
     }
     return false;
 }

@@ -42,25 +42,28 @@ TEST_P(RateLimits, HoldTheirOwnTasksOnly) {
     Runs runs;
     auto slow = app.task("slow", [&] { runs.note(); });
     slow.rate_limit("5/s");
-    auto quick = app.task("quick", [] {});
-    const RunningWorker worker{app};
+    Runs others;
+    auto quick = app.task("quick", [&] { others.note(); });
     std::vector<AsyncResult<void>> results;
     for (int i = 0; i < 11; ++i) results.push_back(slow.delay());
-    for (int i = 0; i < 10; ++i) quick.delay().get(kLong);
-    EXPECT_LT(runs.times().size(), 11U);
+    for (int i = 0; i < 10; ++i) results.push_back(quick.delay());
+    const auto begin = Clock::now();
+    const RunningWorker worker{app};
     for (const auto& each : results) each.get(kLong);
     const auto times = runs.times();
     ASSERT_EQ(times.size(), 11U);
+    for (const auto& each : others.times())
+        EXPECT_LT(each, times.back()) << "nobody waits for them";
     // A turn is exact; the run that follows it may be late by what a busy machine takes.
-    EXPECT_GE(times.back() - times.front(), 1800ms);
-    EXPECT_LE(times.back() - times.front(), 4s);
+    EXPECT_GE(times.back() - begin, 2s);
+    EXPECT_LE(times.back() - times.front(), 10s);
 }
 
 TEST_P(RateLimits, ThoseWaitingCanBeRevokedAndGoBackWhenTheWorkerStops) {
     App app{"test", settings_};
     std::atomic<int> runs{0};
     auto slow = app.task("slow", [&] { ++runs; });
-    slow.rate_limit("30/m");
+    slow.rate_limit("12/m");
     RunningWorker worker{app};
     slow.delay().get(kLong);
     const auto unwanted = slow.delay();
@@ -81,13 +84,14 @@ TEST_P(RateLimits, WhatFindsNoRoomComesBackFromTheBroker) {
     Runs runs;
     auto slow = app.task("slow", [&] { runs.note(); });
     slow.rate_limit("4/s");
+    const auto begin = Clock::now();
     const RunningWorker worker{app};
     std::vector<AsyncResult<void>> results;
     for (int i = 0; i < 10; ++i) results.push_back(slow.delay());
     for (const auto& each : results) each.get(5 * kLong);
     const auto times = runs.times();
     ASSERT_EQ(times.size(), 10U);
-    EXPECT_GE(times.back() - times.front(), 2000ms);
+    EXPECT_GE(times.back() - begin, 2250ms);
 }
 
 TEST_P(RateLimits, ComeFromTheSettingsWhereATaskSaysNothing) {
@@ -97,13 +101,13 @@ TEST_P(RateLimits, ComeFromTheSettingsWhereATaskSaysNothing) {
     auto limited = app.task("limited", [&] { runs.note(); });
     auto unlimited = app.task("unlimited", [] {});
     unlimited.rate_limit("0");
+    const auto begin = Clock::now();
     const RunningWorker worker{app};
     std::vector<AsyncResult<void>> results;
     for (int i = 0; i < 3; ++i) results.push_back(limited.delay());
     for (int i = 0; i < 20; ++i) unlimited.delay().get(kLong);
     for (const auto& each : results) each.get(kLong);
-    const auto times = runs.times();
-    EXPECT_GE(times.back() - times.front(), 900ms);
+    EXPECT_GE(runs.times().back() - begin, 1s);
 }
 
 TEST_P(RateLimits, CanBeTurnedOff) {

@@ -266,7 +266,7 @@ protected:
 TEST_F(Container, AWorkerStopsAtSigtermAndWaitsForOrphans) {
     Process unshare = start_first("worker", {"worker", "-c", "1"});
     const pid_t worker = first_process(unshare);
-    app_.send_task("ledger.orphan", Json::array({"0.5"}));
+    app_.send_task("ledger.orphan", Json::array({"3"}));
     ASSERT_TRUE(wait_for_child(worker, "sleep", true)) << logs();
     EXPECT_TRUE(wait_for_child(worker, "sleep", false)) << "it is a zombie for ever";
     EXPECT_EQ(send_work("done").wait(kPatience).status, states::kSuccess);

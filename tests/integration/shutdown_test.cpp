@@ -8,7 +8,17 @@ namespace lovage::integration {
 namespace {
 
 using namespace std::chrono_literals;
-using Shutdown = Project;
+
+class Shutdown : public Project {
+protected:
+    /// SIGTERM, and whether the worker has said that it heard it: two signals on their way at once
+    /// are one.
+    bool asked_to_stop(const Process& worker, const std::string& name) {
+        worker.signal(SIGTERM);
+        return ledger_.wait_until(
+            [&] { return log_of(name).find("Warm shutdown") != std::string::npos; }, soon());
+    }
+};
 
 TEST_F(Shutdown, FinishesWhatRunsAndReturnsTheRest) {
     Process worker = start_worker("first", 1);
@@ -36,14 +46,15 @@ TEST_F(Shutdown, AnIdleWorkerEndsAtOnce) {
     EXPECT_EQ(send_work("ready").wait(kPatience).status, states::kSuccess);
     const auto asked = monotonic_now();
     stop(worker);
-    EXPECT_LT(monotonic_now() - asked, 5s);
+    // Connections are given as long to close.
+    EXPECT_LT(monotonic_now() - asked, 20s);
 }
 
 TEST_F(Shutdown, ASecondSignalDoesNotWaitForATaskThatIgnoresIt) {
     Process worker = start_worker("first", 1);
     const auto held = send_hold("held");
     ASSERT_TRUE(ledger_.wait_for("start", "held", soon())) << logs();
-    worker.signal(SIGTERM);
+    ASSERT_TRUE(asked_to_stop(worker, "first"));
     EXPECT_FALSE(worker.wait(Deadline::in(200ms)));
     worker.signal(SIGTERM);
     EXPECT_EQ(worker.wait(soon()), Ending{.exit_code = 0}) << logs();
@@ -60,7 +71,7 @@ TEST_F(Shutdown, ASecondSignalAsksTasksToStop) {
     Process worker = start_worker("first", 1);
     const auto held = send_hold("held", true);
     ASSERT_TRUE(ledger_.wait_for("start", "held", soon())) << logs();
-    worker.signal(SIGTERM);
+    ASSERT_TRUE(asked_to_stop(worker, "first"));
     EXPECT_FALSE(worker.wait(Deadline::in(200ms)));
     EXPECT_EQ(ledger_.count("stopped", "held"), 0U);
     worker.signal(SIGTERM);

@@ -1,9 +1,11 @@
 #pragma once
 
 #include <algorithm>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -24,9 +26,11 @@ public:
     EventFollower(const EventFollower&) = delete;
     EventFollower& operator=(const EventFollower&) = delete;
 
-    /// Follows until `enough` says so of all events so far.
+    /// Follows until `enough` says so of all events so far. Throws when that takes too long.
     void until(const std::function<bool(const std::vector<Event>&)>& enough) {
+        const Deadline patience = soon();
         while (!enough(events)) {
+            if (patience.passed()) throw std::runtime_error{"heartbeats come, but nothing else"};
             auto more = core_->loop().run_blocking(receiver_->receive(soon()));
             if (!more) throw LovageError{more.error()};
             for (Event& event : *more) {
@@ -61,7 +65,11 @@ public:
 private:
     Awaitable<void> open() {
         (void)co_await core_->connect(soon());
-        receiver_.emplace(core_->broker(), core_->clock(), EventReceiverOptions{});
+        // A test that sends many reads none meanwhile: five seconds are over soon on a busy
+        // machine.
+        EventReceiverOptions options;
+        options.queue_ttl = std::chrono::minutes{2};
+        receiver_.emplace(core_->broker(), core_->clock(), std::move(options));
         auto opened = co_await receiver_->open(soon());
         if (!opened) throw LovageError{opened.error()};
     }

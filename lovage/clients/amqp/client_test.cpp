@@ -177,7 +177,8 @@ TEST_F(AmqpFaults, SilenceTakesNoLongerThanTwoIntervals) {
     const auto begun = std::chrono::steady_clock::now();
     proxy_->go_silent();
     EXPECT_EQ(loop_.run_blocking(consumer_->receive(soon())).error().code, Errc::disconnected);
-    EXPECT_LE(std::chrono::steady_clock::now() - begun, 4s);
+    // After 3.6 s; the rest is for a busy machine. The moment itself is in session_test.cpp.
+    EXPECT_LE(std::chrono::steady_clock::now() - begun, 20s);
     proxy_->heal();
 }
 
@@ -231,7 +232,7 @@ TEST(AmqpConnect, NobodyThereIsToldAtTheDeadline) {
     Loop loop{"amqp-test"};
     loop.start();
     Client client{loop.executor(), parse_urls("amqp://u:secret@127.0.0.1:1/").value()};
-    const auto refused = loop.run_blocking(client.connect(Deadline::in(300ms)));
+    const auto refused = loop.run_blocking(client.connect(Deadline::in(1s)));
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().code, Errc::disconnected);
     EXPECT_THAT(refused.error().detail, HasSubstr("127.0.0.1:1"));

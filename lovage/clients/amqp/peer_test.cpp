@@ -130,7 +130,7 @@ TEST_F(AmqpPeer, AFlushThatWasNotAnsweredIsNotTakenForOneThatWas) {
     peer_->answer_flow(false);
     loop_.call([&] { EXPECT_TRUE(consumer_->ack(got->front().id)); });
     for (int i = 0; i < 2; ++i) {
-        const auto flushed = loop_.run_blocking(consumer_->flush(Deadline::in(50ms)));
+        const auto flushed = loop_.run_blocking(consumer_->flush(Deadline::in(500ms)));
         ASSERT_FALSE(flushed);
         EXPECT_EQ(flushed.error().code, Errc::deadline_exceeded);
         EXPECT_THAT(flushed.error().detail, HasSubstr("127.0.0.1"));
@@ -189,7 +189,7 @@ protected:
 };
 
 TEST_F(AmqpNameServer, IsWaitedForUntilTheDeadlineOnly) {
-    const auto refused = loop_.run_blocking(client_->connect(Deadline::in(100ms)));
+    const auto refused = loop_.run_blocking(client_->connect(Deadline::in(500ms)));
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().code, Errc::disconnected);
     EXPECT_THAT(refused.error().detail, HasSubstr("silent.test"));

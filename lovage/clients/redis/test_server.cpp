@@ -110,6 +110,9 @@ void TestServer::end(int signal) {
 
 void TestServer::pause() {
     ::kill(pid_, SIGSTOP);
+    // The signal alone is for one thread, which stops the others when it is scheduled.
+    siginfo_t stopped{};
+    ::waitid(P_PID, static_cast<id_t>(pid_), &stopped, WSTOPPED | WEXITED | WNOWAIT);
 }
 void TestServer::resume() {
     ::kill(pid_, SIGCONT);

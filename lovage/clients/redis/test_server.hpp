@@ -35,7 +35,7 @@ public:
     void stop();
     /// After kill() or stop(): the same server again, empty unless `arguments` say otherwise.
     void start();
-    /// SIGSTOP and SIGCONT: it is there and silent.
+    /// SIGSTOP and SIGCONT: it is there and silent, from the end of pause() on.
     void pause();
     void resume();
     /// Runs redis-cli with these arguments and returns what it prints, without the line's end.

@@ -193,7 +193,7 @@ TEST_F(SqliteDatabase, AnOperationUnderWayAtItsDeadlineHasAnUnknownOutcome) {
             release->wait();
             return connection.run(kInsert, "slow");
         },
-        Deadline::in(50ms));
+        Deadline::in(2s));
     started->wait();
     EXPECT_EQ(outcome.get().error().code, Errc::unknown_outcome);
     release->count_down();

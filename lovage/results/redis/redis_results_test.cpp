@@ -225,7 +225,7 @@ TEST(RedisResults, WaitForAServerThatIsDownAtTheStart) {
     redis::TestServer server;
     server.kill();
     Backend backend{{.server = server.options()}};
-    const auto refused = backend.connect(Deadline::in(20ms));
+    const auto refused = backend.connect(Deadline::in(500ms));
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().code, Errc::disconnected);
     EXPECT_THAT(refused.error().detail,
@@ -242,7 +242,7 @@ TEST(RedisResults, TellWhatWasNotStoredFromWhatIsUnknown) {
     ASSERT_TRUE(backend.connect());
 
     server.pause();
-    auto outcome = backend.store(record("silent"), Deadline::in(50ms));
+    auto outcome = backend.store(record("silent"), Deadline::in(500ms));
     ASSERT_FALSE(outcome);
     EXPECT_EQ(outcome.error().code, Errc::unknown_outcome);
     server.resume();
