@@ -56,8 +56,11 @@ void stop_at(int signal, Worker* worker, Beat* beat) {
 }
 
 Result<void> check_consuming(const Worker& worker) {
-    if (worker.ready()) return {};
-    return fail(Errc::unavailable, "not consuming");
+    if (!worker.ready()) return fail(Errc::unavailable, "not consuming");
+    if (!worker.status().can_run) {
+        return fail(Errc::unavailable, "no slot can be started; the log says why");
+    }
+    return {};
 }
 
 /// What a service manager is told. Once the worker has consumed it counts as serving, also while it
@@ -71,6 +74,9 @@ ServiceReport::State service_state(const Worker& worker, bool served) {
     if (!now.consuming) {
         return {served ? ServiceReport::Phase::serving : ServiceReport::Phase::starting,
                 "waiting for the broker"};
+    }
+    if (!now.can_run) {
+        return {ServiceReport::Phase::serving, "no slot can be started; the log says why"};
     }
     return {ServiceReport::Phase::serving,
             fmt::format("consuming {}: {} of {} slots busy", fmt::join(worker.queues(), ", "),

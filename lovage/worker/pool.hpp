@@ -95,6 +95,9 @@ public:
     [[nodiscard]] virtual std::size_t busy() const noexcept = 0;
     [[nodiscard]] virtual std::string_view name() const noexcept = 0;
 
+    /// False: no slot is there, and every attempt to start one failed of late.
+    [[nodiscard]] virtual bool can_run() const noexcept { return true; }
+
     /// The tasks that run now, in no order.
     [[nodiscard]] virtual std::vector<RunningTask> running() const = 0;
     /// The processes that serve; empty where tasks run in the worker's own.

@@ -277,7 +277,8 @@ WorkerStatus Worker::Impl::status() const {
     return {.consuming = ready,
             .stopping = stops_ != 0,
             .running = watch_.running().size(),
-            .slots = pool_->slots()};
+            .slots = pool_->slots(),
+            .can_run = pool_->can_run()};
 }
 
 Awaitable<void> Worker::Impl::wait_for_running() {

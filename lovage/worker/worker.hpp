@@ -34,6 +34,7 @@ struct WorkerStatus {
     bool stopping = false;    ///< A stop was requested.
     std::size_t running = 0;  ///< Tasks in the pool: waiting for a slot, or running.
     std::size_t slots = 0;
+    bool can_run = true;  ///< False: slots were started several times, and none serves.
 };
 
 /// Consumes queues, runs tasks in a pool, stores results and acknowledges after.

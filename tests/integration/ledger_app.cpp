@@ -271,6 +271,12 @@ int main(int argc, char** argv) {
         [](const std::string& seconds) { return std::system(("sleep " + seconds + " &").c_str()); },
         arg("seconds"));
     app.on_slot_start([] { note("slot-start", "-"); });
+    // What slots need is away until somebody makes this file.
+    if (const char* const needed = std::getenv("TEST_SLOTS_NEED")) {
+        app.on_slot_start([needed] {
+            if (::access(needed, F_OK) != 0) throw std::runtime_error{"the database is away"};
+        });
+    }
     app.on_slot_stop([] { note("slot-stop", "-"); });
     // A registry that depends on where it runs.
     if (std::getenv("TEST_ODD_SLOTS") != nullptr && lovage::slot::is_slot()) {

@@ -4,6 +4,8 @@
 #include "notify_socket.hpp"
 #include "project.hpp"
 
+#include <tests/support/soon.hpp>
+
 #include <gmock/gmock.h>
 
 #include <fmt/core.h>
@@ -176,6 +178,25 @@ TEST_F(Service, ServesHealthAndMetricsOnItsOwnPort) {
     EXPECT_EQ(http_request(port, "GET", "/health/live", "", soon()).status, 200);
     ledger_.open_gate("held");
     EXPECT_EQ(worker.wait(soon()), Ending{.exit_code = 0}) << logs();
+}
+
+TEST_F(Service, IsNotReadyWhileNoSlotCanBeStarted) {
+    const std::string needed = (folder_.path() / "needed").string();
+    Process worker =
+        start("worker", {"worker", "-c", "2", "--health-port", "0"}, {{"TEST_SLOTS_NEED", needed}});
+    const auto waits = send_work("waits");
+    ASSERT_TRUE(eventually([&] { return own_port("worker") != 0; }, soon())) << logs();
+    const std::uint16_t port = own_port("worker");
+    const auto ready = [&] { return http_request(port, "GET", "/health/ready", "", soon()); };
+    EXPECT_TRUE(eventually([&] { return ready().body.contains("no slot can be started"); }, soon()))
+        << logs();
+    EXPECT_EQ(ready().status, 503);
+    EXPECT_EQ(http_request(port, "GET", "/health/live", "", soon()).status, 200);
+
+    std::ofstream{needed} << "back";
+    EXPECT_EQ(waits.wait(kPatience).status, states::kSuccess) << logs();
+    EXPECT_EQ(ready().status, 200);
+    stop(worker);
 }
 
 TEST_F(Service, ATakenPortIsNamed) {

@@ -86,7 +86,7 @@ run_ctest() {
         say "there is no Chromium (the reason is above): THE TESTS THAT LOOK AT PAGES WILL BE SKIPPED"
     fi
     # When ctest does not get to write it, what an earlier run left there says nothing about this one.
-    rm -f "build/$preset/Testing/Temporary/LastTestsFailed.log" "build/ctest-$preset-again.log"
+    rm -f "build/$preset/Testing/Temporary/LastTestsFailed.log" "build/ctest-$preset-failed.log" "build/ctest-$preset-again.log"
     # tee hears of an interrupt from the end of what it reads.
     "${with_servers[@]}" env LOVAGE_TEST_RUN="$mark" ctest --preset "$preset" -j 2 --no-tests=error "$@" </dev/null 2>&1 |
         tee -i "$summary" || status=$?
@@ -107,30 +107,45 @@ run_ctest() {
 }
 
 # failed_again PRESET CONFIGURATION [COMMAND_THAT_STARTS_SERVERS…]: runs the tests that failed once more, one at a time, and
-# names each with how that ended. Succeeds only if none fails again and all are fault tests: those measure time as well, and on
-# a machine that is busy with something else a measurement says nothing. Every other test has to pass at once.
+# names each with how that ended. Succeeds only if none fails again and all are fault or interoperability tests: the former measure
+# time as well, the latter wait for programs that give a reply one second (Celery's, Flower's); on a machine that is busy with
+# something else neither says anything about us. Every other test has to pass at once.
 failed_again() {
     local preset=$1 configuration=$2 names status=0
     local again=build/ctest-$preset-again.log
     shift 2
     mapfile -t names < <(sed -nE 's/^[0-9]+://p' "build/$preset/Testing/Temporary/LastTestsFailed.log" 2>/dev/null)
     [ ${#names[@]} -gt 0 ] || return 1
+    # The second attempt overwrites what the first one wrote, which is what tells why.
+    first_words "build/$preset/Testing/Temporary/LastTest.log" "${names[@]}" >"build/ctest-$preset-failed.log"
     say "${#names[@]} failed; once more, alone"
     "$@" env LOVAGE_TEST_RUN="$mark" ctest --preset "$preset" --rerun-failed -C "$configuration" -j 1 </dev/null 2>&1 | tee -i "$again" || status=1
     printf '==> failed: %s\n' "${names[@]}"
     local -a others
     mapfile -t others < <(ctest --preset "$preset" --show-only=json-v1 -C "$configuration" | python3 -c '
 import json, sys
-fault_tests = {test["name"] for test in json.load(sys.stdin)["tests"] for found in test["properties"]
-               if found["name"] == "LABELS" and found["value"][0].startswith("chaos")}
-print(*(name for name in sys.argv[1:] if name not in fault_tests), sep="\n", end="")' "${names[@]}")
+timed = {test["name"] for test in json.load(sys.stdin)["tests"] for found in test["properties"]
+         if found["name"] == "LABELS" and (set(found["value"]) & {"chaos", "chaos-long", "interop"})}
+print(*(name for name in sys.argv[1:] if name not in timed), sep="\n", end="")' "${names[@]}")
     if [ $status -ne 0 ]; then
         sed -nE 's/^\t *[0-9]+ - (.*) \(.*\)$/==> failed again alone: \1/p' "$again"
     elif [ ${#others[@]} -eq 0 ]; then
-        say "all of them are fault tests, which measure time, and passed alone"
+        say "all of them are fault or interoperability tests, which measure time, and passed alone"
         return 0
     fi
     return 1
+}
+
+# first_words LOG NAME…: the end of what these tests wrote.
+first_words() {
+    python3 - "$@" <<'EOF'
+import re, sys
+log, *names = sys.argv[1:]
+blocks = re.split(r"^\d+/\d+ Testing: ", open(log, errors="replace").read(), flags=re.M)[1:]
+for name, _, text in (block.partition("\n") for block in blocks):
+    if name.strip() in names:
+        print(f"--- {name.strip()}, the first time:", *text.split("<end of output>")[0].splitlines()[-60:], sep="\n")
+EOF
 }
 
 # skip_reasons LOG: ctest names the tests that were skipped; why, is in what they wrote.

@@ -438,6 +438,14 @@ Awaitable<void> PreforkPool::join() {
     co_await asio::post(core_.loop().executor(), asio::use_awaitable);
 }
 
+bool PreforkPool::can_run() const noexcept {
+    constexpr std::size_t kBadLuck = 2;  // a slot may well fail once or twice
+    return slots_.empty() || std::ranges::any_of(slots_, [](const auto& slot) {
+               return slot->failures <= kBadLuck ||
+                      slot->state.phase() == SlotState::Phase::serving;
+           });
+}
+
 std::vector<RunningTask> PreforkPool::running() const {
     std::vector<RunningTask> tasks;
     for (const auto& slot : slots_) {

@@ -59,6 +59,7 @@ public:
     [[nodiscard]] std::size_t slots() const noexcept override { return wanted_; }
     [[nodiscard]] std::size_t busy() const noexcept override { return busy_; }
     [[nodiscard]] std::string_view name() const noexcept override { return "prefork"; }
+    [[nodiscard]] bool can_run() const noexcept override;
     [[nodiscard]] std::vector<RunningTask> running() const override;
     [[nodiscard]] std::vector<PoolProcess> processes() const override;
 
