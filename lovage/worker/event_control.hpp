@@ -1,5 +1,7 @@
 #pragma once
 
+#include <string_view>
+
 namespace lovage {
 
 /// What remote control does to the worker's event dispatcher. Belongs to the worker's loop.
@@ -14,6 +16,8 @@ public:
     virtual bool disable_task_events() = 0;
     /// One `worker-heartbeat` beyond the regular ones.
     virtual void send_heartbeat() = 0;
+    /// `worker-elect-ack`: a candidate of that election was heard of.
+    virtual void acknowledge_election(std::string_view id) = 0;
 };
 
 }  // namespace lovage

@@ -48,9 +48,11 @@ public:
     bool enable_task_events() override { return !std::exchange(enabled, true); }
     bool disable_task_events() override { return std::exchange(enabled, false); }
     void send_heartbeat() override { ++heartbeats; }
+    void acknowledge_election(std::string_view /*id*/) override { ++elections; }
 
     bool enabled = false;
     int heartbeats = 0;
+    int elections = 0;
 };
 
 /// A worker of which a test decides everything, with the captures' name.

@@ -1,7 +1,10 @@
 #include <lovage/worker/control/mailbox.hpp>
 
+#include <lovage/events/event.hpp>
 #include <lovage/runtime/log.hpp>
 #include <lovage/worker/control/command.hpp>
+
+#include <fmt/format.h>
 
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -104,8 +107,23 @@ Awaitable<Result<void>> Mailbox::open(Deadline deadline) {
     if (done) done = co_await broker_.declare_queue(std::move(mailbox.queue), deadline);
     if (done) done = co_await broker_.bind(std::move(mailbox.binding), deadline);
     if (!done) co_return done;
+    co_await listen_to_elections(deadline);
     if (!std::exchange(looked_for_twin_, true)) co_await look_for_twin(deadline);
     co_return co_await make_consumer(deadline);
+}
+
+Awaitable<void> Mailbox::listen_to_elections(Deadline deadline) {
+    const std::string& events = worker_.settings().event_exchange;
+    ExchangeDeclaration exchange;
+    exchange.name = events;
+    exchange.type = ExchangeType::topic;
+    Binding binding;
+    binding.queue = names_.mailbox_queue(worker_.node());
+    binding.exchange = events;
+    binding.routing_key = kElectRoutingKey;
+    auto done = co_await broker_.declare_exchange(std::move(exchange), deadline);
+    if (done) done = co_await broker_.bind(std::move(binding), deadline);
+    if (!done) log::info("worker", "elections are not heard of: {}", done.error().message());
 }
 
 Awaitable<void> Mailbox::look_for_twin(Deadline deadline) {
@@ -144,6 +162,10 @@ Awaitable<void> Mailbox::take(Delivery delivery) {
     // Nobody waits for such an answer any more, and an old shutdown must not end the next worker of
     // this name.
     if (delivery.expired || delivery.redelivered) co_return;
+    if (delivery.exchange == worker_.settings().event_exchange) {
+        hear_of_candidates(delivery.message);
+        co_return;
+    }
     auto request = decode_control_request(delivery.message);
     if (!request) {
         log::warning("worker", "remote control: a request that nobody understands: {}",
@@ -154,6 +176,21 @@ Awaitable<void> Mailbox::take(Delivery delivery) {
     if (!addressed_to(*request, worker_.node())) co_return;
     while (in_hand_ >= kAtOnce) co_await ended_.wait();
     scope_.spawn("remote control", answer(std::move(*request)));
+}
+
+void Mailbox::hear_of_candidates(const Message& message) {
+    EventControl* const events = worker_.events();
+    const auto heard = decode_events(message);
+    if (!heard || events == nullptr) return;
+    for (const Event& event : heard->events) {
+        const std::string_view election = event.text("id");
+        if (event.type != "worker-elect" || election.empty()) continue;
+        worker_.clock().adjust(static_cast<std::uint64_t>(std::max<std::int64_t>(event.clock, 0)));
+        const std::string candidate = fmt::format("{}.{}", event.hostname, event.pid);
+        for (std::size_t due = elections_.heard(election, candidate); due > 0; --due) {
+            events->acknowledge_election(election);
+        }
+    }
 }
 
 Awaitable<void> Mailbox::answer(ControlRequest request) {

@@ -10,6 +10,7 @@
 #include <lovage/runtime/notifier.hpp>
 #include <lovage/runtime/task_scope.hpp>
 #include <lovage/worker/control/controlled_worker.hpp>
+#include <lovage/worker/control/elections.hpp>
 
 namespace lovage::control {
 
@@ -20,6 +21,9 @@ namespace lovage::control {
 /// A request is acknowledged before it is carried out: one that was cut off by the end of the
 /// worker is not repeated. Replies go to the exchange of replies only, and are not waited for by
 /// anybody here: who asked may be gone.
+///
+/// The same queue hears of elections, from the exchange of events: Celery's workers that gossip
+/// wait for everybody's acknowledgement.
 ///
 /// Belongs to the worker's loop; not thread-safe.
 class Mailbox {
@@ -40,9 +44,12 @@ private:
     /// Once: afterwards the other consumer may be this worker's own, whose connection was lost.
     Awaitable<void> look_for_twin(Deadline deadline);
     Awaitable<Result<void>> make_consumer(Deadline deadline);
+    /// Without it there is remote control all the same.
+    Awaitable<void> listen_to_elections(Deadline deadline);
     /// Returns when nothing more can come.
     Awaitable<Error> receive();
     Awaitable<void> take(Delivery delivery);
+    void hear_of_candidates(const Message& message);
     Awaitable<void> answer(ControlRequest request);
     Awaitable<void> reply(ReplyAddress to, ControlReply what);
 
@@ -52,6 +59,7 @@ private:
     const ControlNames names_;
     std::unique_ptr<Consumer> consumer_;
     bool looked_for_twin_ = false;
+    Elections elections_;
     std::size_t in_hand_ = 0;  // commands that are being carried out
     Notifier ended_;           // one fewer
     TaskScope scope_;

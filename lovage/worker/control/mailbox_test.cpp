@@ -2,6 +2,7 @@
 
 #include <lovage/worker/control/mailbox.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <map>
@@ -20,7 +21,9 @@
 #include <lovage/control/control_message.hpp>
 #include <lovage/core/task_message.hpp>
 #include <lovage/core/uuid.hpp>
+#include <lovage/events/event.hpp>
 #include <lovage/runtime/url.hpp>
+#include <tests/support/event_follower.hpp>
 #include <tests/support/memory_app.hpp>
 #include <tests/support/running_worker.hpp>
 #include <tests/support/wrapped_state_store.hpp>
@@ -327,6 +330,32 @@ TEST_P(RemoteControl, AddsAndCancelsQueues) {
     EXPECT_EQ(*ask(app, "add_consumer", Json::object({{"queue", "celery"}})).find("ok"),
               Json{"add consumer celery"});
     EXPECT_EQ(unserved.get(kLong), 42);
+}
+
+/// What a worker of Celery's says that stands in an election.
+Awaitable<void> stand(std::shared_ptr<AppCore> core, std::string node) {
+    Event event{.type = "worker-elect", .hostname = node, .pid = 7};
+    event.fields =
+        Json::object({{"id", "e-1"}, {"topic", "task"}, {"action", Json{}}, {"cver", 1}});
+    Publication publication{.exchange = "celeryev", .routing_key = event_routing_key(event.type)};
+    publication.message = event_message(node, encode_event(event));
+    value_or_throw(co_await core->broker().publish(std::move(publication), Deadline::in(kLong)));
+}
+
+TEST_P(RemoteControl, AcknowledgesCandidatesWhenThereAreTwo) {
+    App app{"test", settings()};
+    RunningWorker worker{app, 1};
+    EventFollower follower{app};
+    for (const char* const node : {"py1@h", "py2@h", "py3@h"}) {
+        app.core()->loop().run_blocking(stand(app.core(), node));
+    }
+    const auto acknowledged = [](const std::vector<Event>& events) {
+        return std::ranges::count_if(events, [](const Event& event) {
+            return event.type == "worker-elect-ack" && event.hostname == "w@test" &&
+                   event.text("id") == "e-1";
+        });
+    };
+    follower.until([&](const auto& all) { return acknowledged(all) >= 3; });
 }
 
 Awaitable<void> publish_to(std::shared_ptr<AppCore> core, std::string exchange, std::string key) {

@@ -100,8 +100,7 @@ Awaitable<Answer> hello(Call call) {
         {{"revoked", std::move(known)}, {"clock", call.worker->clock().forward()}});
 }
 
-/// An election needs workers that hear each other's events (Celery's gossip), which ours do not; so
-/// they stand aside, as Celery's do under --without-gossip.
+/// Workers here do not stand; they acknowledge those that do (Elections).
 Awaitable<Answer> election(Call /*call*/) {
     co_return Json{};
 }

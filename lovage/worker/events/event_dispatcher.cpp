@@ -101,6 +101,12 @@ void EventDispatcher::send_heartbeat() {
     send_alone("worker-heartbeat", fields, unix_seconds(wall_clock_now()));
 }
 
+void EventDispatcher::acknowledge_election(std::string_view id) {
+    EventFields fields;
+    fields.text("id", id);
+    send_alone("worker-elect-ack", fields, unix_seconds(wall_clock_now()));
+}
+
 void EventDispatcher::send_alone(const std::string& type, const EventFields& fields,
                                  double timestamp) {
     std::string body;

@@ -78,6 +78,7 @@ public:
     bool disable_task_events() override { return groups_.disable_tasks(); }
     /// Wire: with `freq` 5 and without load, as Celery's command sends it.
     void send_heartbeat() override;
+    void acknowledge_election(std::string_view id) override;
 
 private:
     void gather(std::string_view type, const EventFields& fields);

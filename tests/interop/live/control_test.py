@@ -324,6 +324,25 @@ class Control(unittest.TestCase):
         self.assertEqual(set(ask("hello", from_node="mingler", revoked=None)), {"revoked", "clock"})
         self.assertIsNone(ask("election", id="e", topic="task", action=None))
 
+    def test_neighbours_hold_an_election_with_workers_that_do_not_stand(self):
+        """Two that gossip stand; they wait for as many acknowledgements as there are workers: six, and Celery's other one gives none."""
+        voters = [fleet.start_lovage(f"voter{number}", f"nobody{number}", 1) for number in range(3)]
+        names = [f"candidate{number}" for number in range(2)]
+        candidates = [fleet.stack.start(name, [sys.executable, "-B", "-m", "celery", "-A", "tasks", "worker", "-Q", name, "-c", 1, "-n",
+                                               f"{name}@%h", "-l", "debug", "--without-mingle"]) for name in names]
+        for child in (*voters, *candidates):
+            self.addCleanup(fleet.stack.stop_at_once, child)
+        alive = {f"{name}@{socket.gethostname()}" for name in ("lovage", "python", "voter0", "voter1", "voter2", *names)}
+        for candidate in candidates:
+            until(lambda: all(f"{node} joined the party" in candidate.log.read_text() for node in alive), "it has heard of all")
+        election = str(uuid.uuid4())
+        action = {"task": "tasks.add", "args": [40, 2], "kwargs": {}, "options": {"task_id": election, "queue": "cpp"},
+                  "subtask_type": None, "immutable": False}
+        fleet.tasks.app.control.election(election, "task", action)
+        self.assertEqual(fleet.await_record(election)["result"], 42)
+        winners = [candidate for candidate in candidates if "I won the election" in candidate.log.read_text()]
+        self.assertEqual(len(winners), 1)
+
     def test_shutdown_ends_a_worker(self):
         other = fleet.start_lovage("other", "elsewhere")
         until(other.says_ready, "it is ready")
