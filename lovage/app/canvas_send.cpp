@@ -135,18 +135,14 @@ struct Sending {
     std::vector<PlannedCall> calls;
     std::vector<std::string> marks;
     Deadline deadline;
-    std::shared_ptr<TaskContext::Trail> trail;
     std::size_t accepted = 0;
     bool some_may_exist = false;
 };
 
 Awaitable<Result<void>> send_one(Sending* sending, std::size_t index) {
     TaskSend task = prepare_planned(*sending->core, std::move(sending->calls[index]));
-    const std::string id = task.task_id;
     auto sent = co_await sending->core->client().send(std::move(task), sending->deadline);
-    const bool may_exist = sent || sent.error().code == Errc::unknown_outcome;
-    if (may_exist && sending->trail) sending->trail->add(id);
-    sending->some_may_exist = sending->some_may_exist || may_exist;
+    if (sent || sent.error().code == Errc::unknown_outcome) sending->some_may_exist = true;
     if (sent) ++sending->accepted;
     co_return sent;
 }
@@ -232,8 +228,11 @@ Awaitable<Ended> send_on_loop(std::shared_ptr<AppCore> core, CanvasPlan plan,
         co_await end_chords(core.get(), &plan.chords, &new_groups, deadline);
         co_return Ended{SendOutcome::rejected, std::move(started.error())};
     }
-    Sending sending{core, std::move(plan.calls), std::move(marks), deadline, std::move(trail)};
+    Sending sending{core, std::move(plan.calls), std::move(marks), deadline};
     auto sent = co_await try_send_calls(&sending);
+    if (trail && sending.some_may_exist) {
+        for (const Json& child : plan.children) trail->add_result(to_json_text(child));
+    }
     if (sent) co_return Ended{SendOutcome::accepted, std::nullopt};
     Error& problem = sent.error();
     if (!sending.some_may_exist) {

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include <lovage/core/replace.hpp>
+#include <lovage/core/result_tuple.hpp>
 #include <lovage/core/task_meta.hpp>
 
 namespace lovage {
@@ -149,13 +150,17 @@ void TaskContext::checkpoint() {
 }
 
 void TaskContext::Trail::add(std::string task_id) {
-    const std::lock_guard lock{mutex_};
-    if (known_.insert(task_id).second) ids_.push_back(std::move(task_id));
+    add_result(to_json_text(task_result_tuple(std::move(task_id))));
 }
 
-std::vector<std::string> TaskContext::Trail::ids() const {
+void TaskContext::Trail::add_result(std::string result) {
     const std::lock_guard lock{mutex_};
-    return ids_;
+    if (known_.insert(result).second) results_.push_back(std::move(result));
+}
+
+std::vector<std::string> TaskContext::Trail::results() const {
+    const std::lock_guard lock{mutex_};
+    return results_;
 }
 
 TaskContext* TaskContext::current() noexcept {

@@ -152,22 +152,25 @@ public:
     void forbid_start() noexcept { may_start_.store(false); }
     [[nodiscard]] bool may_start() const noexcept { return may_start_.load(); }
 
-    /// The tasks that this one started, which the result lists as `children` (Celery's trail).
-    /// A send that is under way may outlive the context. Thread-safe.
+    /// What this task started, which its result lists as `children` (Celery's trail): tasks, and
+    /// groups as one. A send that is under way may outlive the context. Thread-safe.
     class Trail {
     public:
-        /// An id that is there already (a task sent again under its id) is one child.
+        /// A task. One that is there already (sent again under its id) is one child.
         void add(std::string task_id);
-        [[nodiscard]] std::vector<std::string> ids() const;
+        /// A task or a group, as JSON text of its result (result_tuple.hpp).
+        void add_result(std::string result);
+        /// In the order they came, each as for add_result().
+        [[nodiscard]] std::vector<std::string> results() const;
 
     private:
         mutable std::mutex mutex_;
-        std::vector<std::string> ids_;  // in the order they came
+        std::vector<std::string> results_;
         std::unordered_set<std::string> known_;
     };
     [[nodiscard]] std::shared_ptr<Trail> trail() const noexcept { return trail_; }
     void add_child(std::string task_id) { trail_->add(std::move(task_id)); }
-    [[nodiscard]] std::vector<std::string> children() const { return trail_->ids(); }
+    [[nodiscard]] std::vector<std::string> children() const { return trail_->results(); }
 
     /// The context of the task that runs on this thread, or nullptr: sends made inside a task use
     /// it for `parent_id` and `root_id`.

@@ -10,12 +10,9 @@ namespace lovage {
 
 namespace {
 
-/// `[[id, parent], null]` a child: Celery's form for a plain task (reference, section 11.2).
 Json children_json(const TaskContext& context) {
     Json children = Json::array();
-    for (std::string& id : context.children()) {
-        children.push_back(task_result_tuple(std::move(id)));
-    }
+    for (std::string& child : context.children()) children.push_back(Json::raw(std::move(child)));
     return children;
 }
 

@@ -114,7 +114,7 @@ struct Event {
 struct Outcome {
     std::uint64_t sequence = 0;
     TaskOutcome outcome;
-    std::vector<std::string> children;
+    std::vector<std::string> children;  ///< TaskContext::children()
 };
 
 struct Interrupt {
