@@ -22,6 +22,13 @@ struct MessageProperties {
     std::uint8_t delivery_mode = 2;
     /// Time to live, counted from the moment the broker accepts the message.
     std::optional<std::chrono::milliseconds> expiration;
+
+    // Nothing of ours sets or reads these. What a foreign message came with goes on with it where
+    // it is sent as it came (quarantine, delays). Only AMQP carries them.
+    std::string message_id;
+    std::string type;
+    std::string app_id;
+    std::optional<std::uint64_t> timestamp;  ///< Seconds since 1970.
 };
 
 /// One message as a broker carries it. The body is bytes: a broker never looks into it.

@@ -53,6 +53,26 @@ TEST_F(RabbitMqOnly, QuorumQueuesAreConsumedWithAPrefetchThatMayChange) {
     EXPECT_EQ(consumer->consumer().unsettled(), 0U);
 }
 
+TEST_F(RabbitMqOnly, WhatOthersSayAboutAMessageGoesOnWithIt) {
+    TestClient client{[&](Executor executor) { return store_.make_broker(std::move(executor)); }};
+    ASSERT_TRUE(client.declare({.name = "q"}));
+    const auto consumer = client.consume({"q"}, 2);
+    Publication publication{.routing_key = "q"};
+    MessageProperties& foreign = publication.message.properties;
+    foreign.message_id = "m-1";
+    foreign.type = "order";
+    foreign.app_id = "shop";
+    foreign.timestamp = 1'795'278'691;
+    ASSERT_TRUE(client.publish(std::move(publication)));
+    Delivery got = consumer->receive_one();
+    ASSERT_TRUE(client.publish({.routing_key = "q", .message = std::move(got.message)}));
+    got = consumer->receive_one();
+    EXPECT_EQ(got.message.properties.message_id, "m-1");
+    EXPECT_EQ(got.message.properties.type, "order");
+    EXPECT_EQ(got.message.properties.app_id, "shop");
+    EXPECT_EQ(got.message.properties.timestamp, 1'795'278'691U);
+}
+
 TEST_F(RabbitMqOnly, AnExpiryFarAwayHoldsNothingElseUp) {
     using namespace std::chrono_literals;
     TestClient client{[&](Executor executor) { return store_.make_broker(std::move(executor)); }};

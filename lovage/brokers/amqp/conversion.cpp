@@ -99,6 +99,10 @@ amqp::Outgoing outgoing(Publication publication) {
     to.priority = from.priority;
     to.correlation_id = unless_empty(std::move(from.correlation_id));
     to.reply_to = unless_empty(std::move(from.reply_to));
+    to.message_id = unless_empty(std::move(from.message_id));
+    to.type = unless_empty(std::move(from.type));
+    to.app_id = unless_empty(std::move(from.app_id));
+    to.timestamp = from.timestamp;
     if (from.expiration && *from.expiration <= kExpirationMax) {
         to.expiration = std::to_string(std::max(*from.expiration, milliseconds{0}).count());
     }
@@ -122,6 +126,10 @@ Delivery delivery(amqp::Incoming incoming) {
     kept.content_encoding = std::move(properties.content_encoding).value_or("");
     kept.correlation_id = std::move(properties.correlation_id).value_or("");
     kept.reply_to = std::move(properties.reply_to).value_or("");
+    kept.message_id = std::move(properties.message_id).value_or("");
+    kept.type = std::move(properties.type).value_or("");
+    kept.app_id = std::move(properties.app_id).value_or("");
+    kept.timestamp = properties.timestamp;
     kept.priority = properties.priority;
     kept.delivery_mode = properties.delivery_mode.value_or(1);
     kept.expiration = read_expiration(properties.expiration);
