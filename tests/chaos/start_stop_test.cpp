@@ -5,6 +5,7 @@
 #include <lovage/brokers/amqp/test_vhost.hpp>
 #include <tests/integration/http_client.hpp>
 #include <tests/support/services.hpp>
+#include <tests/support/soon.hpp>
 
 #include <atomic>
 #include <functional>
@@ -46,6 +47,8 @@ protected:
     void expect_workers_to_stop(int times);
     void expect_producers_to_stop(int times);
     void expect_apis_to_stop(int times);
+    /// `command`: a beat, or a worker that is one, too.
+    void expect_beats_to_stop(std::vector<std::string> command, int times);
 
 private:
     /// No send was unknown before its time was up: who is asked to stop hears the broker out.
@@ -158,6 +161,21 @@ void StartStop::expect_apis_to_stop(int times) {
     }
 }
 
+void StartStop::expect_beats_to_stop(std::vector<std::string> command, int times) {
+    // Nobody consumes that queue: what is there was sent.
+    const std::map<std::string, std::string> schedule{
+        {"CELERY_BEAT_SCHEDULE", R"({"tick": {"task": "chaos.work", "schedule": 0.1,
+                                              "options": {"queue": "ticks"}}})"}};
+    command.insert(command.begin(), LOVAGE_CHAOS_APP);
+    std::optional<Process> beat;
+    const auto begin = [&] { beat = start("beat", command, schedule); };
+    start_and_stop(beat, begin, [this] { return log_of("beat").size(); }, times);
+    begin();
+    const std::uint64_t before = messages_in("ticks");
+    EXPECT_TRUE(eventually([&] { return messages_in("ticks") >= before + 3; }, soon()));
+    stop(*beat);
+}
+
 TEST_F(StartStop, WorkersOnSqlite) {
     use_sqlite();
     expect_workers_to_stop(kTimes);
@@ -182,6 +200,16 @@ TEST_F(StartStop, Producers) {
 TEST_F(StartStop, Apis) {
     use_rabbitmq();
     expect_apis_to_stop(kTimes);
+}
+
+TEST_F(StartStop, Beats) {
+    use_rabbitmq();
+    expect_beats_to_stop({"beat"}, kTimes);
+}
+
+TEST_F(StartStop, WorkersThatAreBeats) {
+    use_sqlite();
+    expect_beats_to_stop({"worker", "-B", "-c", "2"}, kTimes);
 }
 
 class LongStartStop : public StartStop {
@@ -218,6 +246,16 @@ TEST_F(LongStartStop, ProducersOnRabbitMq) {
 TEST_F(LongStartStop, Apis) {
     use_rabbitmq();
     expect_apis_to_stop(kTimes);
+}
+
+TEST_F(LongStartStop, Beats) {
+    use_rabbitmq();
+    expect_beats_to_stop({"beat"}, kTimes);
+}
+
+TEST_F(LongStartStop, WorkersThatAreBeats) {
+    use_sqlite();
+    expect_beats_to_stop({"worker", "-B", "-c", "2"}, kTimes);
 }
 
 }  // namespace
