@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <mutex>
 #include <numeric>
+#include <regex>
 #include <stdexcept>
 #include <string>
 #include <tuple>
@@ -227,6 +228,40 @@ TEST_P(Canvases, ATaskIsTheParentOfWhatItStarts) {
         const auto part = app_.async_result(value_or_throw(detail::id_of_result(child)));
         EXPECT_EQ(part.wait(kLong).parent_id, started.id());
     }
+}
+
+/// Ids as "1", "2", … in the order they come.
+std::string numbered(const Json& children) {
+    static const std::regex kId{"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"};
+    std::string text = to_json_text(children);
+    for (int next = 1;; ++next) {
+        std::smatch id;
+        if (!std::regex_search(text, id, kId)) return text;
+        text = std::regex_replace(text, std::regex{id.str()}, std::to_string(next));
+    }
+}
+
+/// The forms are those that Celery 5.6.3 has stored for the same canvases.
+TEST_P(Canvases, ATasksChildrenAreListedAsCelerysWorkerDoes) {
+    const auto pair = [this] { return group({add_.s(1, 1), add_.s(2, 2)}); };
+    app_.task("group", [=] { (void)pair().delay(); });
+    app_.task("chain", [=, this] { (void)(add_.s(1, 1) | add_.s(2)).delay(); });
+    app_.task("chord", [=, this] { (void)(pair() | total_.s() | add_.s(1)).delay(); });
+    app_.task("chain-group",
+              [=, this] { (void)(add_.s(1, 1) | group({add_.s(1), add_.s(2)})).delay(); });
+    app_.task("group-chain",
+              [=, this] { (void)group({add_.s(1, 1), add_.s(2, 2) | add_.s(1)}).delay(); });
+    const RunningWorker worker{app_, 2};
+    const auto children = [this](const std::string& task) {
+        return numbered(app_.signature(task).delay().wait(kLong).children);
+    };
+    const std::string group = R"([[["1", null], [[["2", null], null], [["3", null], null]]]])";
+    EXPECT_EQ(children("group"), group);
+    EXPECT_EQ(children("chord"), group);
+    EXPECT_EQ(children("chain"), R"([[["1", null], null]])");
+    EXPECT_EQ(children("chain-group"), R"([[["1", null], null]])");
+    EXPECT_EQ(children("group-chain"),
+              R"([[["1", null], [[["2", null], null], [["3", [["4", null], null]], null]]]])");
 }
 
 TEST_P(Canvases, SentTwiceUnderOneIdTheyHaveOneResult) {
