@@ -284,7 +284,8 @@ void PreforkPool::on_outcome(Slot& slot, slot::Outcome outcome) {
     if (!request) return on_broken(slot, {Errc::malformed, "it ends a task that it does not run"});
     slot.failures = 0;
     run_ahead_.on_task_ended(outcome.outcome.ended - outcome.outcome.started);
-    for (std::string& child : outcome.children) request->context->trail()->add_result(std::move(child));
+    for (std::string& child : outcome.children)
+        request->context->trail()->add_result(std::move(child));
     finish({std::move(request), std::move(outcome.outcome)});
     if (slot.state.busy()) {
         note_begin(slot);
