@@ -38,6 +38,10 @@ class Client {
 public:
     virtual ~Client() = default;
 
+    /// Somebody here has declared this queue, maybe otherwise than the settings say: what is sent
+    /// there needs no declaration, which the broker might refuse.
+    virtual void queue_is_there(const std::string& /*queue*/) {}
+
     /// Success: the broker has confirmed the message (accepted). Errc::unknown_outcome: it may
     /// exist. Every other error: it does not exist (rejected); Errc::already_exists: since a call
     /// like it is there, and `detail` is the id of that one.

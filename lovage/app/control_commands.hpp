@@ -32,6 +32,9 @@ namespace control {
 /// Where the worker has these tasks: a map from id to `["active", info]` or `["reserved", info]`.
 [[nodiscard]] ControlCommand query_task(const std::vector<std::string>& task_ids);
 
+/// An argument of `revoke` that our workers know: whoever tells has stored the wish already, where
+/// they look.
+inline constexpr std::string_view kStoredArgument = "lovage_stored";
 /// The tasks shall not start and, with RevokeOptions::terminate, shall stop where they run. A
 /// worker remembers it until it ends; AsyncResult::revoke() sends this, too, and stores it for
 /// workers of ours that come later.

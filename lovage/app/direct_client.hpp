@@ -21,6 +21,7 @@ public:
     /// Lifetime: `core` must outlive the client.
     explicit DirectClient(AppCore& core);
 
+    void queue_is_there(const std::string& queue) override { declared_.insert(queue); }
     Awaitable<Result<void>> send(TaskSend task, Deadline deadline) override;
     Awaitable<Result<void>> start_chord(ChordStart chord, Deadline deadline) override;
     Awaitable<Result<void>> end_chord(std::string group_id, Deadline deadline) override;
@@ -59,7 +60,7 @@ private:
     void tell(const TaskSend& task);
 
     AppCore& core_;
-    std::set<std::string> declared_;
+    std::set<std::string> declared_;  // task queues
     UniqueClaims unique_;
     std::optional<EventOutbox> events_;
     metrics::Counter accepted_;

@@ -43,10 +43,11 @@ TEST(RevokeTasks, WorkersThatRunNowAreTold) {
     const FakeNode node{app, "py@h", answers};
     app.async_result("a").revoke();
     app.async_result("b").revoke({.terminate = true, .signal = SIGUSR1});
-    EXPECT_THAT(
-        told(app, node),
-        ElementsAre(R"(revoke {"task_id": ["a"], "terminate": false, "signal": "SIGTERM"})",
-                    R"(revoke {"task_id": ["b"], "terminate": true, "signal": "SIGUSR1"})"));
+    EXPECT_THAT(told(app, node),
+                ElementsAre(R"(revoke {"task_id": ["a"], "terminate": false, "signal": "SIGTERM", )"
+                            R"("lovage_stored": true})",
+                            R"(revoke {"task_id": ["b"], "terminate": true, "signal": "SIGUSR1", )"
+                            R"("lovage_stored": true})"));
 }
 
 TEST(RevokeTasks, OneCommandTellsOfAWholeGroup) {
@@ -56,7 +57,7 @@ TEST(RevokeTasks, OneCommandTellsOfAWholeGroup) {
     group.revoke({.terminate = true});
     EXPECT_THAT(told(app, node),
                 ElementsAre(R"(revoke {"task_id": ["a", "b", "c"], "terminate": true, )"
-                            R"("signal": "SIGTERM"})"));
+                            R"("signal": "SIGTERM", "lovage_stored": true})"));
     EXPECT_EQ(group.counts().failed, 3U);
 }
 
@@ -66,7 +67,7 @@ TEST(RevokeTasks, WhoRevokesAWorkflowTellsOfItsTasks) {
     app.async_result("pending").revoke_workflow();
     EXPECT_THAT(told(app, node),
                 ElementsAre(R"(revoke {"task_id": ["pending"], "terminate": false, )"
-                            R"("signal": "SIGTERM"})"));
+                            R"("signal": "SIGTERM", "lovage_stored": true})"));
 }
 
 /// Takes no commands.
@@ -90,6 +91,9 @@ TEST(RevokeTasks, TheWishIsStoredWhetherOrNotWorkersCanBeTold) {
     App app{"test", settings};
     app.async_result("a").revoke();
     EXPECT_EQ(app.async_result("a").state(), "REVOKED");
+    app.async_result("b").revoke();
+    EXPECT_EQ(app.async_result("b").state(), "REVOKED");
+    GroupResult<>{app.core(), "nobody's", {}}.revoke();
 }
 
 }  // namespace

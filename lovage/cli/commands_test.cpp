@@ -255,7 +255,7 @@ TEST_F(Commands, StatusShowsTheQueuesThatWorkersConsume) {
         }
     };
     asking.core()->loop().run_blocking(declare(asking.core()));
-    EXPECT_EQ(run_status(asking, {.destination = {"w@h"}}, console), kSuccess);
+    EXPECT_EQ(run_status(asking, {.node_timeout = 20s, .destination = {"w@h"}}, console), kSuccess);
     EXPECT_THAT(out.str(), AllOf(HasSubstr("\nmail "), Not(HasSubstr("private"))));
 }
 
@@ -268,7 +268,7 @@ TEST_F(Commands, StatusKeepsTheQueuesOfToolsToItself) {
     };
     const FakeNode node{app, "w@h", pong};
     app.core()->loop().run_blocking(declare(app.core()));
-    EXPECT_EQ(run_status(app, {.destination = {"w@h"}}, console), kSuccess);
+    EXPECT_EQ(run_status(app, {.node_timeout = 20s, .destination = {"w@h"}}, console), kSuccess);
     EXPECT_THAT(out.str(), AllOf(HasSubstr("celeryevents"), Not(HasSubstr("pidbox")),
                                  Not(HasSubstr("celeryev.1"))));
 }

@@ -92,6 +92,8 @@ struct Visit {
     std::vector<Kept> messages;  ///< Those that were asked for.
     std::uint64_t done = 0;      ///< Replayed or dropped.
     bool more = false;           ///< There are more than one visit takes.
+    /// Of those that were counted: another visitor has them, or has settled them.
+    std::uint64_t not_seen = 0;
     /// Whose quarantines were looked into, when there may be others that the broker does not tell.
     std::vector<std::string> only_of;
     std::optional<Error> problem;
@@ -144,7 +146,8 @@ Awaitable<Result<void>> act(CorePtr core, Consumer* consumer, Kept kept, Action 
         // The queue may have been deleted meanwhile.
         auto declared = co_await core->broker().declare_queue(
             task_queue(core->settings(), kept.note.queue), deadline);
-        if (!declared) co_return declared;
+        // One that was made otherwise will do.
+        if (!declared && declared.error().code != Errc::conflict) co_return declared;
         auto sent =
             co_await core->broker().publish(from_quarantine(kept.message, kept.note), deadline);
         if (!sent) co_return sent;
@@ -160,7 +163,9 @@ Awaitable<Visit> take(CorePtr core, Consumer* consumer, QuarantineArguments argu
     Visit visit;
     int begun_again = 0;
     for (std::uint64_t seen = 0; seen < expected;) {
-        auto deliveries = co_await consumer->receive(Deadline::in(kReceivePatience));
+        const bool new_channel = seen == visit.done && begun_again > 0;
+        auto deliveries = co_await consumer->receive(
+            Deadline::in(new_channel ? kQuarantinePatience : kReceivePatience));
         if (!deliveries) {
             // RabbitMQ closes the channel of one that does not know yet that a queue is a quorum
             // queue. The consumer has asked again by itself, in the way such queues want; what
@@ -170,9 +175,11 @@ Awaitable<Visit> take(CorePtr core, Consumer* consumer, QuarantineArguments argu
                 seen = visit.done;
                 continue;
             }
-            // Another visitor has them.
-            if (deliveries.error().code != Errc::deadline_exceeded)
+            if (deliveries.error().code == Errc::deadline_exceeded) {
+                visit.not_seen = expected - seen;
+            } else {
                 visit.problem = deliveries.error();
+            }
             break;
         }
         seen += deliveries->size();
@@ -224,6 +231,10 @@ Awaitable<Result<Visit>> visit_quarantines(CorePtr core, QuarantineArguments arg
 
 /// A broker that does not tell its queues' names leaves it to the user to name some.
 void print_where(std::ostream& out, const Visit& visit) {
+    if (visit.not_seen != 0) {
+        out << "Not seen: " << count_of(visit.not_seen, "message")
+            << " that somebody else looks at, or has taken away.\n";
+    }
     if (visit.only_of.empty()) return;
     out << "The broker does not list its queues; this is about "
         << lovage::detail::printable_line(fmt::format("{}", fmt::join(visit.only_of, ", ")))

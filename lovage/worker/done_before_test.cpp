@@ -77,6 +77,7 @@ TEST(DoneBefore, WhatHasSucceededIsAcknowledgedWithoutARun) {
     wait_for([&] { return messages_in(tasks.app, "celery") == 0; });
     EXPECT_TRUE(worker.stop());
     EXPECT_EQ(tasks.runs, 0);
+    EXPECT_EQ(messages_in(tasks.app, "celery"), 0U);
     EXPECT_EQ(result.get(kLong), 41);
 }
 

@@ -154,7 +154,7 @@ Awaitable<void> Worker::Impl::take(std::vector<Delivery> deliveries) {
     const TimePoint now = wall_clock_now();
     for (std::size_t i = 0; i < requests.size(); ++i) {
         if (!done.empty() && done[i]) {
-            settler_.end_done(std::move(requests[i]), std::move(*done[i]));
+            end_done(std::move(requests[i]), std::move(*done[i]));
         } else if (!crashes.empty() && crashes[i] >= kCrashesMost) {
             settler_.refuse_crashing(std::move(requests[i]), crashes[i]);
         } else {

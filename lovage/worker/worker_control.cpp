@@ -119,6 +119,7 @@ Awaitable<Result<void>> Worker::Impl::declare(QueueSource source, Deadline deadl
     QueueDeclaration queue = queue_of(source, app.settings());
     auto declared = co_await broker.declare_queue(std::move(queue), deadline);
     if (!declared) co_return declared;
+    core->client().queue_is_there(source.queue);
     // No exchange of the queue's name beside another one: that name may be taken.
     ExchangeDeclaration exchange = exchange_of(source);
     declared = co_await broker.declare_exchange(std::move(exchange), deadline);

@@ -185,6 +185,14 @@ Awaitable<std::vector<std::optional<TaskMeta>>> Worker::Impl::look_up_done(
     co_return done;
 }
 
+/// Whoever ran it may have died before it told of the end. How long it took nobody knows any more.
+void Worker::Impl::end_done(RequestPtr request, TaskMeta record) {
+    TaskOutcome outcome;
+    outcome.value = record.result;
+    events_.ended(*request, outcome);
+    settler_.end_done(std::move(request), std::move(record));
+}
+
 Awaitable<std::vector<Revocation>> Worker::Impl::look_up_revoked(
     const std::vector<RequestPtr>& requests) {
     std::vector<std::string> ids;

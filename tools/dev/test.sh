@@ -121,15 +121,15 @@ failed_again() {
     say "${#names[@]} failed; once more, alone"
     "$@" env LOVAGE_TEST_RUN="$mark" ctest --preset "$preset" --rerun-failed -C "$configuration" -j 1 </dev/null 2>&1 | tee -i "$again" || status=1
     printf '==> failed: %s\n' "${names[@]}"
-    local -a others
-    mapfile -t others < <(ctest --preset "$preset" --show-only=json-v1 -C "$configuration" | python3 -c '
+    local others
+    others=$(ctest --preset "$preset" --show-only=json-v1 -C "$configuration" | python3 -c '
 import json, sys
 timed = {test["name"] for test in json.load(sys.stdin)["tests"] for found in test["properties"]
          if found["name"] == "LABELS" and (set(found["value"]) & {"chaos", "chaos-long", "interop"})}
-print(*(name for name in sys.argv[1:] if name not in timed), sep="\n", end="")' "${names[@]}")
+print(*(name for name in sys.argv[1:] if name not in timed), sep="\n")' "${names[@]}") || return 1
     if [ $status -ne 0 ]; then
         sed -nE 's/^\t *[0-9]+ - (.*) \(.*\)$/==> failed again alone: \1/p' "$again"
-    elif [ ${#others[@]} -eq 0 ]; then
+    elif [ -z "$others" ]; then
         say "all of them are fault or interoperability tests, which measure time, and passed alone"
         return 0
     fi

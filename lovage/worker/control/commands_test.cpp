@@ -211,6 +211,13 @@ TEST_F(Commands, RevokeNamesEachTaskOnce) {
               *ok("tasks set() flagged as revoked"));
 }
 
+TEST_F(Commands, ARevocationThatIsStoredIsNotStoredAgain) {
+    worker.fake_client.refusal = Error{Errc::disconnected, "redis is away"};
+    EXPECT_EQ(value_of("revoke", args(R"({"task_id": ["a", "b"], "lovage_stored": true})")),
+              *ok("0 of 2 tasks are held here"));
+    EXPECT_THAT(worker.fake_client.revoked, testing::IsEmpty());
+}
+
 TEST_F(Commands, ARevocationThatIsNotStoredIsAnError) {
     worker.fake_client.refusal = Error{Errc::disconnected, "redis is away"};
     EXPECT_THAT(to_json_text(value_of("revoke", args(R"({"task_id": "x"})"))),

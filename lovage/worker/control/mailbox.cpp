@@ -185,6 +185,7 @@ void Mailbox::hear_of_candidates(const Message& message) {
     for (const Event& event : heard->events) {
         const std::string_view election = event.text("id");
         if (event.type != "worker-elect" || election.empty()) continue;
+        if (election.size() > kTaskIdBytesMax) continue;  // Wire: it is the id of a task.
         worker_.clock().adjust(static_cast<std::uint64_t>(std::max<std::int64_t>(event.clock, 0)));
         const std::string candidate = fmt::format("{}.{}", event.hostname, event.pid);
         for (std::size_t due = elections_.heard(election, candidate); due > 0; --due) {

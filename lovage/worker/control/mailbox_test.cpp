@@ -397,6 +397,29 @@ TEST_P(RemoteControl, AddsAQueueThatIsThereWithOptions) {
     EXPECT_EQ(status_of(app, "brief").consumers, 1U);
 }
 
+TEST_P(RemoteControl, ATaskOfAQueueWithOptionsIsRetriedThere) {
+    App app{"test", settings()};
+    auto flaky = app.task("flaky", [](TaskContext& context) {
+        if (context.retries() == 0) context.retry({.countdown = 0ms});
+        return context.retries();
+    });
+    RunningWorker worker{app, 1};
+    const Json arguments = Json::object({{"queue", "brief"}, {"durable", false}});
+    EXPECT_EQ(ask(app, "add_consumer", arguments), Json::object({{"ok", "add consumer brief"}}));
+    // Another program's, which knows nothing of the options.
+    TaskMessage message;
+    message.id = uuid4();
+    message.task = "flaky";
+    const auto send = [](std::shared_ptr<AppCore> core, Message what) -> Awaitable<void> {
+        Publication publication{.routing_key = "brief", .message = std::move(what)};
+        value_or_throw(
+            co_await core->broker().publish(std::move(publication), Deadline::in(kLong)));
+    };
+    app.core()->loop().run_blocking(send(app.core(), encode_task_message(message)));
+    EXPECT_EQ(app.async_result(message.id).wait(kLong).result, Json{1});
+    EXPECT_TRUE(worker.stop());
+}
+
 TEST_P(RemoteControl, ChangesTheRateOfATaskForThoseThatWait) {
     App app{"test", settings()};
     auto slow = app.task("slow", [] { return 1; });

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include <lovage/app/control_commands.hpp>
 #include <lovage/core/python_repr.hpp>
 #include <lovage/runtime/child_process.hpp>
 #include <lovage/worker/control/command.hpp>
@@ -111,11 +112,19 @@ Answer unknown_signal(const Call& call) {
     return raised("ValueError", "unknown signal " + python_repr(*call.argument("signal")));
 }
 
+/// `revoke`, from a client that has stored the wish: only what this worker holds is left to do.
+Answer revoke_held(const Call& call, const std::vector<std::string>& ids,
+                   const RevokeOptions& options) {
+    const std::size_t held = call.worker->revoke_held(ids, options).size();
+    return ok(fmt::format("{} of {} tasks are held here", held, ids.size()));
+}
+
 Awaitable<Answer> revoke_with(Call call, bool terminate) {
     auto ids = texts_of(call.argument("task_id"));
     if (!ids) co_return error(fmt::format("task_id should be {}", kTextsWanted));
     const auto options = revoke_options(call, terminate);
     if (!options) co_return unknown_signal(call);
+    if (call.flag(kStoredArgument)) co_return revoke_held(call, *ids, *options);
     co_return co_await revoke_tasks(call.worker, std::move(*ids), *options);
 }
 

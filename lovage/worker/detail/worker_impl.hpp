@@ -166,6 +166,7 @@ private:
     /// The records of tasks that come again after they have succeeded
     /// (`worker_deduplicate_successful_tasks`); empty when none was delivered before.
     Awaitable<std::vector<std::optional<TaskMeta>>> look_up_done(std::vector<RequestPtr> requests);
+    void end_done(RequestPtr request, TaskMeta record);
     /// How often each of the tasks has crashed; empty when none was delivered before.
     Awaitable<std::vector<std::size_t>> look_up_crashes(std::vector<RequestPtr> requests);
     /// Expired, revoked, waiting for its time, its turn or its place, or put into `runnable`.

@@ -263,7 +263,8 @@ class Control(Remote):
 class StatusAndRevoke(Remote):
     def test_status(self):
         self.assertRegex(self.ours("status", "-d", node, *WAIT), rf"(?m)^{node} +pong$")
-        status = json.loads(self.ours("status", "--json", "-d", node, *WAIT))
+        both = f"{node},{node.replace('python@', 'lovage@')}"
+        status = json.loads(self.ours("status", "--json", "-d", both, *WAIT))
         self.assertEqual(status["nodes"][node], {"ok": "pong"})
         self.assertTrue(status["broker"]["reachable"])
         # Queues of which only the workers know.
