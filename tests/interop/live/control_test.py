@@ -292,8 +292,13 @@ class Control(unittest.TestCase):
         self.assertEqual(fleet.tasks.add.apply_async((1, 2), queue="cpp").get(timeout=PATIENCE), 3)
         self.assertEqual([mark for mark in fleet.stack.marks() if mark.startswith(gate)], [])
         if fleet.programs["worker"]:  # Celery's worker stores it when the task comes, or, in 5.6, at once.
-            keys = [f"celery-task-meta-{task_id}" for task_id in ids]
-            records = until(lambda: all(found := fleet.tasks.app.backend.client.mget(keys)) and found, "all have a record")
+            def records():
+                """It gives each command 0.8 s: on a busy machine some records may be missing, and whoever asked asks again."""
+                found = fleet.tasks.app.backend.client.mget([f"celery-task-meta-{task_id}" for task_id in ids])
+                missing = [task_id for task_id, record in zip(ids, found) if record is None]
+                self.assertLess(len(missing), MANY / 100)
+                return found if not missing else revoke(missing) and None
+            records = until(records, "all have a record")
             self.assertEqual({json.loads(record)["status"] for record in records}, {"REVOKED"})
 
     def test_errors_have_celerys_words(self):
