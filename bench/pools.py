@@ -3,7 +3,6 @@
 Every figure is taken from `pool_tasks worker`, a worker as users start it; its tasks write into a page of memory that this
 side reads.
 """
-import contextlib
 import functools
 import json
 import mmap
@@ -17,7 +16,7 @@ import subprocess
 import sys
 import time
 
-from harness import (ROOT, Child, Figure, Services, fresh_folder, interleaved, median_ratio, peer_python, program, resident_mib)
+from harness import (ROOT, Child, Figure, Services, fresh_folder, interleaved, median_ratio, peer_python, program, resident_mib, run_json)
 
 SLOTS = 2  # as many as bench/peers/celery_tasks.py has children
 TASKS = 40_000
