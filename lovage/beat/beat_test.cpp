@@ -3,11 +3,9 @@
 #include <chrono>
 #include <memory>
 #include <optional>
-#include <semaphore>
 #include <set>
 #include <stdexcept>
 #include <string>
-#include <thread>
 #include <utility>
 
 #include <gmock/gmock.h>
@@ -17,6 +15,7 @@
 #include <lovage/beat/detail/test_entries.hpp>
 #include <lovage/core/uuid.hpp>
 
+#include <tests/support/busy_loop.hpp>
 #include <tests/support/fixture.hpp>
 #include <tests/support/memory_app.hpp>
 
@@ -92,12 +91,7 @@ TEST(BeatStop, ThatIsAskedForAfterTheEndKeepsNeitherBeatNorApp) {
     std::optional<Beat> beat{std::in_place, *app};
     beat->request_stop();
     EXPECT_TRUE(app->core()->loop().run_blocking(beat->run()));
-    std::binary_semaphore held{0};
-    app->core()->loop().post([&held] {
-        held.release();
-        std::this_thread::sleep_for(100ms);  // the loop is busy: what comes now is still on its way
-    });
-    held.acquire();
+    busy_loop(app->core()->loop());
     beat->request_stop();
     const std::weak_ptr<AppCore> core = app->core();
     beat.reset();

@@ -349,7 +349,10 @@ TEST_F(ChordSweeperTest, WhileTheBrokerIsAwayOneAtATimeIsAboutToSendTheBody) {
     const auto result = chord({app.signature("part"), app.signature("part")},
                               app.signature("sum").set({.queue = "bodies"}))
                             .delay();
-    std::this_thread::sleep_for(kSlower * 5);
+    wait_for([] {  // both have had turns
+        const std::lock_guard lock{senders.mutex};
+        return senders.sendings.size() >= 3;
+    });
     senders.away = false;
     wait_for([&] { return messages_in(app, "bodies") > 0; });
     const std::lock_guard lock{senders.mutex};
@@ -376,9 +379,13 @@ TEST_F(ChordSweeperTest, ResultsStayAsLongAsTheirChordIsUnfinished) {
                             }});
     App app{"test", settings};
     add_tasks(app);
-    app.task("quick", [] { return std::int64_t{1}; });
-    app.task("slow", [] {
-        std::this_thread::sleep_for(5s);
+    auto quick = app.task("quick", [] { return std::int64_t{1}; });
+    app.task("slow", [&] {
+        // As long as results stay: until a later one that nobody keeps has gone.
+        wait_for([&] { return app.async_result("q").state() == "SUCCESS"; });
+        const auto later = quick.delay();
+        later.wait(kLong);
+        wait_for([&] { return later.state() == "PENDING"; });
         return std::int64_t{2};
     });
     RunningWorker worker{app, 2};

@@ -16,6 +16,7 @@
 
 #include <gtest/gtest.h>
 
+#include <tests/support/busy_loop.hpp>
 #include <tests/support/memory_app.hpp>
 #include <tests/support/running_worker.hpp>
 #include <tests/support/wrapped_broker.hpp>
@@ -111,12 +112,7 @@ TEST(WorkerStop, ThatIsAskedForAfterTheEndKeepsNeitherWorkerNorApp) {
     auto app = std::make_unique<App>("test", memory_settings());
     std::optional<RunningWorker> worker{std::in_place, *app};
     EXPECT_TRUE(worker->stop());
-    std::binary_semaphore held{0};
-    app->core()->loop().post([&held] {
-        held.release();
-        std::this_thread::sleep_for(100ms);  // the loop is busy: what comes now is still on its way
-    });
-    held.acquire();
+    busy_loop(app->core()->loop());
     worker->request_stop();
     const std::weak_ptr<AppCore> core = app->core();
     worker.reset();
