@@ -12,8 +12,10 @@
 #include <utility>
 #include <vector>
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <tests/support/event_follower.hpp>
 #include <tests/support/memory_app.hpp>
 #include <tests/support/running_worker.hpp>
 
@@ -79,6 +81,20 @@ TEST(DoneBefore, WhatHasSucceededIsAcknowledgedWithoutARun) {
     EXPECT_EQ(tasks.runs, 0);
     EXPECT_EQ(messages_in(tasks.app, "celery"), 0U);
     EXPECT_EQ(result.get(kLong), 41);
+}
+
+TEST(DoneBefore, MonitorsHearOfTheSuccessThatItsWorkerDidNotTell) {
+    Settings settings = settings_with(true);
+    settings.worker_send_task_events = true;
+    App app{"test", settings};
+    const auto number = app.task("number", [] { return 1; });
+    const auto result = number.delay();
+    deliver_and_die(app, 1, states::kSuccess, 41);
+    EventFollower follower{app};
+    RunningWorker worker{app};
+    follower.until_ended(result.id());
+    EXPECT_THAT(follower.of(result.id()), testing::ElementsAre("received", "succeeded"));
+    EXPECT_EQ(follower.events.back().text("result"), "41");
 }
 
 TEST(DoneBefore, RunsAgainUnlessTheSettingIsOn) {
